@@ -1,0 +1,14 @@
+"""Time as the platform tells it: UTC, RFC 3339 with milliseconds."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.000Z`: UTC, always milliseconds, so that text order is time order."""
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}-{utc:%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"

@@ -1,0 +1,149 @@
+"""Migrations: numbered SQL files per service, up and down, under an advisory lock.
+
+A file `0001_create_records.sql` has a section `-- migrate: up` and one `-- migrate: down`; `-- include: outbox.sql`
+pulls in `libs/common/ddl/outbox.sql`; `{service}` stands for the service's name. Each runs in one transaction with lock and
+statement timeouts, and is noted with its checksum in `schema_migrations` of the service's schema.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+DDL = Path(__file__).parent / "ddl"
+SERVICES = ("auth", "pipelines", "records", "realtime")
+
+_INCLUDE = re.compile(r"^-- include: (\S+)\s*$", re.MULTILINE)
+_SECTIONS = re.compile(r"^-- migrate: up\s*$(.*)^-- migrate: down\s*$(.*)\Z", re.MULTILINE | re.DOTALL)
+
+Connection = asyncpg.Connection  # type: ignore[type-arg]
+
+
+class MigrationError(Exception):
+    """The schema and the migrations do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step of a service's schema."""
+
+    number: int
+    name: str
+    up: str
+    down: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the way up; a landed migration is never edited."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+def read(service: str, directory: Path) -> list[Migration]:
+    """The migrations of a service, in order, numbered from 1 without gaps."""
+    found = [_parse(service, path) for path in sorted(directory.glob("[0-9]*.sql"))]
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        raise MigrationError(f"{service}: migrations are not numbered 1, 2, 3 …")
+    return found
+
+
+def _parse(service: str, path: Path) -> Migration:
+    text = _INCLUDE.sub(lambda match: (DDL / match[1]).read_text(), path.read_text())
+    sections = _SECTIONS.search(text)
+    if sections is None:
+        raise MigrationError(f"{path.name}: sections '-- migrate: up' and '-- migrate: down' are needed")
+    up, down = (section.replace("{service}", service).strip() for section in sections.groups())
+    return Migration(int(path.name[:4]), path.stem, up, down)
+
+
+async def bootstrap(admin_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Creates the roles and empty schemas, with the rights of a superuser; running it again changes only passwords.
+
+    `passwords` is by role: `migrate`, `auth`, `pipelines`, `records`, `realtime`.
+    """
+    connection = await asyncpg.connect(admin_dsn, timeout=10)
+    try:
+        await connection.execute("select pg_advisory_lock(hashtext('millrace bootstrap'))")
+        async with connection.transaction():
+            await _roles(connection, passwords)
+            for service in SERVICES:
+                await connection.execute((DDL / "bootstrap_service.sql").read_text().replace("{service}", service))
+            await connection.execute((DDL / "bootstrap.sql").read_text())
+    finally:
+        await connection.close()
+
+
+async def _roles(connection: Connection, passwords: Mapping[str, str]) -> None:
+    for role, password in passwords.items():
+        name = f"millrace_{role}"
+        exists = await connection.fetchval("select true from pg_roles where rolname = $1", name)
+        verb = "alter" if exists else "create"
+        quoted = await connection.fetchval("select quote_literal($1::text)", password)
+        await connection.execute(f"{verb} role {name} login nosuperuser nobypassrls nocreaterole password {quoted}")
+
+
+async def up(dsn: str, service: str, directory: Path, to: int | None = None) -> list[str]:
+    """Applies what is missing, up to a number; returns the names that were applied."""
+    applied = []
+    async with _locked(dsn, service) as connection:
+        present = await _present(connection)
+        for migration in read(service, directory):
+            if migration.number in present:
+                _compare(migration, present[migration.number])
+            elif to is None or migration.number <= to:
+                await _apply(connection, migration)
+                applied.append(migration.name)
+    return applied
+
+
+async def down(dsn: str, service: str, directory: Path, to: int) -> list[str]:
+    """Takes back everything above a number, newest first; returns the names that were taken back."""
+    undone = []
+    async with _locked(dsn, service) as connection:
+        present = await _present(connection)
+        for migration in reversed(read(service, directory)):
+            if migration.number in present and migration.number > to:
+                async with connection.transaction():
+                    await connection.execute(migration.down)
+                    await connection.execute("delete from schema_migrations where number = $1", migration.number)
+                undone.append(migration.name)
+    return undone
+
+
+@asynccontextmanager
+async def _locked(dsn: str, service: str) -> AsyncIterator[Connection]:
+    settings = {"search_path": f"{service}, extensions", "lock_timeout": "5s", "statement_timeout": "10min"}
+    connection = await asyncpg.connect(dsn, timeout=10, server_settings=settings)
+    try:
+        await connection.execute("set lock_timeout = '2min'")
+        await connection.execute("select pg_advisory_lock(hashtext($1))", f"millrace migrate {service}")
+        await connection.execute("set lock_timeout = '5s'")
+        await connection.execute(
+            "create table if not exists schema_migrations (number int primary key, name text not null,"
+            " checksum text not null, applied_at timestamptz not null default now())"
+        )
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _present(connection: Connection) -> dict[int, str]:
+    rows = await connection.fetch("select number, checksum from schema_migrations")
+    return {row["number"]: row["checksum"] for row in rows}
+
+
+def _compare(migration: Migration, checksum: str) -> None:
+    if migration.checksum != checksum:
+        raise MigrationError(f"{migration.name} was edited after it was applied; write a new migration instead")
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(migration.up)
+        await connection.execute(
+            "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
+            migration.number, migration.name, migration.checksum,
+        )  # fmt: skip

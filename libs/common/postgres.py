@@ -1,0 +1,161 @@
+"""PostgreSQL: a pool whose connections are only handed out inside a transaction that names its tenant."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from libs.common.errors import AppError, Conflict, Unavailable
+from libs.common.settings import DatabaseSettings
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+_AWAY: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+class _Raw(asyncpg.Connection):  # type: ignore[type-arg]
+    """Nothing of a session outlives a transaction here, so releasing needs no reset round trip."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """The pool of one service. Made without a connection, so that start order does not matter."""
+
+    def __init__(self, dsn: str, *, pool_size: int = 10, statement_seconds: float = 15.0, name: str = "millrace"):
+        self._dsn = dsn
+        self._size = pool_size
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._server_settings = {
+            "application_name": name,
+            "jit": "off",
+            "statement_timeout": str(int(statement_seconds * 1000)),
+            "lock_timeout": "5000",
+            "idle_in_transaction_session_timeout": "30000",
+        }
+
+    @classmethod
+    def of(cls, settings: DatabaseSettings, name: str) -> "Database":
+        """The pool that a process's settings describe."""
+        return cls(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            statement_seconds=settings.statement_seconds,
+            name=name,
+        )
+
+    async def start(self) -> None:
+        """Opens the pool; connections are made when they are needed."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._size,
+            timeout=5.0,
+            connection_class=_Raw,
+            server_settings=self._server_settings,
+        )
+
+    async def stop(self) -> None:
+        """Closes the pool; statements that hang are cut off after five seconds."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        """The pool itself, for this module and its transactions."""
+        if self._pool is None:
+            raise Unavailable("The database pool is not open")
+        return self._pool
+
+    def tenant(self, tenant_id: UUID) -> "Transaction":
+        """A transaction in which exactly the rows of one tenant exist."""
+        return Transaction(self, f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)")
+
+    def system(self) -> "Transaction":
+        """A transaction without a tenant: no row of a tenant table is visible in it."""
+        return Transaction(self, "begin")
+
+    def relay(self, role: str) -> "Transaction":
+        """A transaction of the outbox relay, which sees the outbox of all tenants and nothing else."""
+        return Transaction(self, f"begin; set local role {role}")
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection outside the pool, to listen on; the caller closes it."""
+        try:
+            return await asyncpg.connect(self._dsn, timeout=5.0, server_settings=self._server_settings)
+        except _AWAY as error:
+            raise translate(error) from error
+
+
+class Transaction:
+    """`async with` gives a connection; leaving it commits, or rolls back on an error."""
+
+    __slots__ = ("_begin", "_connection", "_database")
+
+    def __init__(self, database: Database, begin: str) -> None:
+        self._database = database
+        self._begin = begin
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        pool = self._database.pool
+        try:
+            connection = await pool.acquire(timeout=5.0)
+        except (*_AWAY, TimeoutError) as error:
+            raise translate(error) from error
+        try:
+            await connection.execute(self._begin)
+        except BaseException as error:
+            await pool.release(connection)
+            raise translate(error) from error
+        self._connection = connection
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            if not connection.is_closed():
+                await connection.execute("commit" if error is None else "rollback")
+            elif error is None:
+                raise Unavailable("The database went away")
+        except Exception as failure:
+            raise translate(error or failure) from failure
+        finally:
+            await asyncio.shield(self._database.pool.release(connection))
+        if error is not None and (known := translate(error)) is not error:
+            raise known from error
+
+
+def translate(error: BaseException) -> BaseException:
+    """The kind of error that a driver's error is, or the error itself."""
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return Unavailable("The statement took too long", code="statement-timeout", retry_after=5)
+    if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        return Conflict("Others are changing the same rows; try again", code="busy", retry_after=1)
+    if isinstance(error, (*_AWAY, TimeoutError)):
+        return Unavailable("The database is away", code="database-unavailable", retry_after=2)
+    return error
+
+
+def decode(record: asyncpg.Record) -> dict[str, Any]:
+    """A row as a dictionary."""
+    return dict(record.items())

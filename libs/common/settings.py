@@ -1,0 +1,82 @@
+"""Settings: one frozen Struct per process, read once from the environment.
+
+The field `database_url` is the variable `DATABASE_URL`, or the contents of the file that `DATABASE_URL_FILE` names.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+
+class SettingsError(Exception):
+    """The environment does not give the settings that are needed."""
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process is told.
+
+    Times are seconds, sizes bytes.
+    """
+
+    host: str = "127.0.0.1"
+    port: int
+    redis_url: str
+    nats_url: str
+    log_level: str = "info"
+    environment: str = "development"
+    version: str = "0.1.0"
+    shutdown_seconds: float = 10.0
+    max_body_bytes: int = 10 * 1024 * 1024
+    otel_exporter_otlp_endpoint: str | None = None
+
+
+class DatabaseSettings(ServiceSettings, frozen=True, kw_only=True):
+    """A process that owns a PostgreSQL schema. `migration_database_url` makes it migrate its own schema at start."""
+
+    database_url: str
+    database_pool_size: int = 10
+    statement_seconds: float = 15.0
+    migration_database_url: str | None = None
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(struct: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """Reads a settings Struct; the error names every variable that is missing or wrong."""
+    given: dict[str, str] = {}
+    problems: list[str] = []
+    fields = msgspec.structs.fields(struct)
+    for field in fields:
+        value = _lookup(field.name.upper(), environ, problems)
+        if value is not None:
+            given[field.name] = value
+        elif field.required:
+            problems.append(f"{field.name.upper()} is not set")
+    for field in fields:
+        if field.name in given:
+            _check(given[field.name], field, problems)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return msgspec.convert(given, struct, strict=False)
+
+
+def _lookup(name: str, environ: Mapping[str, str], problems: list[str]) -> str | None:
+    if name in environ:
+        return environ[name]
+    if path := environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            problems.append(f"{name}_FILE cannot be read: {error}")
+    return None
+
+
+def _check(value: str, field: msgspec.structs.FieldInfo, problems: list[str]) -> None:
+    try:
+        msgspec.convert(value, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        problems.append(f"{field.name.upper()} is wrong: {error}")
