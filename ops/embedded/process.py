@@ -63,7 +63,9 @@ class Spawned:
         deadline = time.monotonic() + timeout
         while not ready():
             if self.popen.poll() is not None:
-                raise ServerFailed(f"{self.process.name} ended with {self.popen.returncode}\n{tail(self.log)}")
+                raise ServerFailed(
+                    f"{self.process.name} ended with {self.popen.returncode}\n{tail(self.log)}"
+                )
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self.process.name} not ready after {timeout} s\n{tail(self.log)}")
             time.sleep(_STEP)

@@ -1,0 +1,1 @@
+"""What tests stand on: real servers, cloned databases, the whole platform, a tenant in it."""
