@@ -5,8 +5,10 @@ whatever way that happened, and its data with it.
 """
 
 import json
+import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -18,12 +20,23 @@ PASSWORD = "test"
 
 
 def main(run: int, directory: Path) -> None:
-    """Start the server, say where it listens, wait for the end of the run."""
-    watched = psutil.Process(run)
+    """Return when the server listens, leaving a process behind that keeps it until the run ends."""
+    keeper = os.fork()
+    if keeper == 0:
+        os.setsid()
+        _keep(psutil.Process(run), directory)
+        return
+    while not (directory / "port").exists():
+        if os.waitpid(keeper, os.WNOHANG) != (0, 0):
+            raise SystemExit(1)
+        time.sleep(0.02)
+
+
+def _keep(run: psutil.Process, directory: Path) -> None:
     server, spawned = _start(directory)
     try:
-        announce(directory, server.port)
-        watched.wait()
+        _announce(directory, server.port)
+        run.wait()
     finally:
         spawned.stop()
         shutil.rmtree(directory, ignore_errors=True)
@@ -35,8 +48,8 @@ def _start(directory: Path) -> tuple[Postgres, Spawned]:
     return server, started(server)
 
 
-def announce(directory: Path, port: int) -> None:
-    """Write the port in one step, so that no reader sees half of it."""
+def _announce(directory: Path, port: int) -> None:
+    # In one step, so that no reader sees half of it.
     draft = directory / "port.draft"
     draft.write_text(json.dumps(port))
     draft.rename(directory / "port")

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,6 @@ ROOT = Path(__file__).parents[2]
 RUN = "MILLRACE_TEST_RUN"
 TEMPLATE = "template_millrace"
 PASSWORDS = dict.fromkeys(("migrate", *migrate.SERVICES), PASSWORD)
-_DEADLINE = 60.0
-# Held until the interpreter ends: a guard outlives the worker that started it.
-_guards: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -105,21 +101,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _start_guard(pid: int, directory: Path) -> None:
     log = directory / "guard.log"
+    command = [sys.executable, "-m", "tests.support.guard", str(pid), str(directory)]
     with log.open("wb") as output:
-        guard = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.guard", str(pid), str(directory)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    _guards.append(guard)
-    deadline = time.monotonic() + _DEADLINE
-    while not (directory / "port").exists():
-        if guard.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the PostgreSQL of the test run did not start:\n{log.read_text()}")
-        time.sleep(0.02)
+        guard = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    if guard.returncode:
+        raise RuntimeError(f"the PostgreSQL of the test run did not start:\n{log.read_text()}")
 
 
 async def _make_template(server: Postgres) -> None:
