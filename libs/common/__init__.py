@@ -7,5 +7,6 @@ settings · logging · metrics · tracing · health · app      what every proce
 postgres · sql · migrate      tenant-scoped transactions, named statements, migrations
 events · outbox · bus      CloudEvents, the transactional outbox and its relay, NATS
 filters      the filter language: parser, syntax tree, SQL, evaluation
-resilience · clock · ids · cursors      small mechanisms
+edge · http · bodies · pages      the outermost layer, strict bodies, bounded lists
+resilience · clock · ids      small mechanisms
 """

@@ -1,8 +1,8 @@
 """Migrations: numbered SQL files per service, up and down, under an advisory lock.
 
 A file `0001_create_records.sql` has a section `-- migrate: up` and one `-- migrate: down`; `-- include: outbox.sql`
-pulls in `libs/common/ddl/outbox.sql`; `{service}` stands for the service's name. Each runs in one transaction with lock and
-statement timeouts, and is noted with its checksum in `schema_migrations` of the service's schema.
+pulls in `libs/common/ddl/outbox.sql`; `{service}` stands for the service's name. Each runs in one transaction with lock
+and statement timeouts, and is noted with its checksum in `schema_migrations` of the service's schema.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 
@@ -20,7 +21,7 @@ SERVICES = ("auth", "pipelines", "records", "realtime")
 _INCLUDE = re.compile(r"^-- include: (\S+)\s*$", re.MULTILINE)
 _SECTIONS = re.compile(r"^-- migrate: up\s*$(.*)^-- migrate: down\s*$(.*)\Z", re.MULTILINE | re.DOTALL)
 
-Connection = asyncpg.Connection  # type: ignore[type-arg]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class MigrationError(Exception):

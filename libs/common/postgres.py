@@ -21,7 +21,7 @@ _AWAY: Final = (
 )
 
 
-class _Raw(asyncpg.Connection):  # type: ignore[type-arg]
+class _Raw(asyncpg.Connection):
     """Nothing of a session outlives a transaction here, so releasing needs no reset round trip."""
 
     def get_reset_query(self) -> str:

@@ -1,0 +1,261 @@
+"""The one factory of the four services: health, metrics, logs, problems, OpenAPI, identity and a graceful end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+from litestar import Litestar, Request, Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp, ControllerRouterHandler
+from redis.asyncio import Redis
+
+from libs.common import health, logging, migrate, tracing
+from libs.common.bus import Bus
+from libs.common.edge import Edge
+from libs.common.errors import Unauthenticated, Unavailable
+from libs.common.http import EXCEPTION_HANDLERS, JsonBody
+from libs.common.identity import Principal
+from libs.common.metrics import Metrics
+from libs.common.outbox import Relay
+from libs.common.permissions import Permissions
+from libs.common.postgres import Database
+from libs.common.resilience import backoff
+from libs.common.roles import RoleStore
+from libs.common.settings import DatabaseSettings, ServiceSettings
+from libs.common.tokens import Fetch, KeySet, TokenVerifier, bearer
+
+log = structlog.get_logger()
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class Platform:
+    """What every service has at hand, made without connecting to anything."""
+
+    def __init__(self, name: str, settings: DatabaseSettings, fetch_keys: Fetch | None = None) -> None:
+        self.name = name
+        self.settings = settings
+        self.metrics = Metrics(name, settings.version)
+        self.database = Database.of(settings, f"millrace {name}")
+        self.bus = Bus(settings.nats_url, f"millrace {name}")
+        self.redis = Redis.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        self.keys = KeySet(fetch_keys or self._ask_keys)
+        self.verifier = TokenVerifier(self.keys)
+        self.roles = RoleStore(name, self.database, self.bus)
+        self.migrations = Path("services") / name / "migrations"
+        if not self.migrations.is_absolute():
+            self.migrations = Path(__file__).parents[2] / self.migrations
+        self._relay = Relay(name, self.database, self.bus, self.metrics.registry)
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def _ask_keys(self) -> list[dict[str, Any]]:
+        answer = await self.bus.request("rpc.auth.jwks", {}, dict[str, list[dict[str, Any]]])
+        return answer["keys"]
+
+    async def _keys_rotated(self, _: bytes) -> None:
+        await self.keys.refresh()
+        self.verifier.forget()
+
+    async def start(self) -> None:
+        """Opens pools and connections, in whatever order the others come up."""
+        if self.settings.migration_database_url:
+            await self._migrate(self.settings.migration_database_url)
+        await self.database.start()
+        await self.bus.start()
+        self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
+        self.roles.start()
+        self._loops.append(asyncio.create_task(self._relay.run()))
+
+    async def _migrate(self, dsn: str) -> None:
+        for delay in backoff(0.2, 2.0):
+            try:
+                applied = await migrate.up(dsn, self.name, self.migrations)
+                await log.ainfo("migrated", applied=applied)
+                return
+            except OSError as error:
+                await log.awarning("waiting for the database", error=repr(error))
+                await asyncio.sleep(delay)
+
+    async def stop(self) -> None:
+        """Ends loops first, then connections."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.bus.stop()
+        await self.redis.aclose()
+        await self.database.stop()
+
+    async def authenticate(self, token: str) -> tuple[Principal, Permissions]:
+        """The principal of a token, and what it may do."""
+        principal = self.verifier.cached(token) or await self.verifier.verify(token)
+        permissions = self.roles.cached(principal) or await self.roles.permissions(principal)
+        logging.bind(tenant=str(principal.tenant_id), user=str(principal.id))
+        return principal, permissions
+
+    async def check_database(self) -> None:
+        """Raises unless a statement can be run."""
+        async with self.database.system() as connection:
+            await connection.execute("select 1")
+
+    async def check_migrations(self) -> None:
+        """Raises unless the schema has every migration that this code needs."""
+        needed = len(migrate.read(self.name, self.migrations))
+        async with self.database.system() as connection:
+            present = await connection.fetchval("select coalesce(max(number), 0) from schema_migrations")
+        if present < needed:
+            raise Unavailable(f"the schema is at {present}, the code needs {needed}; run 'millrace migrate'")
+
+    async def check_broker(self) -> None:
+        """Raises unless NATS answers."""
+        await self.bus.client.flush(1)
+
+    async def check_cache(self) -> None:
+        """Raises unless Redis answers."""
+        await self.redis.ping()
+
+
+def create_app(
+    platform: Platform,
+    routes: Sequence[ControllerRouterHandler],
+    *,
+    root_routes: Sequence[ControllerRouterHandler] = (),
+    dependencies: Mapping[str, Any] | None = None,
+    on_start: Sequence[Hook] = (),
+    on_stop: Sequence[Hook] = (),
+) -> ASGIApp:
+    """The service as an ASGI application. `routes` live below `/api/v1`, `root_routes` below `/`.
+
+    Handlers may ask for `platform`, `principal` and `permissions`, and for what `dependencies` gives by name.
+    """
+    values = {"platform": platform, **(dependencies or {})}
+    provided = {name: _constant(value) for name, value in values.items()}
+    exporter = _exporter(platform)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await platform.start()
+        for hook in on_start:
+            await hook()
+        yield
+        for hook in on_stop:
+            await hook()
+        await platform.stop()
+        if exporter:
+            exporter.stop()
+
+    app = Litestar(
+        [Router("/api/v1", route_handlers=list(routes)), *root_routes, *_operating(platform)],
+        dependencies={
+            **provided,
+            "identity": Provide(_identity(platform)),
+            "principal": Provide(_principal, sync_to_thread=False),
+            "permissions": Provide(_permissions, sync_to_thread=False),
+        },
+        dto=JsonBody,
+        return_dto=None,
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=[lifespan],
+        openapi_config=_openapi(platform),
+        logging_config=None,
+        request_max_body_size=platform.settings.max_body_bytes,
+    )
+    return Edge(app, platform.metrics, exporter)
+
+
+def serve(app: ASGIApp, settings: ServiceSettings, **options: Any) -> None:
+    """Runs an application under uvicorn until SIGTERM or SIGINT, then lets what is in flight finish."""
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="websockets-sansio",
+        log_config=None, access_log=False, server_header=False, timeout_keep_alive=75, backlog=2048,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds), **options,
+    )  # fmt: skip
+
+
+def _exporter(platform: Platform) -> tracing.Exporter | None:
+    settings = platform.settings
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    return tracing.Exporter(platform.name, settings.version, settings.otel_exporter_otlp_endpoint)
+
+
+def _constant(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+def _identity(platform: Platform) -> Callable[..., Awaitable[tuple[Principal, Permissions]]]:
+    async def identity(request: Request[Any, Any, Any]) -> Any:
+        return await platform.authenticate(bearer(request.headers.get("authorization")))
+
+    return identity
+
+
+def _principal(identity: NamedDependency[Any]) -> Principal:
+    principal: Principal = identity[0]
+    return principal
+
+
+def _permissions(identity: NamedDependency[Any]) -> Permissions:
+    permissions: Permissions = identity[1]
+    return permissions
+
+
+def _openapi(platform: Platform) -> OpenAPIConfig:
+    scheme = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+    return OpenAPIConfig(
+        title=f"Millrace {platform.name}",
+        version=platform.settings.version,
+        components=Components(security_schemes={"bearer": scheme}),
+        security=[{"bearer": []}],
+        render_plugins=[],
+        use_handler_docstrings=True,
+    )
+
+
+def _operating(platform: Platform) -> list[ControllerRouterHandler]:
+    required: dict[str, health.Check] = {"database": platform.check_database, "migrations": platform.check_migrations}
+    others: dict[str, health.Check] = {"broker": platform.check_broker, "cache": platform.check_cache}
+    version = platform.settings.version
+
+    async def answer(
+        required: Mapping[str, health.Check], others: Mapping[str, health.Check]
+    ) -> Response[health.Health]:
+        found = await health.report(platform.name, version, required, others)
+        return Response(found, status_code=503 if found.status == "failed" else 200)
+
+    @get(["/health", "/health/ready"], include_in_schema=False)
+    async def ready() -> Response[health.Health]:
+        return await answer(required, others)
+
+    @get("/health/live", include_in_schema=False)
+    async def live() -> Response[health.Health]:
+        return await answer({}, {})
+
+    @get("/health/database", include_in_schema=False)
+    async def database() -> Response[health.Health]:
+        return await answer(required, {})
+
+    @get("/metrics", include_in_schema=False)
+    async def metrics() -> Response[bytes]:
+        return Response(platform.metrics.render(), media_type=platform.metrics.content_type)
+
+    @get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+        schema = msgspec.json.encode(request.app.openapi_schema.to_schema())
+        return Response(schema, media_type="application/json")
+
+    return [ready, live, database, metrics, openapi]
+
+
+def anonymous_tenant(request: Request[Any, Any, Any]) -> str:
+    """The tenant id that the gateway found for a request without a token."""
+    tenant = request.headers.get("x-millrace-tenant")
+    if not tenant:
+        raise Unauthenticated("The address names no tenant; use the tenant's host or the X-Tenant header")
+    return tenant

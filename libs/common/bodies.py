@@ -1,0 +1,83 @@
+"""Request bodies: JSON into Structs, strictly, naming every fault and not only the first."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from libs.common.errors import Fault, Invalid, Malformed
+
+T = TypeVar("T")
+
+MAX_FAULTS = 100
+_AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$(.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+
+
+def decode(body: bytes, type_: type[T]) -> T:
+    """Decodes a body. Not JSON is `Malformed`; JSON of another shape is `Invalid` with all its faults."""
+    try:
+        if b"\\u0000" in body:
+            raise Malformed("Text may not contain the NUL character")
+        return msgspec.json.decode(body, type=type_)
+    except msgspec.ValidationError as error:
+        faults = _faults(msgspec.json.decode(body), type_, "") or [_fault(str(error), "")]
+        raise Invalid("The body does not have the expected shape", errors=faults[:MAX_FAULTS]) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Malformed("The body is not JSON") from None
+
+
+def _faults(value: object, type_: Any, pointer: str) -> list[Fault]:
+    info = msgspec.inspect.type_info(type_)
+    if isinstance(info, msgspec.inspect.UnionType):
+        structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]
+        info = structs[0] if len(structs) == 1 and isinstance(value, dict) else info
+    if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and info.tag is None:
+        return _struct_faults(value, info, pointer)
+    items = getattr(info, "item_type", None)
+    if isinstance(items, msgspec.inspect.StructType) and isinstance(value, list) and items.tag is None:
+        return [f for i, item in enumerate(value) for f in _faults(item, items.cls, f"{pointer}/{i}")]
+    return _convert(value, type_, pointer)
+
+
+def _struct_faults(value: dict[str, object], info: msgspec.inspect.StructType, pointer: str) -> list[Fault]:
+    faults: list[Fault] = []
+    fields = {field.encode_name: field for field in info.fields}
+    hints = {f.encode_name: f.type for f in msgspec.structs.fields(info.cls)}
+    if info.forbid_unknown_fields:
+        faults += [
+            Fault(f"{pointer}/{_escape(n)}", "unknown_field", f"'{n}' is not known here")
+            for n in value
+            if n not in fields
+        ]
+    for name, field in fields.items():
+        if name in value:
+            faults += _faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
+        elif field.required:
+            faults.append(Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required"))
+    return faults or _convert(value, info.cls, pointer)
+
+
+def _convert(value: object, type_: Any, pointer: str) -> list[Fault]:
+    try:
+        msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        return [_fault(str(error), pointer)]
+    return []
+
+
+def _fault(message: str, pointer: str) -> Fault:
+    match = _AT.fullmatch(message)
+    assert match is not None
+    text, path = match.groups()
+    steps = "".join(f"/{_escape(name or index)}" for name, index in _STEP.findall(path or ""))
+    missing = re.search(r"required field `(\w+)`", text)
+    unknown = re.search(r"unknown field `(.+)`", text)
+    if found := missing or unknown:
+        return Fault(f"{pointer}{steps}/{_escape(found[1])}", "required" if missing else "unknown_field", text)
+    code = "wrong_type" if text.startswith("Expected `") and ", got" in text else "invalid_value"
+    return Fault(f"{pointer}{steps}", code, text)
+
+
+def _escape(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,308 @@
+"""NATS: publishing to the stream, durable idempotent consumers, requests with a deadline, plain listening.
+
+Connecting never fails at start: the client goes on trying, and what needs it meanwhile gets `Unavailable`.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from libs.common import events, tracing
+from libs.common.errors import AppError, Unavailable, WireError, from_wire, to_wire
+from libs.common.postgres import Connection, Database
+from libs.common.resilience import keep_running
+
+T = TypeVar("T")
+Q = TypeVar("Q")
+A = TypeVar("A")
+log = structlog.get_logger()
+
+STREAM_MAX_AGE_SECONDS = 7 * 24 * 3600
+STREAM_MAX_BYTES = 4 * 1024**3
+DEDUPLICATION_SECONDS = 600
+PUBLISH_SECONDS = 5.0
+MAX_ATTEMPTS = 20
+POSITION_SUBJECT = "position.events"
+
+_INBOX = "insert into inbox (tenant_id, consumer, event_id) values ($1, $2, $3) on conflict do nothing returning true"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for the stream; `message_id` is what JetStream deduplicates by."""
+
+    subject: str
+    payload: bytes
+    message_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer(Generic[T]):
+    """A durable consumer: which events, the Struct of what it reads of them, and the effect.
+
+    `handle` runs in a transaction of the event's tenant, in which the event's id is noted, so that a second delivery
+    has no second effect.
+    """
+
+    name: str
+    subject: str
+    data: type[T]
+    handle: Callable[[Connection, events.Event[T]], Awaitable[None]]
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a request is answered with: the result, or the error that the caller raises again."""
+
+    ok: msgspec.Raw = msgspec.Raw(b"null")
+    error: WireError | None = None
+
+
+class Bus:
+    """A connection to NATS with the platform's one stream.
+
+    `position` is a sequence number of the stream that was reached already: all up to it was committed before now.
+    """
+
+    def __init__(self, url: str, name: str, *, replicas: int = 1) -> None:
+        self._url = url
+        self._name = name
+        self._replicas = replicas
+        self._client = Client()
+        self._js: JetStreamContext | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready = asyncio.Event()
+        self.position = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now and the stream exists."""
+        return self._ready.is_set() and self._client.is_connected
+
+    @property
+    def client(self) -> Client:
+        """The connection, for what this class does not offer; `Unavailable` while there is none."""
+        if not self.connected:
+            raise _away()
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """The JetStream context of the connection."""
+        if not self.connected or self._js is None:
+            raise _away()
+        return self._js
+
+    async def start(self) -> None:
+        """Begins connecting, in the background."""
+        self._tasks.append(asyncio.create_task(self._connect()))
+
+    async def ready(self) -> None:
+        """Waits until the first connection stands and the stream exists."""
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Ends the loops and closes the connection after flushing it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client.is_connected:
+            with suppress(nats.errors.Error, TimeoutError, OSError):
+                await asyncio.wait_for(self._client.flush(1), 2)
+        with suppress(nats.errors.Error, TimeoutError, OSError):
+            await self._client.close()
+
+    async def _connect(self) -> None:
+        # The client raises when its first attempt fails; later ones it makes by itself.
+        while not self._client.is_connected:
+            with suppress(OSError, nats.errors.Error, TimeoutError):
+                await self._client.connect(
+                    self._url, name=self._name, max_reconnect_attempts=-1, reconnect_time_wait=1, connect_timeout=2,
+                    ping_interval=10, max_outstanding_pings=2, error_cb=_quiet, reconnected_cb=self._on_reconnect,
+                    pending_size=0, allow_reconnect=True,
+                )  # fmt: skip
+            if not self._client.is_connected:
+                await asyncio.sleep(0.25)
+        self._js = self._client.jetstream(timeout=PUBLISH_SECONDS, publish_async_max_pending=4000)
+        await keep_trying(self._ensure_stream)
+        await self._client.subscribe(POSITION_SUBJECT, cb=self._on_position)
+        self._ready.set()
+
+    async def _ensure_stream(self) -> None:
+        assert self._js is not None
+        config = StreamConfig(
+            name=events.STREAM, subjects=["evt.>"], max_age=STREAM_MAX_AGE_SECONDS, max_bytes=STREAM_MAX_BYTES,
+            discard=DiscardPolicy.OLD, duplicate_window=DEDUPLICATION_SECONDS, num_replicas=self._replicas,
+            allow_direct=True,
+        )  # fmt: skip
+        try:
+            info = await self._js.stream_info(events.STREAM)
+        except NotFoundError:
+            info = await self._js.add_stream(config)
+        self._advance(info.state.last_seq)
+
+    async def _on_reconnect(self) -> None:
+        self._tasks.append(asyncio.create_task(keep_trying(self._ensure_stream)))
+
+    async def _on_position(self, message: Msg) -> None:
+        self._advance(int(message.data))
+
+    def _advance(self, seq: int) -> None:
+        self.position = max(self.position, seq)
+
+    async def publish(self, messages: Sequence[Outgoing]) -> int:
+        """Publishes in order, pipelined, and returns the last sequence number when all are acknowledged."""
+        js = self.jetstream
+        futures = [
+            await js.publish_async(m.subject, m.payload, headers=_headers(m), wait_stall=PUBLISH_SECONDS)
+            for m in messages
+        ]
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                acks = await asyncio.gather(*futures)
+        except (TimeoutError, APIError, nats.errors.Error) as error:
+            raise Unavailable("The stream did not acknowledge", code="broker-unavailable") from error
+        last = max(ack.seq for ack in acks)
+        self._advance(last)
+        await self._client.publish(POSITION_SUBJECT, str(last).encode())
+        return last
+
+    def listen(self, subject: str, callback: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hands every message of a subject to a callback from now on, not durably: to refresh what memory holds."""
+
+        async def deliver(message: Msg) -> None:
+            try:
+                await callback(message.data)
+            except Exception as error:
+                await log.awarning("listener failed", subject=message.subject, error=repr(error))
+
+        async def subscribe() -> None:
+            await self.ready()
+            await self._client.subscribe(subject, cb=deliver)
+
+        self._tasks.append(asyncio.create_task(subscribe()))
+
+    async def request(self, subject: str, question: object, answer: type[A], *, seconds: float = 2.0) -> A:
+        """Asks a service and returns its answer, or raises the error that it raised; late is `Unavailable`."""
+        headers = {"traceparent": trace} if (trace := tracing.traceparent()) else None
+        try:
+            message = await self.client.request(subject, msgspec.json.encode(question), seconds, headers=headers)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise Unavailable(f"{subject} did not answer", code="upstream-unavailable", retry_after=1) from error
+        reply = msgspec.json.decode(message.data, type=Answer)
+        if reply.error is not None:
+            raise from_wire(reply.error)
+        return msgspec.json.decode(reply.ok, type=answer)
+
+    def serve(self, subject: str, question: type[Q], answer: Callable[[Q], Awaitable[object]]) -> None:
+        """Answers requests on a subject, each in a task of its own; instances of one service share the work."""
+
+        async def reply(message: Msg) -> None:
+            tracing.enter((message.headers or {}).get("traceparent"))
+            data = await _answer(message, question, answer)
+            with suppress(nats.errors.Error, OSError):
+                await message.respond(data)
+
+        async def accept(message: Msg) -> None:
+            task = asyncio.create_task(reply(message))
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+        async def subscribe() -> None:
+            await self.ready()
+            await self._client.subscribe(subject, queue=subject.split(".")[1], cb=accept)
+
+        running: set[asyncio.Task[None]] = set()
+        self._tasks.append(asyncio.create_task(subscribe()))
+
+    def consume(self, consumer: Consumer[Any], database: Database) -> None:
+        """Runs a durable consumer for as long as the bus lives."""
+
+        async def work() -> None:
+            await self._consume(consumer, database)
+
+        self._tasks.append(asyncio.create_task(keep_running(f"consumer {consumer.name}", work, cap=2.0)))
+
+    async def _consume(self, consumer: Consumer[Any], database: Database) -> None:
+        await self.ready()
+        config = ConsumerConfig(
+            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=30,
+            max_ack_pending=1, deliver_policy=DeliverPolicy.ALL, inactive_threshold=STREAM_MAX_AGE_SECONDS,
+        )  # fmt: skip
+        subscription = await self.jetstream.pull_subscribe(
+            consumer.subject, durable=consumer.name, stream=events.STREAM, config=config
+        )
+        try:
+            while True:
+                with suppress(nats.errors.TimeoutError):
+                    for message in await subscription.fetch(1, timeout=5):
+                        await self._handle(message, consumer, database)
+        finally:
+            with suppress(nats.errors.Error, OSError):
+                await subscription.unsubscribe()
+
+    async def _handle(self, message: Msg, consumer: Consumer[Any], database: Database) -> None:
+        tracing.enter((message.headers or {}).get("traceparent"))
+        try:
+            event = events.decode(message.data, consumer.data, message.metadata.sequence.stream)
+            async with database.tenant(event.tenant_id) as connection:
+                if await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
+                    await consumer.handle(connection, event)
+            await message.ack()
+        except Unavailable:
+            await message.nak(delay=0.5)
+        except Exception as error:
+            attempts = message.metadata.num_delivered
+            await log.aerror("event not handled", consumer=consumer.name, attempts=attempts, error=repr(error))
+            await (message.term() if attempts >= MAX_ATTEMPTS else message.nak(delay=min(30.0, 0.1 * 2**attempts)))
+
+
+def _away() -> Unavailable:
+    return Unavailable("The message broker is away", code="broker-unavailable", retry_after=2)
+
+
+async def _answer(message: Msg, question: type[Q], answer: Callable[[Q], Awaitable[object]]) -> bytes:
+    try:
+        result = await answer(msgspec.json.decode(message.data, type=question))
+        return msgspec.json.encode({"ok": result})
+    except AppError as error:
+        return msgspec.json.encode({"error": to_wire(error)})
+    except Exception as error:
+        await log.aerror("request not answered", subject=message.subject, error=repr(error), exc_info=True)
+        return msgspec.json.encode({"error": to_wire(AppError())})
+
+
+def _headers(message: Outgoing) -> dict[str, str]:
+    headers = {"Nats-Msg-Id": message.message_id}
+    if message.traceparent:
+        headers["traceparent"] = message.traceparent
+    return headers
+
+
+async def keep_trying(work: Callable[[], Awaitable[None]], pause: float = 0.25, seconds: float = 3600.0) -> None:
+    """Repeats work until it succeeds or an hour has passed."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return await work()
+        except (APIError, nats.errors.Error, TimeoutError, OSError):
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(pause)
+
+
+async def _quiet(error: Exception) -> None:
+    await log.adebug("nats", error=repr(error))

@@ -1,0 +1,69 @@
+"""Events as they travel: CloudEvents 1.0 in JSON, on subjects `evt.<tenant>.<context>.<entity>.<verb>`."""
+
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from libs.common import clock
+from libs.common.ids import new_id
+
+T = TypeVar("T")
+
+STREAM = "EVENTS"
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A CloudEvent as it is received; `data` is decoded by the listener's own Struct."""
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: str
+    tenantid: UUID
+    data: msgspec.Raw
+    specversion: str = "1.0"
+
+
+class Event(msgspec.Struct, Generic[T], frozen=True):
+    """An event with its data decoded, and its position in the stream (0 where it did not come from the stream)."""
+
+    id: UUID
+    type: str
+    time: str
+    tenant_id: UUID
+    seq: int
+    data: T
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event about to be written to the outbox. `type` is `<context>.<entity>.<verb>`, `subject` the entity's id."""
+
+    type: str
+    subject: UUID
+    data: msgspec.Struct | msgspec.Raw
+
+
+def encode(tenant_id: UUID, event: NewEvent) -> tuple[UUID, str, str]:
+    """Event id, NATS subject and JSON text of a new event."""
+    event_id = new_id()
+    source = event.type.partition(".")[0]
+    document = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": f"/millrace/{source}",
+        "type": event.type,
+        "subject": str(event.subject),
+        "time": clock.rfc3339(clock.now()),
+        "tenantid": tenant_id,
+        "data": event.data,
+    }
+    return event_id, f"evt.{tenant_id}.{event.type}", msgspec.json.encode(document).decode()
+
+
+def decode(payload: bytes, data_type: type[T], seq: int = 0) -> Event[T]:
+    """Reads an event, taking from its data only what the listener's Struct declares."""
+    envelope = msgspec.json.decode(payload, type=Envelope)
+    data = msgspec.json.decode(envelope.data, type=data_type)
+    return Event(envelope.id, envelope.type, envelope.time, envelope.tenantid, seq, data)

@@ -1,0 +1,120 @@
+"""What Litestar routes share: strict JSON bodies, problem documents, the principal of a request."""
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.dto import AbstractDTO, DTOFieldDefinition
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
+from litestar.types import ExceptionHandlersMap
+from litestar.typing import FieldDefinition
+
+from libs.common import bodies, problems
+from libs.common.edge import REQUEST_ID
+from libs.common.errors import (
+    AppError,
+    Fault,
+    Invalid,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+JSON_TYPES = ("application/json", "application/merge-patch+json", "application/json-patch+json")
+
+
+class Input(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The base of request bodies: unknown fields are refused, by name."""
+
+
+class JsonBody(AbstractDTO[T]):
+    """Decodes `data` of every handler strictly, naming all faults."""
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """The body as the handler's type."""
+        media = self.asgi_connection.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if media not in JSON_TYPES:
+            raise UnsupportedMediaType(f"'{media}' is not taken here; send application/json")
+        field = self.asgi_connection.route_handler.parsed_data_field
+        return bodies.decode(value, field.annotation)
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+    ) -> None:
+        """No transfer model is made: the Struct itself is the body."""
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
+        """The schema of the Struct itself."""
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def is_supported_model_type_field(cls, field_definition: FieldDefinition) -> bool:
+        """Any body may be decoded this way."""
+        return True
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
+        """No fields are renamed or left out."""
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        """Nesting is the Struct's own business."""
+        return False
+
+
+def problem(request: Request[Any, Any, Any], error: AppError) -> Response[bytes]:
+    """The response of an error."""
+    request_id = request.scope.get(REQUEST_ID, "")
+    status, headers, body = problems.render(error, request_id=str(request_id), instance=request.scope["path"])
+    rest = {name: value for name, value in headers if name != "content-type"}
+    return Response(body, status_code=status, media_type=problems.MEDIA_TYPE, headers=rest)
+
+
+def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    return problem(request, translate(error))
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error("request failed", path=request.scope["path"], error=repr(error), exc_info=error)
+    return problem(request, AppError())
+
+
+def translate(error: HTTPException) -> AppError:
+    """The kind of error that a framework's exception is."""
+    if isinstance(error, ValidationException):
+        extra = error.extra if isinstance(error.extra, list) else []
+        faults = [Fault(f"/{e.get('key', '')}", "invalid_value", str(e.get("message", ""))) for e in extra]
+        return Invalid("The request's parameters are not valid", errors=faults)
+    if isinstance(error, NotFoundException):
+        return NotFound()
+    if isinstance(error, MethodNotAllowedException):
+        return MethodNotAllowed()
+    if error.status_code == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge()
+    if isinstance(error, ClientException):
+        return Malformed(error.detail)
+    return AppError(error.detail)
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    AppError: problem,
+    HTTPException: _of_framework,
+    Exception: _unexpected,
+}

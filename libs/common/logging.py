@@ -1,0 +1,63 @@
+"""Logs: one JSON object a line on standard output, each with service, and request id, tenant and user where known."""
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+import structlog
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_context: ContextVar[dict[str, str] | None] = ContextVar("log context", default=None)
+
+
+def begin(**values: str) -> None:
+    """Begins the context of one request or message: its values stand on every line logged in its course."""
+    _context.set(values)
+
+
+def bind(**values: str) -> None:
+    """Adds to the context that was begun, also from a task started in its course."""
+    if (context := _context.get()) is not None:
+        context.update(values)
+
+
+def configure(service: str, level: str) -> None:
+    """Sets structlog up, and sends what libraries log through the standard module the same way."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.dict_tracebacks,
+        _Service(service),
+    ]
+    structlog.configure(
+        processors=[*shared, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, _render])
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+class _Service:
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"service": self._service, **(_context.get() or {}), **event}
+
+
+def _drop_meta(_: Any, __: str, event: Any) -> Any:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    return event
+
+
+def _render(_: Any, __: str, event: Any) -> str:
+    return _encode(event).decode()
