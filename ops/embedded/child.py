@@ -10,6 +10,7 @@ process, and without the site packages it starts in a few milliseconds.
 import ctypes
 import json
 import os
+import resource
 import signal
 import struct
 import sys
@@ -61,17 +62,26 @@ def leave_pid(path: str) -> None:
         file.write(str(os.getpid()))
 
 
+def allow_files() -> None:
+    """As many open files as the system lets us have: a socket is one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(path: str) -> None:
     """Read the spec and become its program."""
     with open(path, encoding="utf-8") as file:
         spec = json.load(file)
     leave_pid(path.removesuffix(".json") + ".pid")
     os.chdir(spec["directory"])
+    allow_files()
     if spec["user"]:
         drop_to(spec["user"])
     # After the change of user, which would clear it.
     die_with_parent(int(os.environ.get("MILLRACE_PARENT", os.getppid())), spec["death_signal"])
-    os.execve(spec["argv"][0], spec["argv"], spec["env"])
+    inherited = os.environ if spec["inherit"] else {}
+    os.execve(spec["argv"][0], spec["argv"], {**inherited, **spec["env"]})  # noqa: S606 - its whole purpose
 
 
 if __name__ == "__main__":

@@ -44,10 +44,9 @@ class Nats:
 
     def process(self) -> Process:
         """`nats-server` in the foreground."""
-        program = Path(sysconfig.get_path("scripts")) / "nats-server"
         return Process(
             name="nats",
-            argv=(str(program), "--config", str(self._configuration)),
+            argv=(str(program()), "--config", str(self._configuration)),
             directory=self.data,
             death_signal="TERM",
         )
@@ -67,3 +66,8 @@ class Nats:
         if self.password:
             text += f'authorization {{ user: millrace, password: "{self.password}" }}\n'
         return text
+
+
+def program() -> Path:
+    """The server program."""
+    return Path(sysconfig.get_path("scripts")) / "nats-server"

@@ -92,9 +92,7 @@ class Postgres:
             os.chown(making, user.uid, user.gid)
             os.chown(pwfile, user.uid, user.gid)
         try:
-            run_to_end(
-                self._process("initdb", "-D", str(making), *self._initdb_options(pwfile)), self.data.parent
-            )
+            run_to_end(self._process("initdb", "-D", str(making), *self._initdb_options(pwfile)), self.data.parent)
         finally:
             pwfile.unlink()
         _remove(self.data)

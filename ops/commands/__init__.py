@@ -1,0 +1,1 @@
+"""The commands of `millrace`, a file per noun."""

@@ -1,0 +1,120 @@
+"""Starting, stopping and looking at a whole stack."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from ops.embedded.ports import is_free
+from ops.embedded.process import tail
+from ops.stack import database, readiness
+from ops.stack.errors import StackError
+from ops.stack.home import Home
+from ops.stack.plan import ALL, Plan, gateway_port, make_plan
+from ops.stack.supervisor import Supervisor
+
+_READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One process as `status` shows it."""
+
+    name: str
+    state: str
+    pid: int
+    port: int
+    ready: bool
+    detail: str = ""
+
+
+class Stack:
+    """The stack of one home directory; `services` can leave out some, for tests of the servers alone."""
+
+    def __init__(self, home: Home, environ: Mapping[str, str] = os.environ, services: tuple[str, ...] = ALL) -> None:
+        self.home = home
+        self.supervisor = Supervisor(home)
+        self._environ = environ
+        self._services = services
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the stack as it was last started."""
+        return make_plan(self.home, self._environ, self._services, assign=False)
+
+    def up(self, *, tied: bool = False) -> Plan:
+        """Start what does not run and return when all is ready; `tied` ends the stack with this process."""
+        with self.home.locked():
+            plan = self.plan if self.supervisor.running else self._start(tied=tied)
+            self._wait_for_servers(plan)
+            _prepare_database(plan)
+            if plan.services:
+                self.supervisor.start_group("services")
+            self._wait_for_services(plan)
+            return plan
+
+    def down(self) -> None:
+        """Stop exactly what was started here."""
+        with self.home.locked():
+            self.supervisor.stop()
+
+    def reset(self) -> None:
+        """Stop, and forget all data."""
+        with self.home.locked():
+            self.supervisor.stop()
+            self.home.remove_data()
+
+    def status(self) -> list[Condition]:
+        """The condition of each process of a running stack; empty when there is none."""
+        known = self.supervisor.processes()
+        if not known:
+            return []
+        plan = self.plan
+        with ThreadPoolExecutor(len(known)) as threads:
+            return list(threads.map(lambda name: _condition(plan, name, known[name]), known))
+
+    def _start(self, *, tied: bool) -> Plan:
+        port = gateway_port(self._environ)
+        self.supervisor.sweep()
+        if "gateway" in self._services and not is_free(port):
+            raise StackError(f"Port {port} is taken by another program: choose one, as in PORT={port + 1} ./taskw up")
+        plan = make_plan(self.home, self._environ, self._services, assign=True)
+        for server in plan.servers.values():
+            server.prepare()
+        processes = plan.processes()
+        servers = {name: process for name, process in processes.items() if name in plan.servers}
+        services = {name: process for name, process in processes.items() if name not in plan.servers}
+        self.supervisor.start(servers, services, tied=tied)
+        return plan
+
+    def _wait_for_servers(self, plan: Plan) -> None:
+        checks = {name: server.ready for name, server in plan.servers.items()}
+        self._demand(readiness.wait_all(checks, _READY_SECONDS))
+
+    def _wait_for_services(self, plan: Plan) -> None:
+        checks = {name: partial(readiness.ready, plan.ports[name]) for name in plan.services}
+        self._demand(readiness.wait_all(checks, _READY_SECONDS))
+
+    def _demand(self, pending: list[str]) -> None:
+        if pending:
+            logs = "\n".join(f"--- {name} ---\n{tail(self.home.log / f'{name}.log')}" for name in pending)
+            raise StackError(f"Not ready after {_READY_SECONDS:.0f} s: {', '.join(pending)}\n{logs}")
+
+
+def _prepare_database(plan: Plan) -> None:
+    # In a thread, since the caller may have an event loop of its own.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(database.prepare(plan))).result()
+
+
+def _condition(plan: Plan, name: str, info: Mapping[str, object]) -> Condition:
+    detail = ""
+    if name in plan.servers:
+        ready = plan.servers[name].ready()
+    else:
+        status, body = readiness.ask(plan.ports[name])
+        ready = status == 200
+        detail = "" if ready else readiness.failing(body)
+    return Condition(name, str(info["statename"]).lower(), int(str(info["pid"])), plan.ports[name], ready, detail)

@@ -1,0 +1,106 @@
+"""What runs: which servers are ours, and the command and environment of each service."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from ops.embedded import Nats, Postgres, Process, Server, Valkey
+from ops.embedded.ports import LOOPBACK
+from ops.stack.errors import StackError
+from ops.stack.home import PROJECT, Home
+
+SERVICES = ("auth", "pipelines", "records", "realtime")
+ALL = (*SERVICES, "gateway")
+SERVERS = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL", "nats": "NATS_URL"}
+DATABASE = "millrace"
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stack: its servers, its ports, and where everything is reached."""
+
+    home: Home
+    ports: Mapping[str, int]
+    passwords: Mapping[str, str]
+    admin_url: str
+    redis_url: str
+    nats_url: str
+    servers: Mapping[str, Server]
+    services: tuple[str, ...]
+
+    @property
+    def gateway_url(self) -> str:
+        """Where clients come in."""
+        return self.url("gateway")
+
+    def url(self, service: str) -> str:
+        """The base URL of a service."""
+        return f"http://{LOOPBACK}:{self.ports[service]}"
+
+    def dsn(self, role: str) -> str:
+        """The DSN of `auth`, `pipelines`, `records`, `realtime` or `migrate`."""
+        parts = urlsplit(self.admin_url)
+        address = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=f"millrace_{role}:{quote(self.passwords[role])}@{address}").geturl()
+
+    def processes(self) -> dict[str, Process]:
+        """Every process of the stack, by name."""
+        servers = {name: server.process() for name, server in self.servers.items()}
+        return servers | {name: self._service(name) for name in self.services}
+
+    def _service(self, name: str) -> Process:
+        module = "gateway.main" if name == "gateway" else f"services.{name}.main"
+        return Process(
+            name=name,
+            argv=(sys.executable, "-m", module),
+            directory=PROJECT,
+            env=self._environment(name),
+            inherit=True,
+        )
+
+    def _environment(self, name: str) -> dict[str, str]:
+        common = {
+            "HOST": LOOPBACK,
+            "PORT": str(self.ports[name]),
+            "REDIS_URL": self.redis_url,
+            "NATS_URL": self.nats_url,
+            "PYTHONUNBUFFERED": "1",
+        }
+        if name == "gateway":
+            return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
+        return common | {"DATABASE_URL": self.dsn(name)}
+
+
+def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...], *, assign: bool) -> Plan:
+    """The plan of a stack; `assign` chooses ports, otherwise those of the running stack are told."""
+    if (kind := environ.get("STACK", "embedded")) != "embedded":
+        raise StackError(f"STACK={kind} is not known; the only kind is STACK=embedded.")
+    names = (*SERVERS, *SERVICES)
+    ports = home.assign_ports(names, gateway_port(environ)) if assign else home.ports()
+    if not ports:
+        raise StackError("The stack was never started here: ./taskw up")
+    passwords = home.passwords()
+    postgres = Postgres(home.data / "postgres", ports["postgres"], passwords["postgres"])
+    valkey = Valkey(home.data / "valkey", ports["valkey"], passwords["valkey"])
+    nats = Nats(home.data / "nats", ports["nats"], passwords["nats"])
+    ours: dict[str, Server] = {"postgres": postgres, "valkey": valkey, "nats": nats}
+    return Plan(
+        home=home,
+        ports=ports,
+        passwords=passwords,
+        admin_url=environ.get("DATABASE_URL") or postgres.dsn("postgres", postgres.password, DATABASE),
+        redis_url=environ.get("REDIS_URL") or valkey.url,
+        nats_url=environ.get("NATS_URL") or nats.url,
+        servers={name: server for name, server in ours.items() if not environ.get(SERVERS[name])},
+        services=services,
+    )
+
+
+def gateway_port(environ: Mapping[str, str]) -> int:
+    """The port of the gateway: `PORT`, by default 8000."""
+    given = environ.get("PORT") or str(DEFAULT_PORT)
+    if not given.isdigit() or not 0 < int(given) < 65536:
+        raise StackError(f"PORT={given} is not a port: give a number from 1 to 65535.")
+    return int(given)

@@ -1,0 +1,155 @@
+"""The launcher starts, finds, restarts and stops exactly its own processes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.embedded import Nats, free_port
+from ops.stack import Stack, StackError
+from ops.stack.home import PROJECT, Home
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.integration
+SERVERS = {"postgres", "valkey", "nats"}
+
+
+def servers_only(root: Path, **environ: str) -> Stack:
+    """A stack of the three servers, without services."""
+    return Stack(Home(root), {"PATH": os.environ["PATH"], "PORT": str(free_port()), **environ}, services=())
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    """The pid of each running process, by name."""
+    return {condition.name: condition.pid for condition in stack.status() if condition.pid}
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether none of them runs any more."""
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+def family(stack: Stack) -> list[psutil.Process]:
+    """The supervisor and everything below it."""
+    supervisor = psutil.Process(stack.supervisor.call("getPID"))
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A running stack of servers."""
+    stack = servers_only(tmp_path / "one")
+    stack.up()
+    yield stack
+    stack.reset()
+
+
+def test_a_second_up_finds_what_runs(stack: Stack) -> None:
+    """Starting twice starts nothing twice."""
+    before = pids(stack)
+    stack.up()
+    assert set(before) == SERVERS
+    assert pids(stack) == before
+
+
+def test_down_stops_exactly_what_was_started(stack: Stack, tmp_path: Path) -> None:
+    """Two stacks run side by side, and stopping one leaves the other alone."""
+    other = servers_only(tmp_path / "two")
+    other.up()
+    try:
+        ours, theirs = family(stack), pids(other)
+        stack.down()
+        assert gone(ours)
+        assert pids(other) == theirs
+    finally:
+        other.reset()
+
+
+def test_a_killed_supervisor_leaves_no_process(stack: Stack) -> None:
+    """After SIGKILL of the supervisor its children end by themselves, and the next start is clean."""
+    processes = family(stack)
+    processes[0].kill()
+    until(lambda: gone(processes))
+    stack.up()
+    assert set(pids(stack)) == SERVERS
+
+
+def test_a_start_right_after_a_kill_waits_for_the_old_processes(stack: Stack) -> None:
+    """Data directories are never shared by an old and a new server."""
+    old = family(stack)
+    old[0].kill()
+    stack.up()
+    assert gone(old)
+    assert set(pids(stack)) == SERVERS
+
+
+def test_a_crashed_server_is_restarted(stack: Stack) -> None:
+    """A process that dies comes back under another pid."""
+    before = pids(stack)["nats"]
+    stack.supervisor.signal("nats", "KILL")
+    until(lambda: any(c.name == "nats" and c.ready and c.pid != before for c in stack.status()), 15)
+
+
+def test_a_restart_keeps_ports_and_passwords(stack: Stack) -> None:
+    """Ports and secrets outlive `down`, so that a client's configuration stays right."""
+    before = stack.plan
+    stack.down()
+    stack.up()
+    assert stack.plan.ports == before.ports
+    assert stack.plan.passwords == before.passwords
+
+
+def test_secrets_are_the_owners_alone(stack: Stack) -> None:
+    """Nobody else can read the passwords, nor the environments of the processes."""
+    files = [stack.home.root / "secrets", *stack.home.run.glob("*.json")]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_tied_stack_ends_with_its_launcher(tmp_path: Path) -> None:
+    """SIGKILL of the launcher in the foreground takes the whole stack along."""
+    code = (
+        "import os, sys; from pathlib import Path; from ops.stack import Stack; from ops.stack.home import Home;"
+        f"Stack(Home(Path(sys.argv[1])), {{'PORT': '{free_port()}'}}, ()).up(tied=True); print('up', flush=True);"
+        "sys.stdin.read()"
+    )
+    root = tmp_path / "tied"
+    stack = servers_only(root)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(root)], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == b"up\n"
+        processes = family(stack)
+        launcher.send_signal(signal.SIGKILL)
+    until(lambda: gone(processes), 20)
+
+
+def test_a_taken_port_is_named(tmp_path: Path, nats_server: Nats) -> None:
+    """A gateway port that another program holds is refused with a way out, before anything starts."""
+    port = nats_server.port
+    stack = Stack(Home(tmp_path / "taken"), {"PORT": str(port)})
+    with pytest.raises(StackError, match=f"Port {port} is taken"):
+        stack.up()
+    assert not stack.supervisor.running
+
+
+def test_another_kind_of_stack_is_refused(tmp_path: Path) -> None:
+    """STACK names a kind that exists, or the error says which do."""
+    with pytest.raises(StackError, match="STACK=embedded"):
+        servers_only(tmp_path / "kind", STACK="podman").up()
+
+
+def test_a_named_server_replaces_the_embedded_one(tmp_path: Path, nats_url: str) -> None:
+    """With NATS_URL set, no NATS of ours is started."""
+    stack = servers_only(tmp_path / "named", NATS_URL=nats_url)
+    plan = stack.up()
+    try:
+        assert plan.nats_url == nats_url
+        assert set(pids(stack)) == SERVERS - {"nats"}
+    finally:
+        stack.reset()
