@@ -1,0 +1,73 @@
+"""Row level security, read off the catalogue of a migrated database: no table is forgotten."""
+
+import asyncpg
+import pytest
+
+from libs.common.migrate import SERVICES
+from tests.support.postgres import Database
+
+TABLES = """
+select c.oid::regclass::text as name, c.relrowsecurity as enabled, c.relforcerowsecurity as forced,
+    exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id') as has_tenant,
+    exists (select from pg_policy p where p.polrelid = c.oid) as has_policy
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = any($1) and c.relkind in ('r', 'p') order by 1
+"""
+
+DIRECTORIES = {
+    "auth.tenants": "the tenants themselves, found by slug before a tenant is known",
+    "auth.signing_keys": "the platform's keys, of no tenant",
+}
+
+
+@pytest.mark.integration
+async def test_every_table_of_a_tenant_forces_row_level_security(database: Database) -> None:
+    """Each table but a named few has a tenant column, and forces a policy on whoever reads it."""
+    connection = await asyncpg.connect(database.admin_dsn)
+    tables = await connection.fetch(TABLES, list(SERVICES))
+    await connection.close()
+    open_tables = {
+        table["name"]
+        for table in tables
+        if not (table["has_tenant"] and table["enabled"] and table["forced"] and table["has_policy"])
+        and not table["name"].endswith(".schema_migrations")
+    }
+    assert open_tables - DIRECTORIES.keys() == set()
+    assert {table["name"].partition(".")[0] for table in tables} == set(SERVICES)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_cannot_reach_around_its_rights(database: Database, service: str) -> None:
+    """A service's role neither bypasses row level security, nor owns a table, nor reads another schema."""
+    connection = await asyncpg.connect(database.dsn(service))
+    role = await connection.fetchrow("select rolsuper, rolbypassrls, rolcreaterole from pg_roles where rolname = user")
+    owned = await connection.fetchval("select count(*) from pg_class where relowner = (user)::regrole")
+    others = [name for name in SERVICES if name != service]
+    reachable = [
+        name for name in others if await connection.fetchval("select has_schema_privilege(user, $1, 'usage')", name)
+    ]
+    await connection.close()
+    assert dict(role.items()) == {"rolsuper": False, "rolbypassrls": False, "rolcreaterole": False}
+    assert owned == 0
+    assert reachable == []
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("service", SERVICES)
+async def test_nothing_is_visible_without_a_tenant(database: Database, service: str) -> None:
+    """As the service's role and with no tenant set, a statement without a where clause returns no row of any tenant."""
+    admin = await asyncpg.connect(database.admin_dsn)
+    tables = [table for table in await admin.fetch(TABLES, [service]) if table["has_tenant"]]
+    await admin.close()
+    connection = await asyncpg.connect(database.dsn(service))
+    readable = [
+        table["name"]
+        for table in tables
+        if table["name"] not in DIRECTORIES
+        and await connection.fetchval("select has_table_privilege(user, $1, 'select')", table["name"])
+    ]
+    counts = {name: await connection.fetchval(f"select count(*) from {name}") for name in readable}  # noqa: S608
+    await connection.close()
+    assert counts
+    assert set(counts.values()) == {0}

@@ -1,0 +1,62 @@
+"""Every named SQL statement is prepared on a migrated database, and its columns compared with its Struct."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import asyncpg
+import msgspec
+import pytest
+
+from libs.common.sql import Statement, Statements
+from tests.support.postgres import Database
+
+ROOT = Path(__file__).parents[2]
+
+
+def modules() -> Iterator[tuple[str, ModuleType, Statements]]:
+    """Service, storage module and statements of each `.sql` file beside a module."""
+    for path in sorted(ROOT.glob("services/*/storage/*.sql")):
+        service = path.parents[1].name
+        module = importlib.import_module(f"services.{service}.storage.{path.stem}")
+        yield service, module, module.SQL
+
+
+def statements() -> list[tuple[str, ModuleType, Statement]]:
+    """Every statement that has no part left to be filled in."""
+    return [
+        (service, module, statement)
+        for service, module, found in modules()
+        for statement in found.statements
+        if "{" not in statement.text
+    ]
+
+
+@pytest.mark.integration
+async def test_every_statement_fits_the_schema_and_its_struct(database: Database) -> None:
+    """As its service's role each statement can be prepared; its columns are its Struct's fields, in order."""
+    wrong = []
+    for service in sorted({service for service, _, _ in statements()}):
+        connection = await asyncpg.connect(database.dsn(service))
+        for _, module, statement in (found for found in statements() if found[0] == service):
+            prepared = await connection.prepare(statement.text)
+            columns = tuple(attribute.name for attribute in prepared.get_attributes())
+            if statement.row is not None:
+                struct: type[msgspec.Struct] = getattr(module, statement.row)
+                expected = tuple(field.name for field in msgspec.structs.fields(struct))
+                if columns != expected:
+                    wrong.append((module.__name__, statement.name, expected, columns))
+        await connection.close()
+    assert wrong == []
+
+
+def test_columns_are_listed() -> None:
+    """No statement asks for `*`: what a migration adds does not change what old code reads."""
+    starred = [
+        f"{module.__name__}.{statement.name}"
+        for _, module, found in modules()
+        for statement in found.statements
+        if "select *" in statement.text.lower() or ".*" in statement.text
+    ]
+    assert starred == []
