@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ops.commands import doctor, keys, migrate, outbox, stack, tenant, user
+from ops.commands import doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
@@ -15,15 +15,9 @@ def millrace() -> None:
     """Millrace: a multi-tenant CRM backend with schemas its users define."""
 
 
-for command in (
-    *stack.COMMANDS,
-    tenant.tenant,
-    user.user,
-    migrate.migrate,
-    keys.keys,
-    outbox.outbox,
-    doctor.doctor,
-):
+NOUNS = (tenant.tenant, user.user, migrate.migrate, keys.keys, outbox.outbox, openapi.openapi, doctor.doctor)
+
+for command in (*stack.COMMANDS, *NOUNS):
     millrace.add_command(command)
 
 

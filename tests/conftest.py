@@ -4,6 +4,7 @@ import pytest
 
 from tests.support import postgres
 
+SERVERS = {"postgres_server", "nats_server", "valkey_server", "stack"}
 pytest_plugins = ["tests.support.fixtures"]
 
 
@@ -15,3 +16,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing of the run behind."""
     postgres.end_run()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a server is an integration test."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)

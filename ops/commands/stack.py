@@ -78,7 +78,13 @@ def dev(demo: bool) -> None:
         stack.down()
 
 
-COMMANDS = (up, down, status, logs, reset, dev)
+@click.command()
+def demo() -> None:
+    """Load the demo data into the running platform unless it is there."""
+    load_demo(this_stack())
+
+
+COMMANDS = (up, down, status, logs, reset, dev, demo)
 
 
 def load_demo(stack: Stack) -> None:
