@@ -1,0 +1,193 @@
+"""Composition root of the gateway: settings → resources → the way of a request."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import uvicorn
+from redis.asyncio import Redis
+
+from gateway.answers import docs
+from gateway.answers.openapi import OpenApi
+from gateway.answers.operating import Operating
+from gateway.answers.status import Status
+from gateway.app import Step, Way
+from gateway.exchange import Receive, Scope, Send
+from gateway.limits.stores import RedisStore
+from gateway.revocations import Revocations
+from gateway.route_table import RouteTable
+from gateway.server import protocol_for, sweep_heads
+from gateway.settings import Settings, items
+from gateway.sockets import SocketWay
+from gateway.steps.authenticate import Authenticate
+from gateway.steps.cors import Cors
+from gateway.steps.forward import Forward
+from gateway.steps.headers import read_headers
+from gateway.steps.origin import Origin
+from gateway.steps.rate_limit import RateLimit
+from gateway.steps.request_id import name_request
+from gateway.steps.revoked import NotRevoked
+from gateway.steps.route import Routing
+from gateway.steps.shed import Shed
+from gateway.steps.tenant import TenantOfHost, agree
+from gateway.tenants import TenantDirectory
+from gateway.tunnel import Tunnel
+from gateway.upstream.ask import ask
+from gateway.upstream.pool import Upstream, sweep_forever
+from libs.common import events, logging, tracing
+from libs.common.bus import Bus
+from libs.common.errors import Unavailable
+from libs.common.metrics import Metrics
+from libs.common.resilience import keep_running
+from libs.common.settings import load
+from libs.common.tokens import KeySet, TokenVerifier
+
+
+class Gateway:
+    """One gateway. It is made without an event loop; `start` builds what needs one."""
+
+    way: Way
+    socket_way: SocketWay
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.max_connections = settings.max_connections
+        self.metrics = Metrics("gateway", settings.version)
+        self.bus = Bus(settings.nats_url, "millrace gateway")
+        self.redis = Redis.from_url(settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25)
+        self.revocations = Revocations()
+        self.table = RouteTable()
+        self.verifier = TokenVerifier(KeySet(self._fetch_keys))
+        self.upstreams: dict[str, Upstream] = {}
+        self.connections: set[Any] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        endpoint = settings.otel_exporter_otlp_endpoint
+        self._exporter = tracing.Exporter("gateway", settings.version, endpoint) if endpoint else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] == "http":
+            await self.way(scope, receive, send)
+        else:
+            await self._lifespan(receive, send)
+
+    async def open(self, tunnel: Tunnel) -> None:
+        """Takes a WebSocket handshake on."""
+        await self.socket_way.open(tunnel)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def start(self) -> None:
+        """Builds the way of a request and begins listening; nothing else needs to be up."""
+        loop = asyncio.get_running_loop()
+        self.upstreams = {name: Upstream(name, url, loop) for name, url in self.settings.upstream_urls().items()}
+        self.tenants = TenantDirectory(self.upstreams["auth"], loop.time)
+        self._compose(loop)
+        await self.bus.start()
+        self.bus.listen("evt.*.auth.tenant.*", self._tenant_changed)
+        self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
+        self._run(sweep_forever(list(self.upstreams.values())))
+        self._run(sweep_heads(self.connections))
+        self._run(keep_running("revocations", lambda: self.revocations.follow(self.bus), cap=1.0))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loops.append(asyncio.create_task(work))
+
+    def _compose(self, loop: asyncio.AbstractEventLoop) -> None:
+        settings = self.settings
+        arrival: list[Step] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
+        common: list[Step] = [
+            Routing(self.table),
+            Cors(items(settings.cors_origins)),
+            TenantOfHost(self.tenants, items(settings.base_domains)),
+            Authenticate(self.verifier),
+            agree,
+            NotRevoked(self.revocations),
+        ]
+        if settings.rate_limits == "on":
+            common.append(RateLimit(settings, RedisStore(self.redis, loop.time), loop.time))
+        forward: list[Step] = [Shed(self.upstreams, settings.max_in_flight), Forward(settings.max_body_bytes)]
+        self.way = Way(arrival, self._own_answers(), [*common, *forward], self.metrics, self._exporter)
+        self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)
+
+    def _own_answers(self) -> dict[bytes, Step]:
+        version = self.settings.version
+        checks = {"broker": self._check_broker, "cache": self._check_cache}
+        operating = Operating(version, self.metrics, {"keys": self._check_keys}, checks)
+        status = Status(self.upstreams, operating.report)
+        return {
+            **dict.fromkeys((b"/health", b"/health/ready"), operating.ready),
+            b"/health/live": operating.live,
+            b"/metrics": operating.metrics,
+            **dict.fromkeys((b"/api/v1/status", b"/api/status", b"/api/health", b"/api/v1/health"), status),
+            b"/openapi.json": OpenApi(self.upstreams, self.table, version),
+            **docs.pages(),
+        }
+
+    async def stop(self) -> None:
+        """Ends loops first, then connections."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        for upstream in self.upstreams.values():
+            upstream.close()
+        await self.bus.stop()
+        await self.redis.aclose()
+        if self._exporter:
+            self._exporter.stop()
+
+    async def _fetch_keys(self) -> list[dict[str, Any]]:
+        status, body = await ask(self.upstreams["auth"], "/.well-known/jwks.json")
+        if status != 200:
+            raise Unavailable("auth does not give its keys.", code="upstream-unavailable", retry_after=1)
+        return msgspec.json.decode(body, type=dict[str, list[dict[str, Any]]])["keys"]
+
+    async def _keys_rotated(self, _: bytes) -> None:
+        await self.verifier.keys.refresh()
+        self.verifier.forget()
+
+    async def _tenant_changed(self, payload: bytes) -> None:
+        self.tenants.forget(events.decode(payload, msgspec.Raw).tenant_id)
+
+    async def _check_keys(self) -> None:
+        await self._fetch_keys()
+
+    async def _check_broker(self) -> None:
+        await self.bus.client.flush(1)
+
+    async def _check_cache(self) -> None:
+        await self.redis.ping()
+
+
+def server(gateway: Gateway) -> uvicorn.Server:
+    """Uvicorn with the gateway's own protocol."""
+    settings = gateway.settings
+    config = uvicorn.Config(
+        gateway, host=settings.host, port=settings.port, loop="uvloop", http=protocol_for(gateway),
+        ws="websockets-sansio", lifespan="on", interface="asgi3", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )  # fmt: skip
+    made = uvicorn.Server(config)
+    gateway.connections = made.server_state.connections
+    return made
+
+
+def main() -> None:
+    """Runs the gateway until SIGTERM or SIGINT, then lets what is in flight finish."""
+    settings = load(Settings)
+    logging.configure("gateway", settings.log_level)
+    with suppress(KeyboardInterrupt):
+        server(Gateway(settings)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The gateway's side of HTTP: uvicorn's protocol on `httptools`, with bounds on heads and connections.
+
+Refusals of unreadable requests are problem documents, and WebSocket handshakes become tunnels.
+"""
+
+import asyncio
+from typing import Any, ClassVar, Protocol
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.tunnel import Tunnel
+from libs.common import problems
+from libs.common.errors import AppError, Malformed, Unavailable
+from libs.common.ids import new_id
+
+MAX_HEAD = 64 * 1024
+HEAD_SECONDS = 15.0
+SWEEP_SECONDS = 5.0
+
+
+class Sockets(Protocol):
+    """Who takes a WebSocket handshake on."""
+
+    max_connections: int
+
+    async def open(self, tunnel: Tunnel) -> None:
+        """Takes the steps and joins the tunnel with its service."""
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """One client connection. `sockets` is set on a subclass per gateway."""
+
+    sockets: ClassVar[Sockets]
+    _in_head = True
+    _head_bytes = 0
+    _head_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Admits the connection, if there are not too many."""
+        super().connection_made(transport)
+        self._head_since = self.loop.time()
+        if len(self.connections) > self.sockets.max_connections:
+            self._refuse(Unavailable("Too many connections.", code="overloaded", retry_after=1))
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser, as long as the head stays within its bounds."""
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+            self._refuse(Malformed("The headers are too large.", code="headers-too-large"))
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._in_head = False
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def check_head(self, oldest: float) -> None:
+        """Closes the connection of a client that does not finish a head it began, or never begins one."""
+        if self._in_head and self._head_since < oldest:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """The answer to what is not HTTP."""
+        self._refuse(Malformed("The request could not be read as HTTP."))
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, error: AppError) -> None:
+        if self._answering:
+            self.transport.close()
+            return
+        status, headers, body = problems.render(error, request_id=str(new_id()), instance="/")
+        lines = [f"HTTP/1.1 {status} Refused", *(f"{name}: {value}" for name, value in headers)]
+        lines += [f"content-length: {len(body)}", "connection: close", "", ""]
+        self.transport.write("\r\n".join(lines).encode() + body)
+        self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over to a tunnel."""
+        if self._answering:
+            self.transport.close()
+            return
+        self.connections.discard(self)
+        url = httptools.parse_url(self.url)
+        scope: dict[str, Any] = {
+            **self.scope, "type": "websocket", "raw_path": url.path or b"/", "query_string": url.query or b"",
+            "path": (url.path or b"/").decode("ascii", "replace"),
+        }  # fmt: skip
+        tunnel = Tunnel(scope, self.transport, self.connections)
+        self.transport.set_protocol(tunnel)
+        task = self.loop.create_task(self.sockets.open(tunnel))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def protocol_for(sockets: Sockets) -> type[EdgeProtocol]:
+    """The protocol class of one gateway."""
+    return type("GatewayProtocol", (EdgeProtocol,), {"sockets": sockets})
+
+
+async def sweep_heads(connections: set[Any]) -> None:
+    """The background loop that ends connections whose head does not arrive (slow-loris)."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        for connection in list(connections):
+            if isinstance(connection, EdgeProtocol):
+                connection.check_head(loop.time() - HEAD_SECONDS)

@@ -1,0 +1,98 @@
+"""The way of a WebSocket: the same steps as any request, then a tunnel to `realtime`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from gateway.app import Step
+from gateway.exchange import Exchange
+from gateway.refuse import refuse
+from gateway.steps.forward import service_lines, target
+from gateway.tunnel import Far, Tunnel
+from gateway.upstream.connection import request_head
+from gateway.upstream.pool import CONNECT_SECONDS, Upstream
+from libs.common import logging
+from libs.common.errors import AppError, Malformed, Unavailable
+from libs.common.metrics import Metrics
+
+HANDSHAKE_SECONDS = 10.0
+log = structlog.get_logger()
+
+
+class SocketWay:
+    """Takes handshakes on; their number per service is bounded."""
+
+    def __init__(
+        self, steps: Sequence[Step], upstreams: Mapping[str, Upstream], metrics: Metrics, max_sockets: int
+    ) -> None:
+        self._steps = steps
+        self._upstreams = upstreams
+        self._metrics = metrics
+        self._max = max_sockets
+
+    async def open(self, tunnel: Tunnel) -> None:
+        """Lets the handshake take the steps, joins the two sides, and stays until they part."""
+        exchange = Exchange(tunnel.scope, tunnel.receive, tunnel.send)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            await self._open(exchange, tunnel)
+        except AppError as error:
+            await refuse(exchange, error)
+        except Exception as error:
+            await log.aerror("handshake failed", path=tunnel.scope["path"], error=repr(error), exc_info=True)
+            await refuse(exchange, AppError())
+        route = exchange.route.pattern if exchange.route is not None else "own"
+        self._metrics.observe("WS", route, exchange.status, loop.time() - started)
+
+    async def _open(self, exchange: Exchange, tunnel: Tunnel) -> None:
+        for step in self._steps:
+            await step(exchange)
+        logging.begin(request_id=exchange.request_id)
+        assert exchange.route is not None
+        if not exchange.route.socket or exchange.method != "GET" or exchange.has_body:
+            raise Malformed("This resource does not speak WebSocket.", code="not-a-socket")
+        upstream = self._upstreams[exchange.route.service]
+        if upstream.sockets >= self._max:
+            raise Unavailable(f"{upstream.name} has too many sockets.", code="overloaded", retry_after=1)
+        if (wait := upstream.breaker.refusal()) is not None:
+            raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
+        upstream.sockets += 1
+        tunnel.ended.add_done_callback(lambda _: _left(upstream))
+        tunnel.answer_headers = exchange.answer_headers
+        await self._join(exchange, tunnel, upstream)
+
+    async def _join(self, exchange: Exchange, tunnel: Tunnel, upstream: Upstream) -> None:
+        far = Far(tunnel)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_connection(lambda: far, *upstream.address)
+            upstream.breaker.succeeded()
+        except OSError as error:
+            upstream.breaker.failed()
+            raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=1) from error
+        assert far.transport is not None
+        tunnel.far = far
+        try:
+            far.transport.write(_handshake(exchange, upstream))
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await far.answered
+        except OSError as error:
+            far.transport.abort()
+            raise Unavailable(f"{upstream.name} did not answer.", code="upstream-broken", retry_after=1) from error
+        exchange.status = far.status
+        if tunnel.lost:
+            far.transport.close()
+
+
+def _handshake(exchange: Exchange, upstream: Upstream) -> bytes:
+    lines = service_lines(exchange)
+    version = exchange.known.get(b"sec-websocket-version", b"13")
+    lines.append(b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: %b\r\n" % version)
+    return request_head(b"GET", target(exchange), upstream.host, lines)
+
+
+def _left(upstream: Upstream) -> None:
+    upstream.sockets -= 1
+    upstream.breaker.undecided()

@@ -1,0 +1,216 @@
+"""Step 12: the request to its service and the answer back, streamed both ways with backpressure.
+
+A request is sent twice only when it cannot have had an effect twice: an idempotent one (RFC 9110 §9.2.2) whose body is
+in memory, on a pooled connection that the service had closed before it answered anything.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from gateway.body import ClientGone, receive, too_large
+from gateway.exchange import Exchange, Header
+from gateway.upstream.connection import Connection, request_head
+from gateway.upstream.errors import ConnectFailed, StaleConnection, UpstreamError, UpstreamTimeout
+from gateway.upstream.pool import Upstream
+from libs.common.errors import AppError, Unavailable
+
+BODY_SECONDS = 60.0
+_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+_NOT_PASSED_BACK: Final = frozenset((
+    b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-authenticate",
+    b"proxy-connection", b"server", b"date", b"x-request-id", b"x-content-type-options", b"x-frame-options",
+    b"referrer-policy",
+))  # fmt: skip
+log = structlog.get_logger()
+
+
+class Forward:
+    """Sends the request on and the answer back."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body = max_body_bytes
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answers the client with what the service answers."""
+        assert exchange.route is not None
+        assert exchange.upstream is not None
+        upload = Upload(exchange, exchange.route.body_bytes or self._max_body)
+        await upload.begin()
+        try:
+            connection = await self._send(exchange, exchange.upstream, upload)
+        except UpstreamError as error:
+            raise upload.refusal or _unavailable(exchange.upstream.name, error) from error
+        try:
+            await self._relay(exchange, connection, upload)
+        except UpstreamError as error:
+            await log.awarning("the answer broke off", upstream=exchange.upstream.name, error=repr(error))
+        finally:
+            if upload.unfinished():
+                connection.keep_alive = False
+            exchange.upstream.release(connection)
+
+    async def _send(self, exchange: Exchange, upstream: Upstream, upload: "Upload") -> Connection:
+        """A connection on which the answer has begun."""
+        assert exchange.route is not None
+        head = request_head(exchange.method.encode(), target(exchange), upstream.host, service_lines(exchange, upload))
+        connection = await upstream.connection()
+        while True:
+            try:
+                deadline = self._loop.time() + exchange.route.answer_seconds
+                connection.begin(head + upload.first, is_head=exchange.method == "HEAD", deadline=deadline)
+                upload.follow(connection, exchange.route.answer_seconds)
+                await connection.head()
+                return connection
+            except StaleConnection:
+                upstream.release(connection)
+                if upload.more or exchange.method not in _IDEMPOTENT:
+                    upload.unfinished()
+                    raise
+                connection = await upstream.fresh_connection()
+            except BaseException:
+                upload.unfinished()
+                connection.abort()
+                upstream.release(connection)
+                raise
+
+    async def _relay(self, exchange: Exchange, connection: Connection, upload: "Upload") -> None:
+        exchange.answered = True
+        exchange.status = connection.status
+        send = exchange.send
+        headers = _headers(exchange, connection)
+        await send({"type": "http.response.start", "status": connection.status, "headers": headers})
+        if connection.complete:
+            await send({"type": "http.response.body", "body": await connection.chunk(), "more_body": False})
+        else:
+            await self._stream(exchange, connection, watch=not upload.more)
+
+    async def _stream(self, exchange: Exchange, connection: Connection, watch: bool) -> None:
+        watcher = asyncio.create_task(_watch(exchange, connection)) if watch else None
+        try:
+            while True:
+                connection.deadline = self._loop.time() + BODY_SECONDS
+                data = await connection.chunk()
+                if connection.complete:
+                    break
+                await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+        await exchange.send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+class Upload:
+    """The way of the request body: what has come with the head goes with the head, the rest follows in a task."""
+
+    __slots__ = ("_exchange", "_limit", "_task", "chunked", "first", "more", "refusal")
+
+    def __init__(self, exchange: Exchange, limit: int) -> None:
+        self._exchange = exchange
+        self._limit = limit
+        self._task: asyncio.Task[None] | None = None
+        self.first = b""
+        self.more = False
+        self.chunked = False
+        self.refusal: AppError | None = None
+
+    async def begin(self) -> None:
+        """Reads what is there; a body that is known to be too large is refused before."""
+        exchange = self._exchange
+        if not exchange.has_body:
+            return
+        if int(exchange.known.get(b"content-length", b"0")) > self._limit:
+            raise too_large(self._limit)
+        if exchange.buffered is not None:
+            self.first = exchange.buffered
+            return
+        self.first, self.more = await receive(exchange, self._limit)
+        self.chunked = self.more and b"content-length" not in exchange.known
+        if self.chunked:
+            self.first = _chunk(self.first)
+
+    def length_line(self) -> bytes:
+        """How the body is framed towards the service: by one length, or in chunks."""
+        if self.chunked:
+            return b"transfer-encoding: chunked\r\n"
+        length = self._exchange.known.get(b"content-length")
+        if length is None and self._exchange.has_body:
+            length = b"%d" % len(self.first)
+        return b"content-length: %b\r\n" % length if length is not None else b""
+
+    def follow(self, connection: Connection, answer_seconds: float) -> None:
+        """Starts sending the rest."""
+        if self.more and self._task is None:
+            self._task = asyncio.create_task(self._pump(connection, answer_seconds))
+
+    def unfinished(self) -> bool:
+        """Whether the service has not got the whole body; nothing more is sent."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        return self.more
+
+    async def _pump(self, connection: Connection, answer_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self.more:
+                await connection.drained()
+                data, more = await receive(self._exchange, self._limit)
+                connection.write(_chunk(data) if self.chunked else data)
+                connection.deadline = loop.time() + answer_seconds
+                self.more = more
+            if self.chunked:
+                connection.write(b"0\r\n\r\n")
+        except AppError as error:
+            self.refusal = error
+            connection.abort()
+        except ClientGone:
+            connection.abort()
+
+
+def target(exchange: Exchange) -> bytes:
+    """The request target, as the service gets it."""
+    return exchange.path + b"?" + exchange.query if exchange.query else exchange.path
+
+
+def service_lines(exchange: Exchange, upload: Upload | None = None) -> list[bytes]:
+    """The header lines for the service: the client's, and what the gateway alone may say."""
+    lines = exchange.lines
+    lines.append(
+        f"x-request-id: {exchange.request_id}\r\ntraceparent: {exchange.traceparent}\r\n"
+        f"x-forwarded-for: {exchange.address}\r\nx-forwarded-host: {exchange.host}\r\n"
+        f"x-forwarded-proto: {exchange.scheme}\r\n".encode()
+    )
+    if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
+        lines.append(b"x-millrace-tenant: %b\r\n" % str(exchange.tenant_id).encode())
+    if upload is not None:
+        lines.append(upload.length_line())
+    return lines
+
+
+def _headers(exchange: Exchange, connection: Connection) -> list[Header]:
+    headers = [header for header in connection.headers if header[0] not in _NOT_PASSED_BACK]
+    if connection.status in (204, 304):
+        headers = [header for header in headers if header[0] != b"content-length"]
+    headers += exchange.answer_headers
+    return headers
+
+
+async def _watch(exchange: Exchange, connection: Connection) -> None:
+    """Gives the service's answer up when the client has gone."""
+    while (await exchange.receive())["type"] != "http.disconnect":
+        pass
+    connection.abort()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _unavailable(name: str, error: UpstreamError) -> AppError:
+    if isinstance(error, ConnectFailed):
+        return Unavailable(f"{name} is away.", code="upstream-unavailable", retry_after=1)
+    if isinstance(error, UpstreamTimeout):
+        return Unavailable(f"{name} did not answer in time.", code="upstream-timeout", retry_after=2)
+    return Unavailable(f"{name} broke off before it answered.", code="upstream-broken", retry_after=1)

@@ -1,0 +1,17 @@
+"""Step 9: tokens that are good by their signature but were revoked."""
+
+from gateway.exchange import Exchange
+from gateway.revocations import Revocations
+from libs.common.errors import Unauthenticated
+
+
+class NotRevoked:
+    """Refuses revoked sessions and users."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self._revocations = revocations
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Looks the principal up."""
+        if exchange.principal is not None and self._revocations.covers(exchange.principal):
+            raise Unauthenticated("The session was ended.", code="session-revoked")

@@ -1,0 +1,34 @@
+"""Step 11: load shedding. Requests in flight to a service are bounded, and a service that is away is not asked."""
+
+from collections.abc import Mapping
+
+from gateway.exchange import Exchange
+from gateway.upstream.pool import Upstream
+from libs.common.errors import Unavailable
+
+
+class Shed:
+    """Admits a request to its service. What it admits must be given back by `leave`."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], max_in_flight: int) -> None:
+        self._upstreams = upstreams
+        self._max = max_in_flight
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Notes the service, or refuses at once."""
+        assert exchange.route is not None
+        upstream = self._upstreams[exchange.route.service]
+        if upstream.in_flight >= self._max:
+            raise Unavailable(f"{upstream.name} has too much to do.", code="overloaded", retry_after=1)
+        if (wait := upstream.breaker.refusal()) is not None:
+            raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
+        upstream.in_flight += 1
+        exchange.upstream = upstream
+
+
+def leave(exchange: Exchange) -> None:
+    """Gives back what `Shed` admitted."""
+    if exchange.upstream is not None:
+        exchange.upstream.in_flight -= 1
+        exchange.upstream.breaker.undecided()
+        exchange.upstream = None

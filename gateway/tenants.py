@@ -1,0 +1,88 @@
+"""The gateway's copy of the tenant directory: who a host name or slug belongs to, asked of auth and remembered."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+from gateway.upstream.ask import ask
+from gateway.upstream.pool import Upstream
+from libs.common.errors import Forbidden, Unavailable
+
+FRESH_SECONDS = 300.0
+ABSENT_SECONDS = 5.0
+CAPACITY = 10_000
+
+By = Literal["host", "slug"]
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """A tenant as auth tells of it."""
+
+    id: UUID
+    slug: str
+    name: str
+    status: str
+
+
+class Remembered(msgspec.Struct):
+    """An answer of auth, and until when it is fresh."""
+
+    tenant: Tenant | None
+    until: float
+
+
+class TenantDirectory:
+    """Resolves tenants; answers are cached, also that there is none. While auth is away, stale answers serve."""
+
+    def __init__(self, auth: Upstream, clock: Callable[[], float]) -> None:
+        self._auth = auth
+        self._clock = clock
+        self._answers: dict[tuple[By, str], Remembered] = {}
+        self._asking: dict[tuple[By, str], asyncio.Task[Tenant | None]] = {}
+
+    async def find(self, by: By, name: str) -> Tenant | None:
+        """The tenant of that host name or slug, or None."""
+        known = self._answers.get((by, name))
+        if known is not None and known.until > self._clock():
+            return known.tenant
+        try:
+            return await self._ask_once(by, name)
+        except Unavailable:
+            if known is None:
+                raise
+            return known.tenant
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Forgets a tenant that has changed, and every "there is none", which may have become wrong."""
+        self._answers = {
+            key: known for key, known in self._answers.items() if known.tenant and known.tenant.id != tenant_id
+        }
+
+    async def _ask_once(self, by: By, name: str) -> Tenant | None:
+        key = (by, name)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask(by, name))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, by: By, name: str) -> Tenant | None:
+        status, body = await ask(self._auth, f"/internal/tenants/resolve?{by}={quote(name)}")
+        if status not in (200, 404):
+            raise Unavailable("The tenant directory is away.", code="upstream-unavailable", retry_after=1)
+        tenant = msgspec.json.decode(body, type=Tenant) if status == 200 else None
+        if len(self._answers) >= CAPACITY:
+            self._answers.pop(next(iter(self._answers)))
+        self._answers[(by, name)] = Remembered(tenant, self._clock() + (FRESH_SECONDS if tenant else ABSENT_SECONDS))
+        return tenant
+
+
+def refuse_inactive(tenant: Tenant) -> None:
+    """A tenant that is suspended or deleted is not served."""
+    if tenant.status != "active":
+        raise Forbidden(f"The organization {tenant.slug} is {tenant.status}.", code="tenant-inactive")

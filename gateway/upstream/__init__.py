@@ -1,0 +1,7 @@
+"""The gateway's way to a service: connections, their pool, the breaker, and what may be said on the wire.
+
+connection   one HTTP/1.1 connection, one exchange at a time, streamed both ways with backpressure
+pool         idle connections of one service, and the sweeper that bounds every wait
+breaker      opens when a service cannot be reached
+errors       what can go wrong between the gateway and a service
+"""
