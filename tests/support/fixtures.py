@@ -1,15 +1,19 @@
 """Fixtures: real servers, a database per test, the whole platform per worker, a tenant in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 
 from ops.embedded import Nats, Postgres, Valkey, running
 from ops.embedded.server import ask
-from tests.support import postgres
+from tests.support import platform, postgres
+from tests.support.platform import Platform, Tenant
 from tests.support.postgres import Database
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +25,7 @@ def postgres_server() -> Postgres:
 @pytest.fixture(scope="session")
 def database_template(postgres_server: Postgres) -> Postgres:
     """The server, once the migrated template is in it."""
-    # A session fixture has no event loop of its own, and must not end the one of pytest-asyncio.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(postgres.make_template(postgres_server))).result()
+    _run(postgres.make_template(postgres_server))
     return postgres_server
 
 
@@ -59,3 +61,34 @@ def redis_url(valkey_server: Valkey) -> str:
     """The URL of this worker's Valkey, emptied."""
     assert ask(valkey_server.port, b"FLUSHALL\r\n") == b"+OK\r\n"
     return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def stack(database_template: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The whole platform of this worker, through the code that `task up` uses; tests share it by tenants."""
+    database = _run(postgres.clone(database_template))
+    try:
+        with platform.platform(database, tmp_path_factory.mktemp("platform"), RATE_LIMITS="off") as running_platform:
+            yield running_platform
+    finally:
+        _run(postgres.drop(database))
+
+
+@pytest.fixture
+async def tenant(stack: Platform) -> AsyncIterator[Tenant]:
+    """A fresh tenant whose owner is signed in."""
+    async with platform.signed_up(stack.url) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def other_tenant(stack: Platform) -> AsyncIterator[Tenant]:
+    """A second fresh tenant, to whom nothing of the first may be visible."""
+    async with platform.signed_up(stack.url) as fresh:
+        yield fresh
+
+
+def _run(work: Coroutine[None, None, T]) -> T:
+    # A session fixture has no event loop of its own, and must not end the one of pytest-asyncio.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -76,15 +76,26 @@ async def make_template(server: Postgres) -> None:
             marker.touch()
 
 
-@asynccontextmanager
-async def cloned(server: Postgres) -> AsyncIterator[Database]:
-    """A copy of the template that is dropped at the end, whoever is still connected."""
+async def clone(server: Postgres) -> Database:
+    """A copy of the template."""
     database = Database(server, f"test_{uuid4().hex}")
     await _admin(server, f"create database {database.name} template {TEMPLATE} strategy file_copy")
+    return database
+
+
+async def drop(database: Database) -> None:
+    """Drop a copy, whoever is still connected."""
+    await _admin(database.server, f"drop database if exists {database.name} with (force)")
+
+
+@asynccontextmanager
+async def cloned(server: Postgres) -> AsyncIterator[Database]:
+    """A copy of the template for the length of a block."""
+    database = await clone(server)
     try:
         yield database
     finally:
-        await _admin(server, f"drop database {database.name} with (force)")
+        await drop(database)
 
 
 def _run() -> tuple[int, Path]:
