@@ -18,7 +18,7 @@ from gateway.exchange import Receive, Scope, Send
 from gateway.limits.stores import RedisStore
 from gateway.revocations import Revocations
 from gateway.route_table import RouteTable
-from gateway.server import protocol_for, sweep_heads
+from gateway.server import protocol_for, sweep_clients
 from gateway.settings import Settings, items
 from gateway.sockets import SocketWay
 from gateway.steps.authenticate import Authenticate
@@ -95,7 +95,7 @@ class Gateway:
         self.bus.listen("evt.*.auth.tenant.*", self._tenant_changed)
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         self._run(sweep_forever(list(self.upstreams.values())))
-        self._run(sweep_heads(self.connections))
+        self._run(sweep_clients(self.connections))
         self._run(keep_running("revocations", lambda: self.revocations.follow(self.bus), cap=1.0))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

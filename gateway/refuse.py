@@ -13,8 +13,5 @@ def document(exchange: Exchange, error: AppError) -> tuple[int, list[Header], by
 
 
 async def refuse(exchange: Exchange, error: AppError) -> None:
-    """Answers with the problem document. A body that was not read is not waited for: the connection closes."""
-    status, headers, body = document(exchange, error)
-    if exchange.has_body and exchange.buffered is None:
-        headers.append((b"connection", b"close"))
-    await exchange.answer(status, headers, body)
+    """Answers with the problem document. What is left of the body is discarded by the server, for a while."""
+    await exchange.answer(*document(exchange, error))

@@ -16,6 +16,7 @@ from libs.common.ids import new_id
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 15.0
+LINGER_SECONDS = 15.0
 SWEEP_SECONDS = 5.0
 
 
@@ -35,6 +36,8 @@ class EdgeProtocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _head_since = 0.0
+    _in_message = False
+    _linger_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admits the connection, if there are not too many."""
@@ -56,7 +59,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head = True
+        self._in_head = self._in_message = True
+        self._linger_since = 0.0
         self._head_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
@@ -65,9 +69,18 @@ class EdgeProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_headers_complete()
 
-    def check_head(self, oldest: float) -> None:
-        """Closes the connection of a client that does not finish a head it began, or never begins one."""
-        if self._in_head and self._head_since < oldest:
+    def on_message_complete(self) -> None:
+        """The body is there, or what of it was discarded after an early answer."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def check(self, now: float) -> None:
+        """Closes the connection of a client that does not finish a head, or goes on with a body after its answer."""
+        lingering = self._in_message and self.cycle is not None and self.cycle.response_complete
+        if lingering and not self._linger_since:
+            self._linger_since = now
+        late_head = self._in_head and self._head_since < now - HEAD_SECONDS
+        if late_head or (lingering and self._linger_since < now - LINGER_SECONDS):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -111,11 +124,11 @@ def protocol_for(sockets: Sockets) -> type[EdgeProtocol]:
     return type("GatewayProtocol", (EdgeProtocol,), {"sockets": sockets})
 
 
-async def sweep_heads(connections: set[Any]) -> None:
-    """The background loop that ends connections whose head does not arrive (slow-loris)."""
+async def sweep_clients(connections: set[Any]) -> None:
+    """The background loop that ends connections whose head does not arrive (slow-loris) or whose body does not end."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         for connection in list(connections):
             if isinstance(connection, EdgeProtocol):
-                connection.check_head(loop.time() - HEAD_SECONDS)
+                connection.check(loop.time())
