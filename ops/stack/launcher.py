@@ -12,7 +12,7 @@ from ops.embedded.process import tail
 from ops.stack import database, readiness
 from ops.stack.errors import StackError
 from ops.stack.home import Home
-from ops.stack.plan import ALL, Plan, gateway_port, make_plan
+from ops.stack.plan import ALL, SERVERS, Plan, gateway_port, make_plan
 from ops.stack.supervisor import Supervisor
 
 _READY_SECONDS = 60.0
@@ -86,7 +86,8 @@ class Stack:
         processes = plan.processes()
         servers = {name: process for name, process in processes.items() if name in plan.servers}
         services = {name: process for name, process in processes.items() if name not in plan.servers}
-        self.supervisor.start(servers, services, tied=tied)
+        configuration = self.supervisor.configure(servers, services)
+        self.supervisor.start(configuration, service_environ(self._environ), tied=tied)
         return plan
 
     def _wait_for_servers(self, plan: Plan) -> None:
@@ -101,6 +102,11 @@ class Stack:
         if pending:
             logs = "\n".join(f"--- {name} ---\n{tail(self.home.log / f'{name}.log')}" for name in pending)
             raise StackError(f"Not ready after {_READY_SECONDS:.0f} s: {', '.join(pending)}\n{logs}")
+
+
+def service_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """What services inherit: everything but the addresses, of which each is given its own."""
+    return {name: value for name, value in environ.items() if name not in {"PORT", "HOST", *SERVERS.values()}}
 
 
 def _prepare_database(plan: Plan) -> None:

@@ -86,10 +86,8 @@ class Supervisor:
         finally:
             transport.close()
 
-    def start(self, servers: Mapping[str, Process], services: Mapping[str, Process], *, tied: bool) -> None:
+    def start(self, configuration: Path, environ: Mapping[str, str], *, tied: bool) -> None:
         """Start it with the servers; `tied` to this process, or for as long as it likes."""
-        self.sweep()
-        configuration = self._configure(servers, services)
         arguments = [
             sys.executable,
             "-m",
@@ -102,7 +100,7 @@ class Supervisor:
             popen = subprocess.Popen(
                 arguments,
                 cwd=PROJECT,
-                env={**os.environ, "MILLRACE_PARENT": str(os.getpid())},
+                env={**environ, "MILLRACE_PARENT": str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -149,7 +147,8 @@ class Supervisor:
         info = self.processes()[name]
         self.call("signalProcess", f"{info['group']}:{name}", signal)
 
-    def _configure(self, servers: Mapping[str, Process], services: Mapping[str, Process]) -> Path:
+    def configure(self, servers: Mapping[str, Process], services: Mapping[str, Process]) -> Path:
+        """Write its configuration, with a spec for each process."""
         home = self._home
         text = _HEAD.format(log=_plain(home.log), run=_plain(home.run), socket=_plain(home.socket))
         for group, priority, processes in (("servers", 10, servers), ("services", 20, services)):

@@ -16,7 +16,7 @@ from ops.stack import Stack
 from ops.stack.home import Home
 from tests.support.postgres import PASSWORDS, Database
 
-PASSWORD = "correct horse battery staple 9"  # noqa: S105 - a test's own
+PASSWORD = "correct horse battery staple 9"
 TIMEOUT = 15.0
 
 

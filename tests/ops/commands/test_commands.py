@@ -1,0 +1,137 @@
+"""The `millrace` command asks services through their doors and says in a sentence what went wrong."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from libs.common.bus import Bus
+from libs.common.errors import Conflict, NotFound
+from ops.stack.home import PROJECT
+from tests.support.postgres import Database
+
+
+class NewTenant(msgspec.Struct, forbid_unknown_fields=True):
+    """What `tenant create` asks."""
+
+    name: str
+    slug: str
+    domain: str
+
+
+class NewUser(msgspec.Struct, forbid_unknown_fields=True):
+    """What `user create` asks."""
+
+    tenant: str
+    email: str
+    name: str
+    password: str
+    role: str
+
+
+def millrace(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    given = {**os.environ, "MILLRACE_HOME": "/nonexistent", **environ}
+    run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
+    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    """A peer on the bus that can answer in the place of a service."""
+    bus = Bus(nats_url, "peer")
+    await bus.start()
+    await bus.ready()
+    yield bus
+    await bus.stop()
+
+
+async def test_tenant_create_asks_auth(bus: Bus, nats_url: str) -> None:
+    """The slug is the first label of the domain, and the answer is told in a line."""
+    asked: list[NewTenant] = []
+
+    async def answer(question: NewTenant) -> dict[str, str]:
+        asked.append(question)
+        return {"id": "1", "slug": question.slug}
+
+    bus.serve("rpc.auth.admin.create_tenant", NewTenant, answer)
+    done = await in_thread("tenant", "create", "Demo Company", "demo.localhost", NATS_URL=nats_url)
+    assert done.stdout == "tenant demo 1\n", done.stderr
+    assert asked == [NewTenant("Demo Company", "demo", "demo.localhost")]
+
+
+async def test_a_made_up_password_is_printed_and_a_given_one_is_not(bus: Bus, nats_url: str) -> None:
+    """Only who let the command choose a password is told one."""
+    asked: list[NewUser] = []
+
+    async def answer(question: NewUser) -> dict[str, str]:
+        asked.append(question)
+        return {"id": "1"}
+
+    bus.serve("rpc.auth.admin.create_user", NewUser, answer)
+    command = ("user", "create", "--tenant", "demo", "--email", "ann@example.com", "--role", "owner")
+    chosen = await in_thread(*command, NATS_URL=nats_url)
+    given = await in_thread(*command, NATS_URL=nats_url, MILLRACE_PASSWORD="given by the caller")
+    assert chosen.stdout == f"user ann@example.com 1\npassword {asked[0].password}\n"
+    assert given.stdout == "user ann@example.com 1\n"
+    assert asked[1] == NewUser("demo", "ann@example.com", "ann", "given by the caller", "owner")
+
+
+@pytest.mark.parametrize("error", [Conflict("The domain is taken"), NotFound("No such tenant")])
+async def test_a_refusal_is_a_sentence(bus: Bus, nats_url: str, error: Exception) -> None:
+    """What auth refuses is told in its words, without a traceback, and the command fails."""
+
+    async def answer(_: NewTenant) -> None:
+        raise error
+
+    bus.serve("rpc.auth.admin.create_tenant", NewTenant, answer)
+    done = await in_thread("tenant", "create", "Demo", "demo.localhost", NATS_URL=nats_url)
+    assert (done.returncode, done.stderr) == (1, f"{error}\n")
+
+
+def test_nobody_to_ask_says_what_to_look_at(nats_url: str) -> None:
+    """Without auth on the bus the user is sent to the status."""
+    done = millrace("keys", "rotate", NATS_URL=nats_url)
+    assert done.returncode == 1
+    assert "./taskw status" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_of_a_stack_that_never_ran_say_so(tmp_path: Path) -> None:
+    """Before the first start there is nothing to show, and the way to start is told."""
+    done = millrace("status", MILLRACE_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "Nothing runs here. Start it: ./taskw up\n")
+
+
+async def test_outbox_status_counts_what_waits(database: Database) -> None:
+    """Each service with an outbox has a line."""
+    connection = await asyncpg.connect(database.admin_dsn)
+    statement = "select table_schema from information_schema.tables where table_name = 'outbox' order by 1"
+    owners = [row[0] for row in await connection.fetch(statement)]
+    await connection.close()
+    done = await in_thread("outbox", "status", DATABASE_URL=database.admin_dsn)
+    assert sorted(line.split()[:2] for line in done.stdout.splitlines()) == [[owner, "0"] for owner in owners]
+
+
+async def test_migrate_finds_nothing_to_do_on_a_migrated_database(database: Database) -> None:
+    """Migrating twice changes nothing."""
+    done = await in_thread("migrate", MIGRATION_DATABASE_URL=database.dsn("migrate"))
+    assert {line.partition(": ")[2] for line in done.stdout.splitlines()} == {"nothing to do"}, done.stderr
+
+
+async def test_doctor_names_a_server_that_is_away() -> None:
+    """A named server that does not answer fails the check and is named with the way out."""
+    done = await in_thread("doctor", NATS_URL="nats://127.0.0.1:9", PORT="18999")
+    assert done.returncode == 1
+    assert "start that server, or unset NATS_URL" in done.stdout
+
+
+async def in_thread(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command while the event loop goes on answering."""
+    return await asyncio.to_thread(millrace, *arguments, **environ)
