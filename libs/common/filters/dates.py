@@ -109,16 +109,16 @@ def _midnight(day: date, context: Context) -> datetime:
 
 def _utc(moment: datetime) -> datetime:
     try:
-        return max(moment.astimezone(UTC), _FIRST + _MILLISECOND)
+        return moment.astimezone(UTC)
     except OverflowError:
-        return _LAST if moment.year > 1 else _FIRST + _MILLISECOND
+        return _LAST if moment.year > 1 else _FIRST
 
 
 def _local(moment: datetime, context: Context) -> datetime:
     try:
         return moment.astimezone(context.tz)
     except OverflowError:
-        return moment.replace(tzinfo=context.tz)
+        return moment
 
 
 def _days(text: str, context: Context) -> tuple[date, date] | None:
@@ -158,7 +158,7 @@ def _shift(context: Context, offset: re.Match[str]) -> datetime:
     try:
         return _move(context, amount, unit)
     except OverflowError:
-        return _FIRST + _MILLISECOND if amount < 0 else _LAST
+        return _FIRST if amount < 0 else _LAST
 
 
 def _move(context: Context, amount: int, unit: str) -> datetime:

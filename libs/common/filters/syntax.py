@@ -115,7 +115,7 @@ def _dump_value(value: Value) -> object:
 
 
 def _dump_number(number: Decimal) -> object:
-    """An integer, a float where that is exact, else decimal text, which a number field takes as well."""
-    if number == number.to_integral_value():
+    """A JSON number where every reader takes it exactly, else decimal text, which a number field takes as well."""
+    if abs(number) < 2**53 and number == int(number):
         return int(number)
     return float(number) if Decimal(repr(float(number))) == number else format(number, "f")
