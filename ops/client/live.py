@@ -1,0 +1,61 @@
+"""A socket of one principal: frames out, and waiting for the frame that matters."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+
+_SECONDS = 10.0
+
+Frame = dict[str, Any]
+
+
+class Live:
+    """An authenticated socket. Frames that nobody asked for yet wait in `unread`, in the order they came."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.unread: list[Frame] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, gateway: str, token: str, path: str = "/api/v1/ws") -> AsyncIterator["Live"]:
+        """A socket through the gateway, the token in its first frame."""
+        address = gateway.replace("http", "ws", 1) + path
+        async with connect(address, max_size=None, compression=None) as connection:
+            live = cls(connection)
+            await live.send(type="authenticate", token=token)
+            await live.expect("authenticated")
+            yield live
+
+    async def send(self, **frame: object) -> None:
+        """Send a frame."""
+        await self._connection.send(msgspec.json.encode(frame).decode())
+
+    async def subscribe(self, channel: str, **options: object) -> Frame:
+        """Subscribe to a channel; the answer."""
+        await self.send(type="subscribe", channel=channel, **options)
+        return await self.expect("subscribed", channel=channel)
+
+    async def expect(self, kind: str, seconds: float = _SECONDS, **values: object) -> Frame:
+        """The first frame of this type with these values; `TimeoutError` when none comes in time."""
+        for index, frame in enumerate(self.unread):
+            if _is(frame, kind, values):
+                return self.unread.pop(index)
+        async with asyncio.timeout(seconds):
+            while True:
+                frame = await self.receive()
+                if _is(frame, kind, values):
+                    return frame
+                self.unread.append(frame)
+
+    async def receive(self) -> Frame:
+        """The next frame, whatever it is."""
+        return msgspec.json.decode(await self._connection.recv(), type=Frame)
+
+
+def _is(frame: Frame, kind: str, values: dict[str, object]) -> bool:
+    return frame["type"] == kind and all(frame.get(name) == value for name, value in values.items())
