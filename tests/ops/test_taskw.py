@@ -72,7 +72,13 @@ def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
     program(tmp_path / "bin", "python3", "exit 1")
     done = taskw(checkout, path=path)
     assert done.returncode == 1
-    assert "found only older ones: python3." in done.stderr
+    assert "only older ones were found: python3." in done.stderr
+
+
+def test_a_wrong_python_is_refused(checkout: Path) -> None:
+    """PYTHON names one that fits, or the message says that it does not."""
+    done = taskw(checkout, PYTHON="/bin/false")
+    assert (done.returncode, done.stderr) == (1, "taskw: PYTHON=/bin/false is no Python 3.11 or newer.\n")
 
 
 def test_a_missing_venv_module_is_named(checkout: Path, tmp_path: Path) -> None:
