@@ -11,51 +11,65 @@ T = TypeVar("T")
 
 MAX_FAULTS = 100
 _AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$(.*)`)?", re.DOTALL)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 def decode(body: bytes, type_: type[T]) -> T:
     """Decodes a body. Not JSON is `Malformed`; JSON of another shape is `Invalid` with all its faults."""
     try:
-        if b"\\u0000" in body:
+        if _NUL.search(body):
             raise Malformed("Text may not contain the NUL character")
         return msgspec.json.decode(body, type=type_)
     except msgspec.ValidationError as error:
-        faults = _faults(msgspec.json.decode(body), type_, "") or [_fault(str(error), "")]
-        raise Invalid("The body does not have the expected shape", errors=faults[:MAX_FAULTS]) from None
+        found = _all_faults(body, type_) or [_fault(str(error), "")]
+        raise Invalid("The body does not have the expected shape", errors=found[:MAX_FAULTS]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Malformed("The body is not JSON") from None
 
 
-def _faults(value: object, type_: Any, pointer: str) -> list[Fault]:
+def _all_faults(body: bytes, type_: Any) -> list[Fault]:
+    try:
+        return faults(msgspec.json.decode(body), type_)
+    except msgspec.ValidationError:  # a number that no type here can hold
+        return []
+
+
+def faults(value: object, type_: Any, pointer: str = "") -> list[Fault]:
+    """All faults that keep decoded JSON from being of a type, with pointers below the given one; none if it is."""
     info = msgspec.inspect.type_info(type_)
     if isinstance(info, msgspec.inspect.UnionType):
         structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]
         info = structs[0] if len(structs) == 1 and isinstance(value, dict) else info
-    if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and info.tag is None:
+    if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and _is_tagged(value, info):
         return _struct_faults(value, info, pointer)
     items = getattr(info, "item_type", None)
-    if isinstance(items, msgspec.inspect.StructType) and isinstance(value, list) and items.tag is None:
-        return [f for i, item in enumerate(value) for f in _faults(item, items.cls, f"{pointer}/{i}")]
+    if isinstance(items, msgspec.inspect.StructType) and isinstance(value, list):
+        found = [f for i, item in enumerate(value) for f in faults(item, items.cls, f"{pointer}/{i}")]
+        return found or _convert(value, type_, pointer)
     return _convert(value, type_, pointer)
 
 
 def _struct_faults(value: dict[str, object], info: msgspec.inspect.StructType, pointer: str) -> list[Fault]:
-    faults: list[Fault] = []
+    found: list[Fault] = []
     fields = {field.encode_name: field for field in info.fields}
     hints = {f.encode_name: f.type for f in msgspec.structs.fields(info.cls)}
     if info.forbid_unknown_fields:
-        faults += [
+        found += [
             Fault(f"{pointer}/{_escape(n)}", "unknown_field", f"'{n}' is not known here")
             for n in value
-            if n not in fields
+            if n not in fields and n != info.tag_field
         ]
     for name, field in fields.items():
         if name in value:
-            faults += _faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
+            found += faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
         elif field.required:
-            faults.append(Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required"))
-    return faults or _convert(value, info.cls, pointer)
+            found.append(Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required"))
+    return found or _convert(value, info.cls, pointer)
+
+
+def _is_tagged(value: dict[str, object], info: msgspec.inspect.StructType) -> bool:
+    return info.tag_field is None or value.get(info.tag_field) == info.tag
 
 
 def _convert(value: object, type_: Any, pointer: str) -> list[Fault]:
