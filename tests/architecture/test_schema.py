@@ -29,7 +29,8 @@ async def test_the_way_back_leaves_nothing(database: Database, service: str) -> 
 async def _left(database: Database, service: str) -> list[str]:
     connection = await asyncpg.connect(database.admin_dsn)
     rows = await connection.fetch(
-        "select relname as name from pg_class where relnamespace = $1::text::regnamespace and relkind in ('r', 'v', 'S')"
+        "select relname as name from pg_class"
+        " where relnamespace = $1::text::regnamespace and relkind in ('r', 'v', 'S')"
         " union all select proname from pg_proc where pronamespace = $1::text::regnamespace",
         service,
     )
