@@ -10,6 +10,7 @@ from libs.common.errors import Fault, Invalid, Malformed
 T = TypeVar("T")
 
 MAX_FAULTS = 100
+_NOT_JSON = "The body is not JSON"
 _AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$(.*)`)?", re.DOTALL)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
@@ -17,22 +18,28 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 def decode(body: bytes, type_: type[T]) -> T:
     """Decodes a body. Not JSON is `Malformed`; JSON of another shape is `Invalid` with all its faults."""
+    if _NUL.search(body):
+        raise Malformed("Text may not contain the NUL character")
     try:
-        if _NUL.search(body):
-            raise Malformed("Text may not contain the NUL character")
         return msgspec.json.decode(body, type=type_)
     except msgspec.ValidationError as error:
-        found = _all_faults(body, type_) or [_fault(str(error), "")]
-        raise Invalid("The body does not have the expected shape", errors=found[:MAX_FAULTS]) from None
+        found = faults(_value(body), type_) or [_fault(str(error), "")]
+        raise _invalid(found) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Malformed("The body is not JSON") from None
+        raise Malformed(_NOT_JSON) from None
 
 
-def _all_faults(body: bytes, type_: Any) -> list[Fault]:
+def _value(body: bytes) -> object:
     try:
-        return faults(msgspec.json.decode(body), type_)
-    except msgspec.ValidationError:  # a number that no type here can hold
-        return []
+        return msgspec.json.decode(body)
+    except msgspec.ValidationError as error:  # a number that no type here can hold
+        raise _invalid([_fault(str(error), "")]) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Malformed(_NOT_JSON) from None
+
+
+def _invalid(found: list[Fault]) -> Invalid:
+    return Invalid("The body does not have the expected shape", errors=found[:MAX_FAULTS])
 
 
 def faults(value: object, type_: Any, pointer: str = "") -> list[Fault]:
