@@ -1,6 +1,7 @@
 """`up down status logs reset dev`: the stack on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ def reset(yes: bool) -> None:
 def dev(demo: bool) -> None:
     """Start everything, load the demo, follow the logs; Ctrl-C stops the lot."""
     stack = this_stack()
+    _interrupt_when_told_to_end()
     try:
         _up(stack, tied=True)
         if demo:
@@ -101,6 +103,13 @@ def _up(stack: Stack, *, tied: bool = False) -> None:
     started = time.monotonic()
     plan = stack.up(tied=tied)
     click.echo(f"ready in {time.monotonic() - started:.1f} s: http://localhost:{plan.ports['gateway']}/docs")
+
+
+def _interrupt_when_told_to_end() -> None:
+    # SIGTERM, a closed terminal and the death of `task` end this as Ctrl-C does: in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    die_with_parent(os.getppid(), "TERM")
 
 
 def _follow(home: Home) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from ops.stack.plan import ALL, SERVERS, Plan, gateway_port, make_plan
 from ops.stack.supervisor import Supervisor
 
 _READY_SECONDS = 60.0
+_CRASHED = {"BACKOFF", "FATAL", "EXITED"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Stack:
     def up(self, *, tied: bool = False) -> Plan:
         """Start what does not run and return when all is ready; `tied` ends the stack with this process."""
         with self.home.locked():
-            plan = self.plan if self.supervisor.running else self._start(tied=tied)
+            plan = self._found() if self.supervisor.running else self._start(tied=tied)
             self._wait_for_servers(plan)
             _prepare_database(plan)
             if plan.services:
@@ -75,6 +76,12 @@ class Stack:
         with ThreadPoolExecutor(len(known)) as threads:
             return list(threads.map(lambda name: _condition(plan, name, known[name]), known))
 
+    def _found(self) -> Plan:
+        port = self.plan.ports["gateway"]
+        if self._environ.get("PORT") and gateway_port(self._environ) != port:
+            raise StackError(f"The stack already runs, on port {port}: stop it first with ./taskw down")
+        return self.plan
+
     def _start(self, *, tied: bool) -> Plan:
         port = gateway_port(self._environ)
         self.supervisor.sweep()
@@ -91,17 +98,31 @@ class Stack:
         return plan
 
     def _wait_for_servers(self, plan: Plan) -> None:
-        checks = {name: server.ready for name, server in plan.servers.items()}
-        self._demand(readiness.wait_all(checks, _READY_SECONDS))
+        checks = {name: partial(self._answers, name, server.ready) for name, server in plan.servers.items()}
+        self._demand(dict.fromkeys(readiness.wait_all(checks, _READY_SECONDS), "does not answer"))
 
     def _wait_for_services(self, plan: Plan) -> None:
-        checks = {name: partial(readiness.ready, plan.ports[name]) for name in plan.services}
-        self._demand(readiness.wait_all(checks, _READY_SECONDS))
+        checks = {
+            name: partial(self._answers, name, partial(readiness.ready, plan.ports[name])) for name in plan.services
+        }
+        pending = readiness.wait_all(checks, _READY_SECONDS)
+        self._demand({name: readiness.failing(readiness.ask(plan.ports[name])[1]) for name in pending})
 
-    def _demand(self, pending: list[str]) -> None:
+    def _answers(self, name: str, ready: Callable[[], bool]) -> bool:
+        if ready():
+            return True
+        if self.supervisor.processes()[name]["statename"] in _CRASHED:
+            self._demand({name: "ended while starting"})
+        return False
+
+    def _demand(self, pending: Mapping[str, str]) -> None:
         if pending:
-            logs = "\n".join(f"--- {name} ---\n{tail(self.home.log / f'{name}.log')}" for name in pending)
-            raise StackError(f"Not ready after {_READY_SECONDS:.0f} s: {', '.join(pending)}\n{logs}")
+            parts = [f"{name} is not ready: {reason}\n{self._said(name)}" for name, reason in pending.items()]
+            raise StackError("\n".join(parts))
+
+    def _said(self, name: str) -> str:
+        lines = tail(self.home.log / f"{name}.log", 200).splitlines()
+        return "\n".join([line for line in lines if "/health/ready" not in line][-12:])
 
 
 def service_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 
 from ops.embedded.ports import LOOPBACK
 
-_STEP = 0.05
+_STEP = 0.08
 
 
 def ready(port: int) -> bool:

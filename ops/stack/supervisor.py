@@ -30,7 +30,7 @@ logfile_maxbytes = 5MB
 logfile_backups = 1
 pidfile = {run}/supervisor.pid
 childlogdir = {log}
-
+{user}
 [unix_http_server]
 file = {socket}
 chmod = 0700
@@ -150,7 +150,8 @@ class Supervisor:
     def configure(self, servers: Mapping[str, Process], services: Mapping[str, Process]) -> Path:
         """Write its configuration, with a spec for each process."""
         home = self._home
-        text = _HEAD.format(log=_plain(home.log), run=_plain(home.run), socket=_plain(home.socket))
+        user = "user = root\n" if os.geteuid() == 0 else ""
+        text = _HEAD.format(log=_plain(home.log), run=_plain(home.run), socket=_plain(home.socket), user=user)
         for group, priority, processes in (("servers", 10, servers), ("services", 20, services)):
             text += "".join(self._program(process, autostart=group == "servers") for process in processes.values())
             if processes:

@@ -138,6 +138,31 @@ def test_a_taken_port_is_named(tmp_path: Path, nats_server: Nats) -> None:
     assert not stack.supervisor.running
 
 
+def test_a_running_stack_does_not_move(stack: Stack) -> None:
+    """Asking for another port while the stack runs is refused, not ignored."""
+    elsewhere = Stack(stack.home, {"PORT": str(free_port())}, services=())
+    with pytest.raises(StackError, match="already runs, on port"):
+        elsewhere.up()
+
+
+def test_two_starts_at_once_make_one_stack(tmp_path: Path) -> None:
+    """A start waits for another that is under way and then finds its processes."""
+    code = (
+        "import sys; from pathlib import Path; from ops.stack import Stack; from ops.stack.home import Home;"
+        f"print(Stack(Home(Path(sys.argv[1])), {{'PORT': '{free_port()}'}}, ()).up().ports)"
+    )
+    run = [sys.executable, "-c", code, str(tmp_path)]
+    stack = servers_only(tmp_path)
+    try:
+        starts = [subprocess.Popen(run, cwd=PROJECT, stdout=subprocess.PIPE) for _ in range(2)]
+        said = [start.communicate(timeout=60)[0] for start in starts]
+        assert [start.returncode for start in starts] == [0, 0]
+        assert said[0] == said[1]
+        assert set(pids(stack)) == SERVERS
+    finally:
+        stack.reset()
+
+
 def test_another_kind_of_stack_is_refused(tmp_path: Path) -> None:
     """STACK names a kind that exists, or the error says which do."""
     with pytest.raises(StackError, match="STACK=embedded"):

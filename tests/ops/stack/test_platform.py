@@ -1,0 +1,77 @@
+"""The whole platform under the launcher: five services, ready together, back after a crash, gone when told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from ops.embedded import free_port
+from ops.stack import Stack
+from ops.stack.home import PROJECT, Home
+from ops.stack.plan import ALL
+from tests.support.platform import Platform
+from tests.support.waiting import until
+
+COLD_SECONDS = 15
+WARM_SECONDS = 8
+# Another worker's tests run on the same two cores.
+SLACK = 2
+
+
+def test_every_process_is_ready(stack: Platform) -> None:
+    """When `up` returns, each process runs and says that it is ready."""
+    conditions = stack.stack.status()
+    assert {condition.name for condition in conditions if condition.ready} >= set(ALL)
+
+
+def test_a_killed_service_comes_back(stack: Platform) -> None:
+    """SIGKILL of a service costs a restart, after which the gateway reports everything well again."""
+
+    def pid() -> int:
+        return next(condition.pid for condition in stack.stack.status() if condition.name == "realtime")
+
+    before = pid()
+    stack.kill("realtime")
+    until(lambda: pid() not in {0, before}, 20)
+    until(lambda: all(condition.ready for condition in stack.stack.status()), 30)
+
+
+@pytest.mark.timeout(180)
+def test_start_is_quick_cold_and_warm(tmp_path: Path) -> None:
+    """From nothing, with initdb and migrations, and again with the data there, the stack is ready in time."""
+    stack = Stack(Home(tmp_path), {**os.environ, "PORT": str(free_port())})
+    took = []
+    try:
+        for _ in range(2):
+            started = time.monotonic()
+            stack.up()
+            took.append(time.monotonic() - started)
+            stack.down()
+    finally:
+        stack.reset()
+    assert took[0] < COLD_SECONDS * SLACK
+    assert took[1] < WARM_SECONDS * SLACK
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_dev_takes_everything_along(tmp_path: Path, end: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM and even SIGKILL of `millrace dev` leave no process of the stack behind."""
+    port = free_port()
+    environ = {**os.environ, "MILLRACE_HOME": str(tmp_path), "PORT": str(port)}
+    run = [sys.executable, "-c", "from ops.cli import main; main()", "dev", "--no-demo"]
+    with subprocess.Popen(run, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, start_new_session=True) as dev:
+        assert dev.stdout is not None
+        assert dev.stdout.readline().startswith(b"ready in ")
+        assert httpx.get(f"http://127.0.0.1:{port}/api/v1/status").status_code == 200
+        supervisor = psutil.Process(Stack(Home(tmp_path), environ).supervisor.call("getPID"))
+        family = [supervisor, *supervisor.children(recursive=True), *psutil.Process(dev.pid).children(recursive=True)]
+        dev.send_signal(end)
+        dev.stdout.read()
+    until(lambda: not any(process.is_running() for process in family), 30)
