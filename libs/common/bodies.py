@@ -1,4 +1,8 @@
-"""Request bodies: JSON into Structs, strictly, naming every fault and not only the first."""
+"""Request bodies: JSON into Structs, strictly, naming every fault and not only the first.
+
+A Struct whose rules go further than its types may have a class method `more_faults(value, pointer)`: when the shape of
+the body is wrong anywhere, what it finds in the decoded JSON is told in the same answer.
+"""
 
 import re
 from typing import Any, TypeVar
@@ -72,7 +76,9 @@ def _struct_faults(value: dict[str, object], info: msgspec.inspect.StructType, p
             found += faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
         elif field.required:
             found.append(Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required"))
-    return found or _convert(value, info.cls, pointer)
+    found = found or _convert(value, info.cls, pointer)
+    more = getattr(info.cls, "more_faults", None)
+    return [*found, *more(value, pointer)] if more else found
 
 
 def _is_tagged(value: dict[str, object], info: msgspec.inspect.StructType) -> bool:
