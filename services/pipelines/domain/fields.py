@@ -1,0 +1,256 @@
+"""The field types: a Struct each, flat as in the API, and what must hold within one field."""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Fault
+from services.pipelines.domain.names import color_faults, field_name_faults, type_name_faults
+from services.pipelines.domain.patterns import MAX_PATTERN, compile_pattern
+
+MAX_OPTIONS = 500
+MAX_TEXT = 100_000
+MAX_NUMBER = 10**300
+
+Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Value: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Color: TypeAlias = Annotated[str, msgspec.Meta(max_length=32)]
+Length: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_TEXT)]
+Number: TypeAlias = int | float
+Cardinality: TypeAlias = Literal["many_to_one", "one_to_one", "one_to_many", "many_to_many"]
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What fields of every type have. `label` and `searchable` are given by the type where they are left out."""
+
+    may_be_unique: ClassVar[bool] = False
+    may_be_indexed: ClassVar[bool] = True
+    may_be_searched: ClassVar[bool] = False
+    may_have_default: ClassVar[bool] = True
+    fixed: ClassVar[tuple[str, ...]] = ()
+
+    name: Annotated[str, msgspec.Meta(max_length=63)]
+    label: Label | None = None
+    required: bool = False
+    unique: bool = False
+    indexed: bool = False
+    searchable: bool | None = None
+    default: Any = None
+    help: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The type's name in the API."""
+        return str(cls.__struct_config__.tag)
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong with the field by itself, with pointers below the field."""
+        yield from field_name_faults(self.name, "/name")
+        for flag, allowed in (
+            ("unique", self.may_be_unique),
+            ("indexed", self.may_be_indexed),
+            ("searchable", self.may_be_searched),
+        ):
+            if getattr(self, flag) and not allowed:
+                yield Fault(f"/{flag}", "not_applicable", f"A field of type {self.type_name()} cannot be {flag}")
+        if self.default is not None and not self.may_have_default:
+            yield Fault("/default", "not_applicable", f"A field of type {self.type_name()} has no default")
+
+
+class TextField(Field, frozen=True, kw_only=True, tag="text"):
+    """A line of text."""
+
+    may_be_unique = True
+    may_be_searched = True
+
+    min_length: Length | None = None
+    max_length: Length | None = None
+    pattern: Annotated[str, msgspec.Meta(max_length=MAX_PATTERN)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """Lengths in order, and a pattern that compiles."""
+        yield from super().faults()
+        yield from _ordered(self.min_length, self.max_length, "/max_length", "min_length")
+        if self.pattern is not None:
+            yield from _pattern_faults(self.pattern)
+
+
+class TextareaField(TextField, frozen=True, kw_only=True, tag="textarea"):
+    """Text of several lines."""
+
+    may_be_unique = False
+    may_be_indexed = False
+
+
+class NumberField(Field, frozen=True, kw_only=True, tag="number"):
+    """A number; `step` counts from `min`, or from 0."""
+
+    may_be_unique = True
+    fixed = ("kind",)
+
+    kind: Literal["integer", "decimal", "percentage"] = "decimal"
+    min: Number | None = None
+    max: Number | None = None
+    step: Number | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """Bounds in order, and a step that leads somewhere."""
+        yield from super().faults()
+        yield from _ordered(self.min, self.max, "/max", "min")
+        for name in ("min", "max", "step"):
+            if abs(getattr(self, name) or 0) > MAX_NUMBER:
+                yield Fault(f"/{name}", "out_of_range", f"'{name}' is too large")
+        if self.step is not None and self.step <= 0:
+            yield Fault("/step", "out_of_range", "'step' is greater than 0")
+        elif self.step is not None and self.kind == "integer" and self.step != int(self.step):
+            yield Fault("/step", "invalid_value", "The step of an integer is an integer")
+
+
+class BooleanField(Field, frozen=True, kw_only=True, tag="boolean"):
+    """True or false."""
+
+
+class DateField(Field, frozen=True, kw_only=True, tag="date"):
+    """A calendar date, `2026-01-31`."""
+
+    may_be_unique = True
+
+
+class DatetimeField(Field, frozen=True, kw_only=True, tag="datetime"):
+    """A moment, RFC 3339."""
+
+    may_be_unique = True
+
+
+class EmailField(Field, frozen=True, kw_only=True, tag="email"):
+    """An e-mail address."""
+
+    may_be_unique = True
+    may_be_searched = True
+
+
+class UrlField(Field, frozen=True, kw_only=True, tag="url"):
+    """A web address, http or https."""
+
+    may_be_unique = True
+    may_be_searched = True
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One choice: what is stored, how it is called, and its colour (`#2f80ed`, or a name such as `blue`)."""
+
+    value: Value
+    label: Label | None = None
+    color: Color | None = None
+
+
+class SelectField(Field, frozen=True, kw_only=True, tag="select"):
+    """One of several options."""
+
+    options: Annotated[tuple[Option, ...], msgspec.Meta(min_length=1, max_length=MAX_OPTIONS)]
+
+    def faults(self) -> Iterator[Fault]:
+        """Options that differ."""
+        yield from super().faults()
+        yield from _option_faults(self.options, "/options")
+
+
+class MultiselectField(SelectField, frozen=True, kw_only=True, tag="multiselect"):
+    """Any number of several options."""
+
+
+class TagsField(Field, frozen=True, kw_only=True, tag="tags"):
+    """Any number of words that are not known beforehand."""
+
+    may_be_searched = True
+
+
+class Stage(Option, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stage; `required_fields` must have values in a record that enters it."""
+
+    required_fields: Annotated[tuple[str, ...], msgspec.Meta(max_length=200)] = ()
+
+
+class StageField(Field, frozen=True, kw_only=True, tag="stage"):
+    """A select with an order. `transitions` says which stages may follow which; absent means any."""
+
+    stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1, max_length=MAX_OPTIONS)]
+    transitions: dict[str, tuple[str, ...]] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """Stages that differ, and transitions between stages that exist."""
+        yield from super().faults()
+        yield from _option_faults(self.stages, "/stages")
+        known = {stage.value for stage in self.stages}
+        for source, targets in (self.transitions or {}).items():
+            pointer = f"/transitions/{_step(source)}"
+            if source not in known:
+                yield Fault(pointer, "unknown_stage", f"'{source}' is not one of the stages")
+            for index, target in enumerate(targets):
+                if target not in known:
+                    yield Fault(f"{pointer}/{index}", "unknown_stage", f"'{target}' is not one of the stages")
+
+
+class RelationField(Field, frozen=True, kw_only=True, tag="relation"):
+    """One or many records of another pipeline, or of the same one, through a type of relationship."""
+
+    may_have_default = False
+    fixed = ("target_pipeline", "relationship_type", "cardinality")
+
+    target_pipeline: UUID
+    relationship_type: Annotated[str, msgspec.Meta(max_length=63)]
+    cardinality: Cardinality = "many_to_one"
+    display_field: str | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """A name that a type of relationship may have."""
+        yield from super().faults()
+        yield from type_name_faults(self.relationship_type, "/relationship_type")
+
+
+AnyField: TypeAlias = (
+    TextField | TextareaField | NumberField | BooleanField | DateField | DatetimeField | EmailField | UrlField
+    | SelectField | MultiselectField | TagsField | StageField | RelationField
+)  # fmt: skip
+
+TYPES: dict[str, type[AnyField]] = {
+    cls.type_name(): cls
+    for cls in (
+        TextField, TextareaField, NumberField, BooleanField, DateField, DatetimeField, EmailField, UrlField,
+        SelectField, MultiselectField, TagsField, StageField, RelationField,
+    )
+}  # fmt: skip
+
+
+def complete(field: AnyField) -> AnyField:
+    """The field with what its type gives where nothing was said."""
+    label = field.label or field.name.replace("_", " ").capitalize()
+    searchable = field.may_be_searched if field.searchable is None else field.searchable
+    return msgspec.structs.replace(field, label=label, searchable=searchable)
+
+
+def _ordered(low: Number | None, high: Number | None, pointer: str, name: str) -> Iterator[Fault]:
+    if low is not None and high is not None and low > high:
+        yield Fault(pointer, "out_of_range", f"{high} is less than '{name}', which is {low}")
+
+
+def _pattern_faults(pattern: str) -> Iterator[Fault]:
+    try:
+        compile_pattern(pattern)
+    except ValueError as error:
+        yield Fault("/pattern", "invalid_pattern", f"Not a regular expression in RE2 syntax: {error}")
+
+
+def _option_faults(options: Iterable[Option], pointer: str) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, option in enumerate(options):
+        if option.value in seen:
+            yield Fault(f"{pointer}/{index}/value", "duplicate", f"'{option.value}' occurs twice")
+        seen.add(option.value)
+        yield from color_faults(option.color, f"{pointer}/{index}/color")
+
+
+def _step(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,77 @@
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Conflict, StaleVersion
+from services.pipelines.domain.definitions import Fields
+from services.pipelines.domain.titles import default_template
+
+MAX_PIPELINES = 500
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline. `version` counts every change; without `title_template` the title follows the fields."""
+
+    id: UUID
+    version: int
+    slug: str
+    name: str
+    description: str | None
+    icon: str | None
+    color: str | None
+    title_template: str | None
+    fields: Fields
+    created_at: datetime
+    created_by: UUID
+    updated_at: datetime
+    updated_by: UUID
+    deleted_at: datetime | None = None
+
+    @property
+    def title(self) -> str:
+        """The template in force."""
+        return default_template(self.fields) if self.title_template is None else self.title_template
+
+    def field(self, name: str) -> int | None:
+        """The place of a field."""
+        return next((i for i, field in enumerate(self.fields) if field.name == name), None)
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """The full definition, as events and other services have it."""
+
+    id: UUID
+    slug: str
+    name: str
+    version: int
+    title_template: str
+    deleted: bool
+    fields: Fields
+
+
+def announcement(pipeline: Pipeline) -> Announcement:
+    """What is told of a pipeline."""
+    return Announcement(
+        pipeline.id, pipeline.slug, pipeline.name, pipeline.version, pipeline.title,
+        pipeline.deleted_at is not None, pipeline.fields,
+    )  # fmt: skip
+
+
+def check_version(present: int, expected: Collection[int] | None) -> None:
+    """Whether the version that is there is one that the caller knows."""
+    if expected is not None and present not in expected:
+        raise StaleVersion(f"The version is {present} by now", extra={"version": present})
+
+
+def check_count(present: int) -> None:
+    """Whether one more pipeline may be made."""
+    if present >= MAX_PIPELINES:
+        raise Conflict(f"There are {MAX_PIPELINES} pipelines, which is as many as there may be", code="too-many")
+
+
+def free_slug(wanted: str, taken: Collection[str]) -> str:
+    """The slug, with a number behind it where it is taken."""
+    candidates = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
+    return wanted if wanted not in taken else next(slug for slug in candidates if slug not in taken)

@@ -1,0 +1,32 @@
+"""How a record is called: a template such as `{first_name} {last_name}`."""
+
+import re
+from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING
+
+from libs.common.errors import Fault
+from services.pipelines.domain.fields import EmailField, SelectField, TextField, UrlField
+
+if TYPE_CHECKING:
+    from services.pipelines.domain.definitions import Fields
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_SECOND_CHOICE = (EmailField, UrlField, SelectField)
+
+
+def default_template(fields: "Fields") -> str:
+    """The first text field; failing that the first address or choice; failing that nothing."""
+    for types in ((TextField,), _SECOND_CHOICE):
+        for field in fields:
+            if type(field) in types:
+                return f"{{{field.name}}}"
+    return ""
+
+
+def template_faults(template: str, names: Set[str], pointer: str) -> Iterator[Fault]:
+    """Placeholders name fields, and no brace stands alone."""
+    for name in _PLACEHOLDER.findall(template):
+        if name not in names:
+            yield Fault(pointer, "unknown_name", f"There is no field '{name}'")
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
+        yield Fault(pointer, "invalid_template", "Braces stand in pairs around the name of a field")

@@ -1,0 +1,107 @@
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from libs.common import sql
+from libs.common.errors import Conflict
+from libs.common.postgres import Connection
+from services.pipelines.domain.fields import AnyField
+from services.pipelines.domain.pipelines import Pipeline
+
+SQL = sql.load(__file__)
+
+_fields = msgspec.json.Decoder(tuple[AnyField, ...])
+
+
+class PipelineRow(msgspec.Struct, frozen=True):
+    """A row of `pipelines`; `fields` is JSON text."""
+
+    id: UUID
+    version: int
+    slug: str
+    name: str
+    description: str | None
+    icon: str | None
+    color: str | None
+    title_template: str | None
+    fields: str
+    created_at: datetime
+    created_by: UUID
+    updated_at: datetime
+    updated_by: UUID
+    deleted_at: datetime | None
+
+
+async def lock_creation(connection: Connection, tenant_id: UUID) -> None:
+    """Waits until nobody else in the tenant is making a pipeline."""
+    await connection.execute(SQL["lock_creation"], tenant_id)
+
+
+async def count(connection: Connection, tenant_id: UUID, scope: list[UUID] | None = None) -> int:
+    """How many pipelines there are."""
+    found: int = await connection.fetchval(SQL["count_pipelines"], tenant_id, scope)
+    return found
+
+
+async def taken_slugs(connection: Connection, tenant_id: UUID, beginning: str) -> set[str]:
+    """The slugs in use that begin so."""
+    return {row["slug"] for row in await connection.fetch(SQL["taken_slugs"], tenant_id, beginning)}
+
+
+async def insert(connection: Connection, tenant_id: UUID, pipeline: Pipeline) -> None:
+    """Writes a new pipeline and its first version; `Conflict` where the slug is taken."""
+    await _write(connection, "insert_pipeline", tenant_id, pipeline)
+
+
+async def update(connection: Connection, tenant_id: UUID, pipeline: Pipeline) -> None:
+    """Writes a changed pipeline and keeps the version; `Conflict` where the slug is taken."""
+    await _write(connection, "update_pipeline", tenant_id, pipeline)
+
+
+async def get(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> Pipeline | None:
+    """One pipeline, in the trash or out of it."""
+    row = await connection.fetchrow(SQL["get_pipeline"], tenant_id, pipeline_id)
+    return _pipeline(row) if row else None
+
+
+async def lock(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> Pipeline | None:
+    """The same, held until the transaction ends."""
+    row = await connection.fetchrow(SQL["lock_pipeline"], tenant_id, pipeline_id)
+    return _pipeline(row) if row else None
+
+
+async def page(
+    connection: Connection, tenant_id: UUID, after: UUID, scope: list[UUID] | None, limit: int, *, trash: bool
+) -> list[Pipeline]:
+    """Pipelines in the order they were made."""
+    return [_pipeline(row) for row in await connection.fetch(SQL["list_pipelines"], tenant_id, after, scope, trash, limit)]
+
+
+async def find(connection: Connection, tenant_id: UUID, ids: Iterable[UUID]) -> dict[UUID, Pipeline]:
+    """Those that exist and are not in the trash, by id."""
+    rows = await connection.fetch(SQL["find_pipelines"], tenant_id, list(set(ids)))
+    return {row["id"]: _pipeline(row) for row in rows}
+
+
+async def relation_users(connection: Connection, tenant_id: UUID, type_name: str) -> list[str]:
+    """The relation fields of a type of relationship, as `pipeline.field`."""
+    return [row["name"] for row in await connection.fetch(SQL["relation_users"], tenant_id, type_name)]
+
+
+async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pipeline) -> None:
+    try:
+        await connection.execute(
+            SQL[statement], tenant_id, p.id, p.version, p.slug, p.name, p.description, p.icon, p.color,
+            p.title_template, msgspec.json.encode(p.fields).decode(), p.created_at, p.created_by, p.updated_at,
+            p.updated_by, p.deleted_at,
+        )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise Conflict(f"Another pipeline has the slug '{p.slug}'", code="slug-taken") from None
+    await connection.execute(SQL["keep_version"], tenant_id, p.id)
+
+
+def _pipeline(row: asyncpg.Record) -> Pipeline:
+    return Pipeline(**{**dict(row.items()), "fields": _fields.decode(row["fields"])})
