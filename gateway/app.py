@@ -1,4 +1,7 @@
-"""The ASGI application: a request's way is the list of its steps."""
+"""The ASGI application: a request's way is the list of its steps.
+
+A step returns None when it is done, or an awaitable where it has to wait: most never do, and then cost a call only.
+"""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,7 +16,9 @@ from libs.common import logging, tracing
 from libs.common.errors import AppError
 from libs.common.metrics import Metrics
 
-Step = Callable[[Exchange], Awaitable[None]]
+Step = Callable[[Exchange], Awaitable[None] | None]
+Arrival = Callable[[Exchange], None]
+Answer = Callable[[Exchange], Awaitable[None]]
 SLOW_SECONDS = 5.0
 log = structlog.get_logger()
 
@@ -23,8 +28,8 @@ class Way:
 
     def __init__(
         self,
-        arrival: Sequence[Step],
-        own: Mapping[bytes, Step],
+        arrival: Sequence[Arrival],
+        own: Mapping[bytes, Answer],
         steps: Sequence[Step],
         metrics: Metrics,
         exporter: tracing.Exporter | None = None,
@@ -55,8 +60,8 @@ class Way:
 
     async def walk(self, exchange: Exchange) -> None:
         """Takes the steps; what the gateway answers itself leaves after the first few."""
-        for step in self.arrival:
-            await step(exchange)
+        for arrive in self.arrival:
+            arrive(exchange)
         logging.begin(request_id=exchange.request_id)
         own = self.own.get(exchange.path.rstrip(b"/"))
         if own is not None:
@@ -65,7 +70,8 @@ class Way:
             exchange.span = self.exporter.start(f"{exchange.method} gateway", exchange.traceparent)
             exchange.traceparent = tracing.traceparent() or exchange.traceparent
         for step in self.steps:
-            await step(exchange)
+            if (waiting := step(exchange)) is not None:
+                await waiting
             if exchange.answered:
                 return None
         return None

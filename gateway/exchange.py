@@ -28,7 +28,7 @@ class Exchange:
 
     __slots__ = (
         "address", "answer_headers", "answered", "buffered", "host", "known", "lines", "method", "path", "principal",
-        "query", "receive", "received", "request_id", "route", "scheme", "scope", "segments", "send", "span", "status",
+        "query", "receive", "received", "request_id", "route", "scheme", "scope", "send", "span", "status",
         "tenant_id", "traceparent", "upstream",
     )  # fmt: skip
 
@@ -47,7 +47,6 @@ class Exchange:
         self.address = ""
         self.host = ""
         self.scheme = "http"
-        self.segments: list[str] = []
         self.route: Route | None = None
         self.tenant_id: UUID | None = None
         self.principal: Principal | None = None

@@ -13,7 +13,7 @@ from gateway.answers import docs
 from gateway.answers.openapi import OpenApi
 from gateway.answers.operating import Operating
 from gateway.answers.status import Status
-from gateway.app import Step, Way
+from gateway.app import Answer, Arrival, Step, Way
 from gateway.exchange import Receive, Scope, Send
 from gateway.limits.stores import RedisStore
 from gateway.revocations import Revocations
@@ -103,10 +103,10 @@ class Gateway:
 
     def _compose(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self.settings
-        arrival: list[Step] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
+        arrival: list[Arrival] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
         common: list[Step] = [
             Routing(self.table),
-            Cors(items(settings.cors_origins)),
+            *([Cors(origins)] if (origins := items(settings.cors_origins)) else []),
             TenantOfHost(self.tenants, items(settings.base_domains)),
             Authenticate(self.verifier),
             agree,
@@ -118,7 +118,7 @@ class Gateway:
         self.way = Way(arrival, self._own_answers(), [*common, *forward], self.metrics, self._exporter)
         self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)
 
-    def _own_answers(self) -> dict[bytes, Step]:
+    def _own_answers(self) -> dict[bytes, Answer]:
         version = self.settings.version
         checks = {"broker": self._check_broker, "cache": self._check_cache}
         operating = Operating(version, self.metrics, {"keys": self._check_keys}, checks)

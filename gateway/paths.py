@@ -17,6 +17,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(rb"[!$&'()*+,;=:@A-Za-z0-9._~%/-]*")
 
 
+_CANONICAL = re.compile(rb"/api/v1(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,%d}" % (MAX_DEPTH - 2))
+
+
+def is_canonical(raw: bytes) -> bool:
+    """Whether a path is as services see it already, without escapes and anything doubtful: most are."""
+    return len(raw) <= MAX_TARGET and _CANONICAL.fullmatch(raw) is not None
+
+
 def normalise(raw: bytes) -> bytes:
     """The path as services see it: version added, trailing slash removed. Other roots than `/api` stay."""
     if len(raw) > MAX_TARGET:

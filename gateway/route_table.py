@@ -80,20 +80,20 @@ class RouteTable:
     """Finds the row for the segments below `/api/v1/`."""
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
-        self._by_first: dict[str, list[tuple[list[str], Route]]] = {}
+        self._by_first: dict[str, list[tuple[int, list[tuple[int, str]], Route]]] = {}
         for route in routes:
-            first, *rest = route.pattern.split("/")
-            self._by_first.setdefault(first, []).append((rest, route))
+            parts = route.pattern.split("/")
+            fixed = [(place, part) for place, part in enumerate(parts) if part != "*" and place]
+            self._by_first.setdefault(parts[0], []).append((len(parts), fixed, route))
 
     def find(self, segments: list[str]) -> Route | None:
         """The first row whose pattern is a prefix of the path."""
-        for rest, route in self._by_first.get(segments[0], ()):
-            if not rest or _matches(rest, segments):
-                return route
+        count = len(segments)
+        for length, fixed, route in self._by_first.get(segments[0], ()):
+            if count >= length:
+                for place, part in fixed:
+                    if segments[place] != part:
+                        break
+                else:
+                    return route
         return None
-
-
-def _matches(rest: list[str], segments: list[str]) -> bool:
-    return len(segments) > len(rest) and all(
-        want == "*" or want == have for want, have in zip(rest, segments[1:], strict=False)
-    )

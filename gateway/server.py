@@ -5,9 +5,10 @@ Refusals of unreadable requests are problem documents, and WebSocket handshakes 
 
 import asyncio
 from typing import Any, ClassVar, Protocol
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.tunnel import Tunnel
 from libs.common import problems
@@ -17,6 +18,7 @@ from libs.common.ids import new_id
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 15.0
 LINGER_SECONDS = 15.0
+IDLE_SECONDS = 75.0
 SWEEP_SECONDS = 5.0
 
 
@@ -29,6 +31,30 @@ class Sockets(Protocol):
         """Takes the steps and joins the tunnel with its service."""
 
 
+class Cycle(RequestResponseCycle):
+    """One request and its answer, with a short way for an answer that is there as a whole."""
+
+    def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
+        """Writes status, header lines and body at once, unless the client reads too slowly for that.
+
+        The lines are well-formed and tell the body's length.
+        """
+        if self.disconnected or self.flow.write_paused:
+            return self.disconnected
+        self.response_started = self.response_complete = True
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], *self.default_lines(), *lines, end, body)))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
+
+    def default_lines(self) -> list[bytes]:
+        """The header lines that the server adds."""
+        return [piece for name, value in self.default_headers for piece in (name, b": ", value, b"\r\n")]
+
+
 class EdgeProtocol(HttpToolsProtocol):
     """One client connection. `sockets` is set on a subclass per gateway."""
 
@@ -38,6 +64,7 @@ class EdgeProtocol(HttpToolsProtocol):
     _head_since = 0.0
     _in_message = False
     _linger_since = 0.0
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admits the connection, if there are not too many."""
@@ -67,7 +94,43 @@ class EdgeProtocol(HttpToolsProtocol):
         """The head is there."""
         self._in_head = False
         self._head_bytes = 0
-        super().on_headers_complete()
+        scope, version = self.scope, self.parser.get_http_version()
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        scope["raw_path"] = url.path
+        scope["path"] = unquote(url.path.decode("ascii"))
+        scope["query_string"] = url.query or b""
+        self._begin_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
+
+    def _begin_cycle(self, keep_alive: bool) -> None:
+        previous = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope, transport=self.transport, flow=self.flow, logger=self.logger,
+            access_logger=self.access_logger, access_log=False, default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(), expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )  # fmt: skip
+        self.scope["reply"] = self.cycle.reply  # type: ignore[typeddict-unknown-key]
+        if previous is None or previous.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def on_response_complete(self) -> None:
+        """The next request of this connection may be served; how long it idles is watched by the sweeper."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._idle_since = self.loop.time()
 
     def on_message_complete(self) -> None:
         """The body is there, or what of it was discarded after an early answer."""
@@ -79,8 +142,9 @@ class EdgeProtocol(HttpToolsProtocol):
         lingering = self._in_message and self.cycle is not None and self.cycle.response_complete
         if lingering and not self._linger_since:
             self._linger_since = now
+        idle = not self._in_head and not self._answering and self._idle_since < now - IDLE_SECONDS
         late_head = self._in_head and self._head_since < now - HEAD_SECONDS
-        if late_head or (lingering and self._linger_since < now - LINGER_SECONDS):
+        if late_head or (idle and not lingering) or (lingering and self._linger_since < now - LINGER_SECONDS):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

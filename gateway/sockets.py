@@ -48,7 +48,8 @@ class SocketWay:
 
     async def _open(self, exchange: Exchange, tunnel: Tunnel) -> None:
         for step in self._steps:
-            await step(exchange)
+            if (waiting := step(exchange)) is not None:
+                await waiting
         logging.begin(request_id=exchange.request_id)
         assert exchange.route is not None
         if not exchange.route.socket or exchange.method != "GET" or exchange.has_body:

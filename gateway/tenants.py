@@ -42,6 +42,7 @@ class TenantDirectory:
         self._auth = auth
         self._clock = clock
         self._answers: dict[tuple[By, str], Remembered] = {}
+        self._hosts: dict[str, tuple[UUID, float]] = {}
         self._asking: dict[tuple[By, str], asyncio.Task[Tenant | None]] = {}
 
     async def find(self, by: By, name: str) -> Tenant | None:
@@ -56,8 +57,20 @@ class TenantDirectory:
                 raise
             return known.tenant
 
+    def known_host(self, host: str) -> UUID | None:
+        """The active tenant of a `Host` header that was resolved before and is fresh."""
+        found = self._hosts.get(host)
+        return found[0] if found is not None and found[1] > self._clock() else None
+
+    def note_host(self, host: str, tenant_id: UUID) -> None:
+        """Remembers what a `Host` header was resolved to."""
+        if len(self._hosts) >= CAPACITY:
+            self._hosts.clear()
+        self._hosts[host] = (tenant_id, self._clock() + FRESH_SECONDS)
+
     def forget(self, tenant_id: UUID) -> None:
         """Forgets a tenant that has changed, and every "there is none", which may have become wrong."""
+        self._hosts.clear()
         self._answers = {
             key: known for key, known in self._answers.items() if known.tenant and known.tenant.id != tenant_id
         }

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from gateway.answers.operating import only_get
-from gateway.app import Step
+from gateway.app import Answer
 from gateway.exchange import Exchange, Header
 
 _CACHE = (b"cache-control", b"public, max-age=3600")
@@ -36,7 +36,7 @@ _FILES = {
 }
 
 
-def pages() -> dict[bytes, Step]:
+def pages() -> dict[bytes, Answer]:
     """The page and its files, by path."""
     found = {
         b"/docs": _page(_PAGE, [(b"content-type", b"text/html; charset=utf-8"), _POLICY]),
@@ -55,7 +55,7 @@ def _folder() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-def _page(content: bytes, headers: list[Header]) -> Step:
+def _page(content: bytes, headers: list[Header]) -> Answer:
     async def answer(exchange: Exchange) -> None:
         only_get(exchange)
         await exchange.answer(200, headers, content)

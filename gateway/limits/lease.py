@@ -8,7 +8,7 @@ does not spend in that time is forfeited. Leases start at one and double while t
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from gateway.limits.policy import Policy
 from gateway.limits.stores import Store
@@ -31,17 +31,29 @@ class Lease:
         self.denied_until = 0.0
         self.renewal: asyncio.Future[None] | None = None
 
+    def take(self) -> int:
+        """Takes one request out; returns how many remain of the quota, as far as is known here."""
+        self.tokens -= 1
+        return self.remaining + self.tokens
+
 
 class Limiter:
     """Admits requests under one policy, by key."""
 
     def __init__(self, policy: Policy, store: Store, clock: Callable[[], float]) -> None:
         self.policy = policy
+        self.header = policy.header
+        self._name = f'"{policy.name}"'.encode()
         self._store = store
         self._clock = clock
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[Hashable, Lease] = {}
 
-    async def spend(self, key: str) -> int:
+    def holds(self, key: Hashable) -> Lease | None:
+        """The lease of a key, if a request can be taken out of it without waiting."""
+        lease = self._leases.get(key)
+        return lease if lease is not None and lease.tokens > 0 and lease.expires >= self._clock() else None
+
+    async def spend(self, key: Hashable) -> int:
         """Takes one request from the key's quota and returns how many remain; none left is `RateLimited`."""
         lease = self._leases.get(key)
         if lease is None:
@@ -50,20 +62,19 @@ class Limiter:
         while lease.tokens <= 0 or lease.expires < self._clock():
             self._refuse(lease)
             await self._renew(key, lease)
-        lease.tokens -= 1
-        return lease.remaining + lease.tokens
+        return lease.take()
 
     def state(self, remaining: int) -> bytes:
         """The item of the `RateLimit` header: what remains, and the seconds until all of it is there again."""
         reset = math.ceil((self.policy.burst - remaining) / self.policy.rate)
-        return b'"%b";r=%d;t=%d' % (self.policy.name.encode(), remaining, reset)
+        return self._name + b";r=%d;t=%d" % (remaining, reset)
 
     def _refuse(self, lease: Lease) -> None:
         wait = lease.denied_until - self._clock()
         if wait > 0:
             raise RateLimited(f"The limit '{self.policy.name}' is used up.", retry_after=wait)
 
-    async def _renew(self, key: str, lease: Lease) -> None:
+    async def _renew(self, key: Hashable, lease: Lease) -> None:
         if lease.renewal is not None:
             await asyncio.shield(lease.renewal)
             return
@@ -74,7 +85,7 @@ class Limiter:
             lease.renewal.set_result(None)
             lease.renewal = None
 
-    async def _lease(self, key: str, lease: Lease) -> None:
+    async def _lease(self, key: Hashable, lease: Lease) -> None:
         used_up = lease.tokens <= 0 and lease.expires >= self._clock()
         lease.size = min(max(1, lease.size * 2), self.policy.lease) if used_up else 1
         granted, lease.remaining, wait = await self._store.take(self.policy, f"{self.policy.name}:{key}", lease.size)

@@ -1,6 +1,6 @@
 """Step 5: cross-origin requests (Fetch standard): answered for the origins that the settings name, none by default."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from gateway.exchange import Exchange
 
@@ -20,15 +20,14 @@ class Cors:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = b"*" in self._origins
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
         """Marks the answer, and answers preflights."""
         origin = exchange.known.get(b"origin")
-        if not self._origins:
-            return
         exchange.answer_headers.append((b"vary", b"Origin"))
         if origin is None or not (self._any or origin in self._origins):
-            return
+            return None
         exchange.answer_headers.append((b"access-control-allow-origin", origin))
         exchange.answer_headers.append((b"access-control-expose-headers", _EXPOSED))
         if exchange.method == "OPTIONS" and b"access-control-request-method" in exchange.known:
-            await exchange.answer(204, _PREFLIGHT, b"")
+            return exchange.answer(204, _PREFLIGHT, b"")
+        return None

@@ -38,7 +38,8 @@ class Forward:
         assert exchange.route is not None
         assert exchange.upstream is not None
         upload = Upload(exchange, exchange.route.body_bytes or self._max_body)
-        await upload.begin()
+        if exchange.has_body:
+            await upload.begin()
         try:
             connection = await self._send(exchange, exchange.upstream, upload)
         except UpstreamError as error:
@@ -79,13 +80,14 @@ class Forward:
     async def _relay(self, exchange: Exchange, connection: Connection, upload: "Upload") -> None:
         exchange.answered = True
         exchange.status = connection.status
-        send = exchange.send
-        headers = _headers(exchange, connection)
-        await send({"type": "http.response.start", "status": connection.status, "headers": headers})
         if connection.complete:
-            await send({"type": "http.response.body", "body": await connection.chunk(), "more_body": False})
-        else:
-            await self._stream(exchange, connection, watch=not upload.more)
+            body = await connection.chunk()
+            if exchange.scope["reply"](connection.status, _lines(exchange, connection, len(body)), body):
+                return
+            connection.put_back(body)
+        headers = _headers(exchange, connection)
+        await exchange.send({"type": "http.response.start", "status": connection.status, "headers": headers})
+        await self._stream(exchange, connection, watch=not upload.more)
 
     async def _stream(self, exchange: Exchange, connection: Connection, watch: bool) -> None:
         watcher = asyncio.create_task(_watch(exchange, connection)) if watch else None
@@ -119,8 +121,6 @@ class Upload:
     async def begin(self) -> None:
         """Reads what is there; a body that is known to be too large is refused before."""
         exchange = self._exchange
-        if not exchange.has_body:
-            return
         if int(exchange.known.get(b"content-length", b"0")) > self._limit:
             raise too_large(self._limit)
         if exchange.buffered is not None:
@@ -177,13 +177,14 @@ def target(exchange: Exchange) -> bytes:
 def service_lines(exchange: Exchange, upload: Upload | None = None) -> list[bytes]:
     """The header lines for the service: the client's, and what the gateway alone may say."""
     lines = exchange.lines
+    tenant = ""
+    if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
+        tenant = f"x-millrace-tenant: {exchange.tenant_id}\r\n"
     lines.append(
         f"x-request-id: {exchange.request_id}\r\ntraceparent: {exchange.traceparent}\r\n"
         f"x-forwarded-for: {exchange.address}\r\nx-forwarded-host: {exchange.host}\r\n"
-        f"x-forwarded-proto: {exchange.scheme}\r\n".encode()
+        f"x-forwarded-proto: {exchange.scheme}\r\n{tenant}".encode()
     )
-    if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
-        lines.append(b"x-millrace-tenant: %b\r\n" % str(exchange.tenant_id).encode())
     if upload is not None:
         lines.append(upload.length_line())
     return lines
@@ -195,6 +196,18 @@ def _headers(exchange: Exchange, connection: Connection) -> list[Header]:
         headers = [header for header in headers if header[0] != b"content-length"]
     headers += exchange.answer_headers
     return headers
+
+
+def _lines(exchange: Exchange, connection: Connection, length: int) -> list[bytes]:
+    lines: list[bytes] = []
+    for name, value in connection.headers:
+        if name not in _NOT_PASSED_BACK:
+            lines += (name, b": ", value, b"\r\n")
+    if not connection.has_length and not connection.bodiless:
+        lines.append(b"content-length: %d\r\n" % length)
+    for name, value in exchange.answer_headers:
+        lines += (name, b": ", value, b"\r\n")
+    return lines
 
 
 async def _watch(exchange: Exchange, connection: Connection) -> None:

@@ -9,44 +9,47 @@ from typing import Final
 from gateway.exchange import Exchange
 from libs.common.errors import Malformed
 
+_NOTED, _PASSED, _DROPPED = 1, 2, 3
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-tenant"))
-_NOTED_AND_PASSED: Final = frozenset((b"authorization", b"origin", b"access-control-request-method"))
-_NOTED: Final = frozenset((
-    b"host", b"content-length", b"transfer-encoding", b"connection", b"x-tenant", b"x-request-id", b"traceparent",
-    b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"upgrade", b"sec-websocket-version",
-))  # fmt: skip
-_DROPPED: Final = frozenset((
-    b"keep-alive", b"te", b"trailer", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"expect",
-    b"forwarded", b"x-real-ip", b"x-http-method-override", b"x-original-url", b"x-rewrite-url", b"http2-settings",
-))  # fmt: skip
-_SPECIAL: Final = _NOTED | _NOTED_AND_PASSED | _DROPPED
+_SPECIAL: Final = {
+    **dict.fromkeys((
+        b"host", b"content-length", b"transfer-encoding", b"connection", b"x-tenant", b"x-request-id", b"traceparent",
+        b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"upgrade", b"sec-websocket-version",
+    ), _NOTED),
+    **dict.fromkeys((b"authorization", b"origin", b"access-control-request-method"), _PASSED),
+    **dict.fromkeys((
+        b"keep-alive", b"te", b"trailer", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate",
+        b"expect", b"forwarded", b"x-real-ip", b"x-http-method-override", b"x-original-url", b"x-rewrite-url",
+        b"http2-settings",
+    ), _DROPPED),
+}  # fmt: skip
 _INTERNAL: Final = (b"x-millrace-", b"x-forwarded-")
 _PLAIN_CONNECTION: Final = frozenset((b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade"))
 
 
-async def read_headers(exchange: Exchange) -> None:
-    """Sorts the headers of a request."""
+def read_headers(exchange: Exchange) -> None:
+    """Sorts the headers of a request; `lines` gets those that are passed on, as they stand on the wire."""
     known, lines = exchange.known, exchange.lines
     for name, value in exchange.scope["headers"]:
-        if name not in _SPECIAL:
+        kind = _SPECIAL.get(name)
+        if kind is None:
             if not name.startswith(_INTERNAL):
-                lines.append(b"%b: %b\r\n" % (name, value))
-        elif name not in _DROPPED:
-            _note(known, name, value)
-            if name in _NOTED_AND_PASSED:
-                lines.append(b"%b: %b\r\n" % (name, value))
-    _check_framing(known)
+                lines += (name, b": ", value, b"\r\n")
+        elif kind is not _DROPPED:
+            known[name] = value if name not in known else _again(name, known[name], value)
+            if kind is _PASSED:
+                lines += (name, b": ", value, b"\r\n")
+    if b"content-length" in known or b"transfer-encoding" in known:
+        _check_framing(known)
     connection = known.get(b"connection")
     if connection is not None and connection.lower() not in _PLAIN_CONNECTION:
-        _drop_named(exchange, connection)
+        exchange.lines = _without_named(lines, connection)
 
 
-def _note(known: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    if name in known:
-        if name in _ONCE:
-            raise Malformed(f"The header {name.decode()} may come once only.", code="ambiguous-request")
-        value = known[name] + b", " + value
-    known[name] = value
+def _again(name: bytes, first: bytes, second: bytes) -> bytes:
+    if name in _ONCE:
+        raise Malformed(f"The header {name.decode()} may come once only.", code="ambiguous-request")
+    return first + b", " + second
 
 
 def _check_framing(known: dict[bytes, bytes]) -> None:
@@ -57,7 +60,12 @@ def _check_framing(known: dict[bytes, bytes]) -> None:
         raise Malformed("The body is framed in more than one way, or in an unknown one.", code="ambiguous-request")
 
 
-def _drop_named(exchange: Exchange, connection: bytes) -> None:
-    names = tuple(token.strip().lower() + b":" for token in connection.split(b",") if token.strip())
-    if names:
-        exchange.lines = [line for line in exchange.lines if not line.startswith(names)]
+def _without_named(lines: list[bytes], connection: bytes) -> list[bytes]:
+    """The lines but for headers that `Connection` names as meant for this hop only."""
+    named = {token.strip().lower() for token in connection.split(b",")}
+    return [
+        piece
+        for start in range(0, len(lines), 4)
+        if lines[start] not in named
+        for piece in lines[start : start + 4]
+    ]  # fmt: skip

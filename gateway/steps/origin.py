@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from gateway.exchange import Exchange
@@ -16,17 +17,16 @@ class Origin:
     def __init__(self, trusted: Iterable[str]) -> None:
         self._networks = [ip_network(network) for network in trusted]
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Notes address, scheme and host."""
-        client = exchange.scope.get("client")
+        client = exchange.scope["client"]
         exchange.address = client[0] if client else "unknown"
-        exchange.scheme = "https" if exchange.scope.get("scheme") in ("https", "wss") else "http"
+        if exchange.scope["scheme"] in ("https", "wss"):
+            exchange.scheme = "https"
         host = exchange.known.get(b"host", b"")
         if self._networks and self._trusts(exchange.address):
             host = self._from_proxy(exchange, host)
-        if _HOST.fullmatch(host) is None:
-            raise Malformed("The Host header is absent or not a host name.", code="bad-host")
-        exchange.host = host.decode().lower()
+        exchange.host = _host(host)
 
     def _from_proxy(self, exchange: Exchange, host: bytes) -> bytes:
         chain = exchange.known.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
@@ -40,6 +40,13 @@ class Origin:
 
     def _trusts(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._networks)
+
+
+@lru_cache(4096)
+def _host(host: bytes) -> str:
+    if _HOST.fullmatch(host) is None:
+        raise Malformed("The Host header is absent or not a host name.", code="bad-host")
+    return host.decode().lower()
 
 
 def _is_address(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Step 10: rate limits, per tenant and principal, or address; on sign-in per address and account as well."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 
 import msgspec
 
@@ -41,8 +41,18 @@ class RateLimit:
         per_minute = settings.limit_sign_in_address_per_minute
         self._sign_in_address = limiter("sign-in-address", per_minute / 60, per_minute)
 
-    async def __call__(self, exchange: Exchange) -> None:
-        """Admits the request or refuses it."""
+    def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Admits the request or refuses it; a principal within its leases does not wait."""
+        principal = exchange.principal
+        if principal is not None:
+            mine, all_of_tenant = self._principal.holds(principal.id), self._tenant.holds(principal.tenant_id)
+            if mine is not None and all_of_tenant is not None:
+                all_of_tenant.take()
+                _tell(exchange, self._principal, mine.take())
+                return None
+        return self._admit(exchange)
+
+    async def _admit(self, exchange: Exchange) -> None:
         tightest, least, remaining = None, 2.0, 0
         for limiter, key in await self._quotas(exchange):
             try:
@@ -55,11 +65,11 @@ class RateLimit:
         if tightest is not None:
             _tell(exchange, tightest, remaining)
 
-    async def _quotas(self, exchange: Exchange) -> list[tuple[Limiter, str]]:
+    async def _quotas(self, exchange: Exchange) -> list[tuple[Limiter, Hashable]]:
         assert exchange.route is not None
         if exchange.principal is not None:
             principal = exchange.principal
-            return [(self._principal, str(principal.id)), (self._tenant, str(principal.tenant_id))]
+            return [(self._principal, principal.id), (self._tenant, principal.tenant_id)]
         if exchange.route.limit is Limit.SOCKET:
             return [(self._socket, exchange.address)]
         if exchange.route.limit is Limit.SIGN_IN and exchange.method == "POST":
@@ -79,5 +89,5 @@ def _account(body: bytes) -> str:
 
 
 def _tell(exchange: Exchange, limiter: Limiter, remaining: int) -> None:
-    exchange.answer_headers.append((b"ratelimit-policy", limiter.policy.header))
+    exchange.answer_headers.append((b"ratelimit-policy", limiter.header))
     exchange.answer_headers.append((b"ratelimit", limiter.state(remaining)))

@@ -1,19 +1,26 @@
 """Step 2: the request id (the client's, if sane) and the trace context (W3C) that the request goes under."""
 
 import re
+from random import getrandbits
+
+import uuid_utils
 
 from gateway.exchange import Exchange
-from libs.common import tracing
-from libs.common.ids import new_id
 
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-async def name_request(exchange: Exchange) -> None:
+def name_request(exchange: Exchange) -> None:
     """Gives the request its id and its trace context."""
     given = exchange.known.get(b"x-request-id")
-    sane = given is not None and _SANE.fullmatch(given)
-    exchange.request_id = given.decode() if given and sane else str(new_id())
+    if given is not None and _SANE.fullmatch(given):
+        exchange.request_id = given.decode()
+    else:
+        exchange.request_id = str(uuid_utils.uuid7())
     exchange.answer_headers.append((b"x-request-id", exchange.request_id.encode()))
     parent = exchange.known.get(b"traceparent")
-    exchange.traceparent = tracing.enter(parent.decode("latin-1") if parent else None)
+    if parent is not None and _TRACE.fullmatch(parent):
+        exchange.traceparent = parent.decode()
+    else:
+        exchange.traceparent = f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-00"

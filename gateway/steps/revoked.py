@@ -11,7 +11,7 @@ class NotRevoked:
     def __init__(self, revocations: Revocations) -> None:
         self._revocations = revocations
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Looks the principal up."""
         if exchange.principal is not None and self._revocations.covers(exchange.principal):
             raise Unauthenticated("The session was ended.", code="session-revoked")

@@ -16,20 +16,28 @@ class Routing:
     def __init__(self, table: RouteTable) -> None:
         self._table = table
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Normalises the path, as services will see it, and notes its route."""
         if len(exchange.query) > paths.MAX_TARGET:
             raise Malformed("The query is too long.", code="query-too-long")
-        path = paths.normalise(exchange.path)
-        parts = paths.segments(unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"))
-        if parts[:2] == ["api", "v1"]:
-            parts = parts[2:]
-        elif not path.startswith(_WELL_KNOWN):
-            raise NotFound
-        exchange.path = path
-        exchange.segments = parts
+        path = exchange.path
+        if paths.is_canonical(path):
+            parts = path[8:].decode("ascii").split("/")
+        else:
+            path = exchange.path = paths.normalise(path)
+            parts = _segments(path)
         exchange.route = self._table.find(parts) if parts else None
         if exchange.route is None:
             raise NotFound
         if parts[0] == ".well-known":
             exchange.path = path.removeprefix(b"/api/v1")
+
+
+def _segments(path: bytes) -> list[str]:
+    """The segments below `/api/v1`."""
+    parts = paths.segments(unquote(path.decode("ascii")))
+    if parts[:2] == ["api", "v1"]:
+        return parts[2:]
+    if path.startswith(_WELL_KNOWN):
+        return parts
+    raise NotFound

@@ -14,7 +14,7 @@ class Shed:
         self._upstreams = upstreams
         self._max = max_in_flight
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Notes the service, or refuses at once."""
         assert exchange.route is not None
         upstream = self._upstreams[exchange.route.service]

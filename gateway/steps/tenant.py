@@ -1,7 +1,7 @@
 """Step 6: the tenant that the host names (`<slug>.<base domain>` or a tenant's own domain), or else `X-Tenant`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from ipaddress import ip_address
 
 from gateway.exchange import Exchange
@@ -20,8 +20,15 @@ class TenantOfHost:
         self._bases = frozenset(base_domains)
         self._suffixes = tuple("." + base for base in base_domains)
 
-    async def __call__(self, exchange: Exchange) -> None:
-        """Resolves the tenant."""
+    def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Resolves the tenant; a host that was looked up before needs no wait."""
+        tenant_id = self._directory.known_host(exchange.host)
+        if tenant_id is None:
+            return self._resolve(exchange)
+        exchange.tenant_id = tenant_id
+        return None
+
+    async def _resolve(self, exchange: Exchange) -> None:
         host = exchange.host if exchange.host.startswith("[") else exchange.host.partition(":")[0]
         if host in self._bases or _is_address(host):
             await self._by_header(exchange)
@@ -30,6 +37,7 @@ class TenantOfHost:
         if tenant is not None:
             refuse_inactive(tenant)
             exchange.tenant_id = tenant.id
+            self._directory.note_host(exchange.host, tenant.id)
         elif host.endswith(self._suffixes):
             exchange.tenant_id = NIL
         else:
@@ -56,7 +64,7 @@ class TenantOfHost:
         exchange.tenant_id = tenant.id
 
 
-async def agree(exchange: Exchange) -> None:
+def agree(exchange: Exchange) -> None:
     """Step 8: a token is good at its own tenant's host only."""
     principal = exchange.principal
     if principal is not None and exchange.tenant_id is not None and exchange.tenant_id != principal.tenant_id:

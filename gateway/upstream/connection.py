@@ -21,8 +21,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_buffered", "_drain", "_head_bytes", "_interim", "_loop", "_parser", "_reading_paused",
-        "_transport", "_waiter", "answered", "complete", "deadline", "failure", "headers", "idle_since", "is_head",
-        "keep_alive", "started", "status", "used",
+        "_transport", "_waiter", "answered", "complete", "deadline", "failure", "has_length", "headers", "idle_since",
+        "is_head", "keep_alive", "started", "status", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.answered = self.started = self.complete = self.keep_alive = False
-        self._interim = False
+        self._interim = self.has_length = False
         self._head_bytes = self._buffered = 0
         self._body.clear()
 
@@ -56,6 +56,11 @@ class Connection(asyncio.Protocol):
         return self.complete and self.keep_alive and self.failure is None and not (
             transport is None or transport.is_closing()
         )  # fmt: skip
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the answer has no body by its kind (RFC 9110 §6.4.1)."""
+        return self.is_head or self.status in (204, 304)
 
     def begin(self, head: bytes, *, is_head: bool, deadline: float) -> None:
         """Sends a request head (and what of the body came with it). `deadline` is a time of the event loop."""
@@ -90,6 +95,11 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         self._resume_reading()
         return data
+
+    def put_back(self, data: bytes) -> None:
+        """Gives a piece back that `chunk` gave, to be taken again."""
+        if data:
+            self._body.insert(0, data)
 
     def abort(self) -> None:
         """Drops the connection at once."""
@@ -170,7 +180,7 @@ class Connection(asyncio.Protocol):
     @property
     def _ends_with_connection(self) -> bool:
         """RFC 9112 §6.3: a body with neither length nor chunks lasts until the connection closes."""
-        return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+        return not self.has_length and not any(name == b"transfer-encoding" for name, _ in self.headers)
 
     def pause_writing(self) -> None:
         """The service takes no more for now."""
@@ -200,7 +210,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the answer; trailers are dropped."""
         if not self.started and not self.complete:
-            self.headers.append((name.lower(), value))
+            name = name.lower()
+            self.headers.append((name, value))
+            if name == b"content-length":
+                self.has_length = True
 
     def on_headers_complete(self) -> None:
         """The head is complete: interim, without a body, or followed by one."""
@@ -210,12 +223,14 @@ class Connection(asyncio.Protocol):
         self._interim = status < 200
         if self._interim:
             self.headers.clear()
-            if status == 101:
-                self._fail(BrokenResponse("switched protocols unasked"))
+            self.has_length = False
+        if status == 101 or status > 599:
+            self._fail(BrokenResponse(f"status {status} unasked"))
+        if self._interim:
             return
         self.status = status
         self.started = True
-        if self.is_head or status in (204, 304):
+        if self.bodiless:
             self.keep_alive = self._parser.should_keep_alive()
             self._finish()
         self._wake()

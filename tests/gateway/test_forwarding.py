@@ -29,7 +29,7 @@ async def test_the_body_and_query_arrive(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/pipelines?a=1&b=%20", content=b"x" * 300_000, headers=bearer(token()))
     seen = answer.json()
 
-    assert ("POST", "a=1&b=%20", 300_000) == (seen["method"], seen["query"], len(seen["body"]))
+    assert (seen["method"], seen["query"], len(seen["body"])) == ("POST", "a=1&b=%20", 300_000)
 
 
 async def test_a_chunked_body_arrives(client: httpx.AsyncClient) -> None:
@@ -41,7 +41,7 @@ async def test_a_chunked_body_arrives(client: httpx.AsyncClient) -> None:
 
     answer = await client.post("/api/v1/pipelines", content=pieces(), headers=bearer(token()))
 
-    assert 50 * 4000 == len(answer.json()["body"])
+    assert len(answer.json()["body"]) == 50 * 4000
 
 
 async def test_internal_headers_are_the_gateways(client: httpx.AsyncClient) -> None:
@@ -55,8 +55,8 @@ async def test_internal_headers_are_the_gateways(client: httpx.AsyncClient) -> N
     seen = dict(answer.json()["headers"])
 
     assert str(DEMO) == seen["x-millrace-tenant"]
-    assert "127.0.0.1" == seen["x-forwarded-for"]
-    assert "yes" == seen["x-kept"]
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-kept"] == "yes"
     assert not {"x-forwarded-user", "x-secret", "te", "x-tenant"} & seen.keys()
 
 
@@ -66,9 +66,9 @@ async def test_a_request_has_an_id_and_a_trace(client: httpx.AsyncClient) -> Non
     replaced = await client.get("/api/v1/users/me", headers={**bearer(token()), "x-request-id": "a b<>"})
     seen = dict(replaced.json()["headers"])
 
-    assert "abc-1" == kept.headers["x-request-id"]
+    assert kept.headers["x-request-id"] == "abc-1"
     assert replaced.headers["x-request-id"] == seen["x-request-id"] != "a b<>"
-    assert 55 == len(seen["traceparent"])
+    assert len(seen["traceparent"]) == 55
 
 
 async def test_what_no_service_answers_is_absent(client: httpx.AsyncClient) -> None:
@@ -77,9 +77,9 @@ async def test_what_no_service_answers_is_absent(client: httpx.AsyncClient) -> N
         answer = await client.get(path, headers=bearer(token()))
         problem = answer.json()
 
-        assert (404, "/problems/not-found") == (answer.status_code, problem["type"]), path
+        assert (answer.status_code, problem["type"]) == (404, "/problems/not-found"), path
         assert answer.headers["x-request-id"] == problem["request_id"]
-        assert "application/problem+json" == answer.headers["content-type"]
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users/%2e%2e/x", "/api/v1/../internal", "/api/v1/users/%00", "/api/v1/a//b"])
@@ -87,7 +87,7 @@ async def test_paths_are_plain(client: httpx.AsyncClient, path: str) -> None:
     """Relative segments, empty ones and control characters are refused before anything looks at them."""
     answer = await raw(client.base_url.port, f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
 
-    assert b"HTTP/1.1 400 " == answer[:13]
+    assert answer[:13] == b"HTTP/1.1 400 "
 
 
 async def test_paths_are_bounded(client: httpx.AsyncClient) -> None:
@@ -108,4 +108,4 @@ async def test_bodies_are_bounded(client: httpx.AsyncClient) -> None:
     told = await client.post("/api/v1/pipelines", content=b"x" * (11 * 1024 * 1024), headers=bearer(token()))
     streamed = await client.post("/api/v1/pipelines", content=pieces(), headers=bearer(token()))
 
-    assert [413, 413] == [told.status_code, streamed.status_code]
+    assert [told.status_code, streamed.status_code] == [413, 413]
