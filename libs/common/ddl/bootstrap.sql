@@ -12,17 +12,35 @@ declare
     name text;
 begin
     foreach name in array array[
-        'jsonb_object_field(jsonb,text)', 'jsonb_object_field_text(jsonb,text)', 'jsonb_contains(jsonb,jsonb)',
-        'jsonb_exists(jsonb,text)', 'jsonb_exists_any(jsonb,text[])', 'jsonb_exists_all(jsonb,text[])',
-        'jsonb_eq(jsonb,jsonb)', 'jsonb_ne(jsonb,jsonb)', 'jsonb_lt(jsonb,jsonb)', 'jsonb_le(jsonb,jsonb)',
-        'jsonb_gt(jsonb,jsonb)', 'jsonb_ge(jsonb,jsonb)', 'jsonb_cmp(jsonb,jsonb)', 'jsonb_typeof(jsonb)',
-        'numeric_eq(numeric,numeric)', 'numeric_ne(numeric,numeric)', 'numeric_lt(numeric,numeric)',
-        'numeric_le(numeric,numeric)', 'numeric_gt(numeric,numeric)', 'numeric_ge(numeric,numeric)',
-        'numeric_cmp(numeric,numeric)', 'textlike(text,text)', 'texticlike(text,text)', 'lower(text)',
-        'starts_with(text,text)', 'arraycontains(anyarray,anyarray)', 'arrayoverlap(anyarray,anyarray)',
-        'ts_match_vq(tsvector,tsquery)'
+        'jsonb_object_field(jsonb, text)',
+        'jsonb_object_field_text(jsonb, text)',
+        'jsonb_typeof(jsonb)',
+        'jsonb_contains(jsonb, jsonb)',
+        'jsonb_exists(jsonb, text)',
+        'jsonb_exists_any(jsonb, text[])',
+        'jsonb_exists_all(jsonb, text[])',
+        'jsonb_eq(jsonb, jsonb)',
+        'jsonb_ne(jsonb, jsonb)',
+        'numeric_eq(numeric, numeric)',
+        'numeric_ne(numeric, numeric)',
+        'numeric_lt(numeric, numeric)',
+        'numeric_le(numeric, numeric)',
+        'numeric_gt(numeric, numeric)',
+        'numeric_ge(numeric, numeric)',
+        'numeric_cmp(numeric, numeric)',
+        'pg_catalog."numeric"(jsonb)',
+        'bool(jsonb)',
+        'textlike(text, text)',
+        'texticlike(text, text)',
+        'textregexeq(text, text)',
+        'starts_with(text, text)',
+        'lower(text)',
+        'casefold(text)',
+        'uuid_in(cstring)',
+        'textout(text)',
+        'ts_match_vq(tsvector, tsquery)'
     ] loop
-        execute format('alter function pg_catalog.%s leakproof', name);
+        execute format('alter function %s leakproof', name);
     end loop;
 exception
     when insufficient_privilege then
