@@ -1,11 +1,14 @@
 """supervisord: its configuration, starting and ending it, and asking it over its socket."""
 
+import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Error, ServerProxy
@@ -127,10 +130,11 @@ class Supervisor:
 
     def sweep(self) -> None:
         """End what a killed supervisor left behind, and remove its traces."""
-        left = [process for path in self._home.run.glob("*.pid") if (process := _left_by(path))]
-        for process in left:
-            process.terminate()
-        _gone(left, 10.0)
+        left = {path: process for path in self._home.run.glob("*.pid") if (process := _left_by(path))}
+        for path, process in left.items():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(_stop_signal(path.with_suffix(".json")))
+        _gone(list(left.values()), 10.0)
         for path in self._home.run.glob("*.pid"):
             path.unlink()
 
@@ -142,10 +146,10 @@ class Supervisor:
             return {}
         return {info["name"]: info for info in known}
 
-    def signal(self, name: str, signal: str) -> None:
+    def send(self, signal_name: str, name: str) -> None:
         """Send a signal, such as `KILL`, to one process."""
         info = self.processes()[name]
-        self.call("signalProcess", f"{info['group']}:{name}", signal)
+        self.call("signalProcess", f"{info['group']}:{name}", signal_name)
 
     def configure(self, servers: Mapping[str, Process], services: Mapping[str, Process]) -> Path:
         """Write its configuration, with a spec for each process."""
@@ -185,6 +189,11 @@ def _left_by(path: Path) -> psutil.Process | None:
         return process if process.create_time() <= path.stat().st_mtime + 1 else None
     except (psutil.NoSuchProcess, ValueError, FileNotFoundError):
         return None
+
+
+def _stop_signal(spec: Path) -> signal.Signals:
+    name = json.loads(spec.read_text())["stop_signal"] if spec.exists() else "TERM"
+    return signal.Signals[f"SIG{name}"]
 
 
 def _gone(processes: list[psutil.Process], seconds: float) -> None:

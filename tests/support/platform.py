@@ -30,7 +30,7 @@ class Platform:
 
     def kill(self, process: str) -> None:
         """SIGKILL one process; the supervisor starts it again."""
-        self.stack.supervisor.signal(process, "KILL")
+        self.stack.supervisor.send("KILL", process)
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,11 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True):
     role: str
 
 
-def millrace(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def millrace(*arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does."""
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
-    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(run, env=given, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
@@ -107,6 +107,25 @@ def test_commands_of_a_stack_that_never_ran_say_so(tmp_path: Path) -> None:
     """Before the first start there is nothing to show, and the way to start is told."""
     done = millrace("status", MILLRACE_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "Nothing runs here. Start it: ./taskw up\n")
+
+
+def test_reset_asks_before_it_deletes(tmp_path: Path) -> None:
+    """Data goes only after a yes, typed or given as an option."""
+    kept = tmp_path / "data" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    assert millrace("reset", typed="n\n", MILLRACE_HOME=str(tmp_path)).returncode == 1
+    assert kept.exists()
+    assert millrace("reset", "--yes", MILLRACE_HOME=str(tmp_path)).returncode == 0
+    assert not kept.exists()
+
+
+def test_logs_of_an_unknown_process_name_those_there_are(tmp_path: Path) -> None:
+    """A name without a log is answered with the names that have one."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "auth.log").touch()
+    done = millrace("logs", "auht", MILLRACE_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "No log of auht; there are: auth\n")
 
 
 async def test_outbox_status_counts_what_waits(database: Database) -> None:

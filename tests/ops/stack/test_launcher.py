@@ -91,7 +91,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_processes(stack: Stack) ->
 def test_a_crashed_server_is_restarted(stack: Stack) -> None:
     """A process that dies comes back under another pid."""
     before = pids(stack)["nats"]
-    stack.supervisor.signal("nats", "KILL")
+    stack.supervisor.send("KILL", "nats")
     until(lambda: any(c.name == "nats" and c.ready and c.pid != before for c in stack.status()), 15)
 
 
