@@ -15,11 +15,12 @@ from libs.common.filters.parse import parse_tree
 from libs.common.filters.query import parse_query
 from libs.common.filters.schema import COLUMNS, Context, Field, Kind, Schema
 from libs.common.filters.sort import Sort, parse_sort
-from libs.common.filters.sql import expression, to_sql
+from libs.common.filters.sql import LEAKPROOF, expression, to_sql
 from libs.common.filters.syntax import And, Compare, Node, NoneOf, Not, Op, Or, Some, dump
 
 __all__ = [
     "COLUMNS",
+    "LEAKPROOF",
     "And",
     "Compare",
     "Context",

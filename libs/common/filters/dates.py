@@ -147,8 +147,9 @@ def _month_end(day: date) -> date:
 
 
 def _add_months(day: date, months: int) -> date:
-    index = min(max(day.year * 12 + day.month - 1 + months, 12), 9999 * 12 + 11)
-    year, month = divmod(index, 12)
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if not 1 <= year <= 9999:
+        raise OverflowError
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 

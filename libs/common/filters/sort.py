@@ -136,7 +136,7 @@ class Sort:
         left = expression(key.field, alias)
         past = f"{left} {'<' if key.descending else '>'} {_bind(after[index], key, params)}"
         runs = [self._run([*fixed, past], index, alias)]
-        return [*runs, self._run([*fixed, f"{left} is null"], index + 1, alias)] if key.nullable else runs
+        return [*runs, self._run([*fixed, f"{left} is null"], index, alias)] if key.nullable else runs
 
     def _runs(self, fixed: list[str], index: int, alias: str) -> list[Segment]:
         key = self.keys[index]
@@ -145,12 +145,12 @@ class Sort:
         left = expression(key.field, alias)
         return [
             self._run([*fixed, f"{left} is not null"], index, alias),
-            self._run([*fixed, f"{left} is null"], index + 1, alias),
+            self._run([*fixed, f"{left} is null"], index, alias),
         ]
 
     def _run(self, conditions: list[str], index: int, alias: str) -> Segment:
-        first, *rest = self.keys[index:]
-        order = [first.order(alias, nulls=False), *(key.order(alias, nulls=True) for key in rest)]
+        """Up to the index keys are all null or all not, so the place of nulls need not be said: any index serves."""
+        order = [key.order(alias, nulls=place > index) for place, key in enumerate(self.keys)]
         return Segment(" and ".join(conditions), ", ".join(order))
 
 
