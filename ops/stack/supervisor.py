@@ -117,7 +117,10 @@ class Supervisor:
         _held.append(popen)
 
     def start_group(self, name: str) -> None:
-        """Start the processes of a group that are not running."""
+        """Start the processes of a group that are not running, at once those that wait to be tried again."""
+        for process, info in self.processes().items():
+            if info["group"] == name and info["statename"] == "BACKOFF":
+                self.call("stopProcess", f"{name}:{process}")
         self.call("startProcessGroup", name, False)
 
     def stop(self) -> None:

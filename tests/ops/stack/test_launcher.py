@@ -129,6 +129,20 @@ def test_a_tied_stack_ends_with_its_launcher(tmp_path: Path) -> None:
     until(lambda: gone(processes), 20)
 
 
+def test_a_service_that_ends_while_starting_is_told_at_once(tmp_path: Path) -> None:
+    """The error names the service and ends with what it said, and `up` tries again without waiting."""
+    broken = "import os, sys\nif 'services.records.main' in sys.orig_argv: print('broken', flush=True); os._exit(3)\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    environ = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "PYTHONPATH": str(tmp_path)}
+    stack = Stack(Home(tmp_path / "home"), environ, services=("records",))
+    try:
+        for _ in range(2):
+            with pytest.raises(StackError, match="records is not ready: ended while starting\n(broken\n?)+"):
+                stack.up()
+    finally:
+        stack.reset()
+
+
 def test_a_taken_port_is_named(tmp_path: Path, nats_server: Nats) -> None:
     """A gateway port that another program holds is refused with a way out, before anything starts."""
     port = nats_server.port
