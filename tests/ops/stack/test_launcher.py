@@ -137,7 +137,7 @@ def test_a_service_that_ends_while_starting_is_told_at_once(tmp_path: Path) -> N
     stack = Stack(Home(tmp_path / "home"), environ, services=("records",))
     try:
         for _ in range(2):
-            with pytest.raises(StackError, match="records is not ready: ended while starting\n(broken\n?)+"):
+            with pytest.raises(StackError, match=r"records is not ready: ended while starting\n(broken\n?)+"):
                 stack.up()
     finally:
         stack.reset()
