@@ -1,10 +1,12 @@
 """taskw: what it needs, what it says when that is missing, and what it leaves alone."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,12 @@ def test_the_lock_has_hashes_and_no_address() -> None:
     assert "://" not in text
     assert all("==" in package for package in packages)
     assert text.count("--hash=sha256:") >= len(packages)
+
+
+def test_the_lock_has_everything_that_is_asked_for() -> None:
+    """Each dependency of the project is locked; when this fails, run `./taskw lock`."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(name for group in project["optional-dependencies"].values() for name in group)]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in asked}
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", (PROJECT / "requirements.lock").read_text(), re.MULTILINE))
+    assert names - locked == set()
