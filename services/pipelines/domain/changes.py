@@ -1,10 +1,12 @@
 """What may change in a field that records may have values for already, without a plan."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from libs.common.errors import Conflict, Fault
 from services.pipelines.domain.definitions import Fields, Placed
-from services.pipelines.domain.fields import AnyField
+from services.pipelines.domain.fields import TYPES, AnyField
+
+REFUSED = "Records may have values for these fields, so they cannot change in this way"
 
 
 def check_changes(old: Fields, new: Iterable[Placed]) -> None:
@@ -17,7 +19,7 @@ def check_changes(old: Fields, new: Iterable[Placed]) -> None:
         for fault in _refused(before[field.name], field, pointer)
     ]
     if faults:
-        raise Conflict("Records have values for these fields, so they cannot change in this way", errors=faults)
+        raise Conflict(REFUSED, errors=faults)
 
 
 def _refused(old: AnyField, new: AnyField, pointer: str) -> Iterator[Fault]:
@@ -30,6 +32,18 @@ def _refused(old: AnyField, new: AnyField, pointer: str) -> Iterator[Fault]:
             yield Fault(f"{pointer}/{name}", "fixed", f"'{name}' of a field stays as it was made")
     if new.unique and not old.unique:
         yield Fault(f"{pointer}/unique", "fixed", "A field cannot become unique once it may have values")
+
+
+def check_identity(old: AnyField, patch: Mapping[str, object]) -> None:
+    """`Conflict` where a patch would make another field of it."""
+    now = {"name": old.name, "type": old.type_name()}
+    faults = [
+        Fault(f"/{key}", f"{key}_change", f"The {key} of a field stays as it was made")
+        for key, value in now.items()
+        if isinstance(patch.get(key), str) and patch[key] != value and (key == "name" or patch[key] in TYPES)
+    ]
+    if faults:
+        raise Conflict(REFUSED, errors=faults)
 
 
 def merge(target: object, patch: object) -> object:

@@ -14,6 +14,7 @@ from services.pipelines.domain.values import misfits
 
 MAX_FIELDS = 200
 MAX_DEFINITION_BYTES = 256 * 1024
+MAX_FAULTS = 100
 FIELDS = "/schema_definition/fields"
 
 Fields: TypeAlias = tuple[AnyField, ...]

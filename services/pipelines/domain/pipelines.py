@@ -4,8 +4,9 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Conflict, StaleVersion
+from libs.common.errors import Conflict, NotFound, StaleVersion
 from services.pipelines.domain.definitions import Fields
+from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.titles import default_template
 
 MAX_PIPELINES = 500
@@ -34,9 +35,16 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
         """The template in force."""
         return default_template(self.fields) if self.title_template is None else self.title_template
 
-    def field(self, name: str) -> int | None:
+    def place(self, name: str) -> int | None:
         """The place of a field."""
         return next((i for i, field in enumerate(self.fields) if field.name == name), None)
+
+    def named(self, name: str) -> AnyField:
+        """The field of that name; `NotFound` where there is none."""
+        index = self.place(name)
+        if index is None:
+            raise NotFound(f"There is no field '{name}'")
+        return self.fields[index]
 
 
 class Announcement(msgspec.Struct, frozen=True):

@@ -40,9 +40,11 @@ async def lock_creation(connection: Connection, tenant_id: UUID) -> None:
     await connection.execute(SQL["lock_creation"], tenant_id)
 
 
-async def count(connection: Connection, tenant_id: UUID, scope: list[UUID] | None = None) -> int:
-    """How many pipelines there are."""
-    found: int = await connection.fetchval(SQL["count_pipelines"], tenant_id, scope)
+async def count(
+    connection: Connection, tenant_id: UUID, scope: list[UUID] | None = None, *, trash: bool = False
+) -> int:
+    """How many pipelines there are, in the trash or out of it."""
+    found: int = await connection.fetchval(SQL["count_pipelines"], tenant_id, scope, trash)
     return found
 
 
@@ -77,7 +79,8 @@ async def page(
     connection: Connection, tenant_id: UUID, after: UUID, scope: list[UUID] | None, limit: int, *, trash: bool
 ) -> list[Pipeline]:
     """Pipelines in the order they were made."""
-    return [_pipeline(row) for row in await connection.fetch(SQL["list_pipelines"], tenant_id, after, scope, trash, limit)]
+    rows = await connection.fetch(SQL["list_pipelines"], tenant_id, after, scope, trash, limit)
+    return [_pipeline(row) for row in rows]
 
 
 async def find(connection: Connection, tenant_id: UUID, ids: Iterable[UUID]) -> dict[UUID, Pipeline]:

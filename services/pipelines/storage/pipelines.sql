@@ -3,9 +3,9 @@
 select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 7));
 
 -- name: count_pipelines
--- How many the caller may see; the scope is null for all.
+-- How many the caller may see, in the trash or out of it; the scope is null for all.
 select count(*) from pipelines
-where tenant_id = $1 and deleted_at is null and ($2::uuid[] is null or id = any($2));
+where tenant_id = $1 and ($2::uuid[] is null or id = any($2)) and (deleted_at is not null) = $3;
 
 -- name: taken_slugs
 -- The slugs that begin alike.

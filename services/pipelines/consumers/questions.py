@@ -1,0 +1,44 @@
+"""What other services ask over NATS."""
+
+from uuid import UUID
+
+import msgspec
+
+from libs.common.app import Platform
+from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.pipelines import Announcement
+from services.pipelines.domain.relationship_types import TypeAnnouncement, announcement
+from services.pipelines.usecases import pipelines, relationship_types
+
+
+class DefinitionQuestion(msgspec.Struct, frozen=True):
+    """Which pipeline."""
+
+    tenant_id: UUID
+    pipeline_id: UUID
+
+
+class TypeQuestion(msgspec.Struct, frozen=True):
+    """Which type of relationship, on whose behalf, and what it shall join."""
+
+    token: str
+    name: str
+    source_pipeline: UUID | None = None
+    target_pipeline: UUID | None = None
+
+
+def answer(platform: Platform) -> None:
+    """Begins to answer."""
+
+    async def definition(question: DefinitionQuestion) -> Announcement:
+        return await pipelines.definition(platform.database, question.tenant_id, question.pipeline_id)
+
+    async def relationship_type(question: TypeQuestion) -> TypeAnnouncement:
+        caller = Caller(*await platform.authenticate(question.token))
+        kind = await relationship_types.on_first_use(
+            platform.database, caller, question.name, question.source_pipeline, question.target_pipeline
+        )
+        return announcement(kind)
+
+    platform.bus.serve("rpc.pipelines.definition", DefinitionQuestion, definition)
+    platform.bus.serve("rpc.pipelines.relationship_type", TypeQuestion, relationship_type)

@@ -1,0 +1,31 @@
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from libs.common import logging, settings
+from libs.common.app import Platform, create_app, serve
+from services.pipelines.consumers import questions
+from services.pipelines.routes.fields import FieldRoutes, field_types
+from services.pipelines.routes.pipelines import PipelineRoutes
+from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
+from services.pipelines.settings import Settings
+
+
+def build(given: Settings) -> ASGIApp:
+    """The service as an ASGI application."""
+    platform = Platform("pipelines", given)
+
+    async def answer_questions() -> None:
+        questions.answer(platform)
+
+    routes: list[ControllerRouterHandler] = [PipelineRoutes, FieldRoutes, field_types, RelationshipTypeRoutes]
+    return create_app(platform, routes, on_start=[answer_questions])
+
+
+def main() -> None:
+    """Runs the service."""
+    given = settings.load(Settings)
+    logging.configure("pipelines", given.log_level)
+    serve(build(given), given)
+
+
+if __name__ == "__main__":
+    main()

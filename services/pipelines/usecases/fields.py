@@ -1,0 +1,102 @@
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from libs.common.errors import Conflict, Fault, NotFound
+from libs.common.postgres import Database
+from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.changes import check_identity, merge
+from services.pipelines.domain.definitions import (
+    FIELDS,
+    MAX_FIELDS,
+    Fields,
+    Placed,
+    attribute_faults,
+    read_field,
+    reference_faults,
+    size_faults,
+)
+from services.pipelines.domain.fields import AnyField
+from services.pipelines.domain.pipelines import Pipeline
+from services.pipelines.usecases import pipelines
+
+Versions = Collection[int] | None
+
+
+async def add(
+    database: Database, caller: Caller, pipeline_id: UUID, value: dict[str, Any], expected: Versions
+) -> Pipeline:
+    """Adds a field at the end; records that are there have no value for it."""
+    caller.require("update", pipeline_id)
+    field, faults = read_field(value, "")
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, expected)
+        faults += _crowded(old, value.get("name"))
+        fields = old.fields if field is None else (*old.fields, field)
+        placed = [] if field is None else [("", field)]
+        faults += _among(fields, placed)
+        new = replace(old, fields=fields)
+        await pipelines.check(connection, caller, new, placed, faults)
+        return await pipelines.write(connection, caller, "updated", new)
+
+
+async def change(
+    database: Database, caller: Caller, pipeline_id: UUID, name: str, patch: dict[str, Any], expected: Versions
+) -> Pipeline:
+    """Changes a field by a merge patch (RFC 7396), as far as the records that are there still fit."""
+    caller.require("update", pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, expected)
+        index = _place(old, name)
+        check_identity(old.fields[index], patch)
+        field, faults = read_field(merge(msgspec.to_builtins(old.fields[index]), patch), "")
+        fields = tuple(field if i == index and field is not None else f for i, f in enumerate(old.fields))
+        placed = [] if field is None else [("", field)]
+        faults += _among(fields, placed)
+        return await pipelines.save(connection, caller, old, replace(old, fields=fields), placed, faults)
+
+
+async def remove(database: Database, caller: Caller, pipeline_id: UUID, name: str, expected: Versions) -> Pipeline:
+    """Takes a field away; `Conflict` where the title or a stage still names it."""
+    caller.require("update", pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, expected)
+        index = _place(old, name)
+        new = replace(old, fields=old.fields[:index] + old.fields[index + 1 :])
+        _check_unnamed(new, name)
+        return await pipelines.write(connection, caller, "updated", new)
+
+
+def _place(pipeline: Pipeline, name: str) -> int:
+    index = pipeline.place(name)
+    if index is None:
+        raise NotFound(f"There is no field '{name}'")
+    return index
+
+
+def _crowded(pipeline: Pipeline, name: object) -> list[Fault]:
+    faults = []
+    if isinstance(name, str) and pipeline.place(name) is not None:
+        faults.append(Fault("/name", "duplicate", f"There is another field '{name}'"))
+    if len(pipeline.fields) >= MAX_FIELDS:
+        faults.append(Fault("", "too_many", f"A pipeline has at most {MAX_FIELDS} fields"))
+    return faults
+
+
+def _among(fields: Fields, placed: Sequence[Placed]) -> list[Fault]:
+    """What a field's body has wrong among all the fields; the others are right already."""
+    pointers = {field.name: pointer for pointer, field in placed}
+    others = [(f"{FIELDS}/{i}", field) for i, field in enumerate(fields) if field.name not in pointers]
+    names = [field.name for field in fields]
+    return [*reference_faults([*others, *placed], names), *size_faults(fields, "")]
+
+
+def _check_unnamed(pipeline: Pipeline, removed: str) -> None:
+    names = [field.name for field in pipeline.fields]
+    placed: list[tuple[str, AnyField]] = [(f"{FIELDS}/{i}", field) for i, field in enumerate(pipeline.fields)]
+    faults = [*attribute_faults(msgspec.structs.asdict(pipeline), names), *reference_faults(placed, names)]
+    if faults:
+        raise Conflict(f"'{removed}' is named elsewhere in the definition", errors=faults)
