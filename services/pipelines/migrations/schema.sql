@@ -1,0 +1,199 @@
+-- What the migrations add up to, for reading. Written by `task schema`, checked by a test.
+
+CREATE SCHEMA pipelines;
+
+CREATE FUNCTION pipelines.current_tenant() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid;
+
+CREATE PROCEDURE pipelines.isolate(IN name regclass)
+    LANGUAGE plpgsql
+    AS $$
+begin
+    execute format('alter table %s enable row level security', name);
+    execute format('alter table %s force row level security', name);
+    execute format(
+        'create policy tenant_isolation on %s using (tenant_id = current_tenant()) with check (tenant_id = current_tenant())',
+        name
+    );
+end $$;
+
+CREATE TABLE pipelines.inbox (
+    tenant_id uuid NOT NULL,
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    handled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.inbox FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.outbox (
+    id bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    subject text NOT NULL,
+    payload text NOT NULL,
+    traceparent text,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.outbox FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE pipelines.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pipelines.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pipelines.pipeline_versions (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    version bigint NOT NULL,
+    definition jsonb NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    changed_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.pipeline_versions FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.pipelines (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    description text,
+    icon text,
+    color text,
+    title_template text,
+    fields jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by uuid NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    updated_by uuid NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+ALTER TABLE ONLY pipelines.pipelines FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.relationship_types (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    inverse_name text NOT NULL,
+    source_pipeline uuid,
+    target_pipeline uuid,
+    cardinality text NOT NULL,
+    on_delete text NOT NULL,
+    implicit boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by uuid NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    updated_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.relationship_types FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.role_grants (
+    tenant_id uuid NOT NULL,
+    role_id uuid NOT NULL,
+    version bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    grants jsonb NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.role_grants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
+
+ALTER TABLE ONLY pipelines.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pipelines.pipeline_versions
+    ADD CONSTRAINT pipeline_versions_pkey PRIMARY KEY (tenant_id, pipeline_id, version);
+
+ALTER TABLE ONLY pipelines.pipelines
+    ADD CONSTRAINT pipelines_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY pipelines.relationship_types
+    ADD CONSTRAINT relationship_types_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY pipelines.relationship_types
+    ADD CONSTRAINT relationship_types_tenant_id_name_key UNIQUE (tenant_id, name);
+
+ALTER TABLE ONLY pipelines.role_grants
+    ADD CONSTRAINT role_grants_pkey PRIMARY KEY (tenant_id, role_id);
+
+ALTER TABLE ONLY pipelines.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+CREATE INDEX inbox_handled_at ON pipelines.inbox USING btree (tenant_id, handled_at);
+
+CREATE UNIQUE INDEX pipelines_slug ON pipelines.pipelines USING btree (tenant_id, slug) WHERE (deleted_at IS NULL);
+
+ALTER TABLE ONLY pipelines.pipeline_versions
+    ADD CONSTRAINT pipeline_versions_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
+
+ALTER TABLE pipelines.inbox ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE pipelines.outbox ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outbox_insert ON pipelines.outbox FOR INSERT WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+CREATE POLICY outbox_relay ON pipelines.outbox TO millrace_pipelines_relay USING (true);
+
+ALTER TABLE pipelines.pipeline_versions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE pipelines.pipelines ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE pipelines.relationship_types ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE pipelines.role_grants ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON pipelines.inbox USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+CREATE POLICY tenant_isolation ON pipelines.pipeline_versions USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+CREATE POLICY tenant_isolation ON pipelines.pipelines USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+CREATE POLICY tenant_isolation ON pipelines.relationship_types USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+CREATE POLICY tenant_isolation ON pipelines.role_grants USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines;
+GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.inbox TO millrace_pipelines;
+
+GRANT INSERT ON TABLE pipelines.outbox TO millrace_pipelines;
+GRANT SELECT,DELETE ON TABLE pipelines.outbox TO millrace_pipelines_relay;
+
+GRANT SELECT,USAGE ON SEQUENCE pipelines.outbox_id_seq TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.pipeline_versions TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.pipelines TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.relationship_types TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.role_grants TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.schema_migrations TO millrace_pipelines;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA pipelines GRANT SELECT,USAGE ON SEQUENCES TO millrace_pipelines;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA pipelines GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO millrace_pipelines;
