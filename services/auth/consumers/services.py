@@ -1,0 +1,41 @@
+"""What other services ask over NATS."""
+
+from uuid import UUID
+
+import msgspec
+
+from libs.common.bus import Bus
+from libs.common.permissions import RoleGrants
+from services.auth.domain.keys import Jwk
+from services.auth.usecases import roles
+from services.auth.usecases.context import Context
+
+
+class Nothing(msgspec.Struct):
+    """A question without words."""
+
+
+class RoleQuestion(msgspec.Struct):
+    """Which role."""
+
+    tenant_id: UUID
+    role_id: UUID
+
+
+class Keys(msgspec.Struct):
+    """A JSON Web Key Set."""
+
+    keys: list[Jwk]
+
+
+def serve(bus: Bus, context: Context) -> None:
+    """Answers other services."""
+
+    async def jwks(_: Nothing) -> Keys:
+        return Keys(await context.keys.jwks())
+
+    async def role(question: RoleQuestion) -> RoleGrants:
+        return await roles.flattened(context, question.tenant_id, question.role_id)
+
+    bus.serve("rpc.auth.jwks", Nothing, jwks)
+    bus.serve("rpc.auth.role", RoleQuestion, role)

@@ -1,0 +1,88 @@
+"""Signing keys: Ed25519 (RFC 8032, RFC 8037), named by their thumbprint (RFC 7638), encrypted at rest with AES-GCM."""
+
+import base64
+import hashlib
+import secrets
+
+import jwt
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from libs.common.errors import Unavailable
+
+ALGORITHM = "EdDSA"
+_NONCE_BYTES = 12
+
+
+class Jwk(msgspec.Struct, frozen=True):
+    """A public key (RFC 7517)."""
+
+    kid: str
+    x: str
+    kty: str = "OKP"
+    crv: str = "Ed25519"
+    alg: str = ALGORITHM
+    use: str = "sig"
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key as it is kept."""
+
+    kid: str
+    public_key: bytes
+    private_key: bytes
+
+
+class Vault:
+    """Encrypts private keys; the id of a key is bound to what is encrypted."""
+
+    def __init__(self, secret: str) -> None:
+        derived = HKDF(SHA256(), 32, salt=None, info=b"millrace signing keys").derive(secret.encode())
+        self._cipher = AESGCM(derived)
+
+    def make(self) -> NewKey:
+        """A new key."""
+        private = Ed25519PrivateKey.generate()
+        public = private.public_key().public_bytes_raw()
+        kid, nonce = _thumbprint(public), secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, private.private_bytes_raw(), kid.encode())
+        return NewKey(kid, public, sealed)
+
+    def open(self, kid: str, sealed: bytes) -> Ed25519PrivateKey:
+        """The private key again."""
+        nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return Ed25519PrivateKey.from_private_bytes(self._cipher.decrypt(nonce, text, kid.encode()))
+        except InvalidTag:
+            detail = "The signing keys were encrypted with another SIGNING_KEY_SECRET"
+            raise Unavailable(detail, code="signing-keys-unreadable") from None
+
+
+class Signer:
+    """Signs access tokens with one key."""
+
+    def __init__(self, kid: str, key: Ed25519PrivateKey) -> None:
+        self.kid = kid
+        self._key = key
+
+    def sign(self, claims: msgspec.Struct) -> str:
+        """The compact form of a token."""
+        return jwt.encode(msgspec.to_builtins(claims), self._key, ALGORITHM, headers={"kid": self.kid})
+
+
+def jwk(kid: str, public_key: bytes) -> Jwk:
+    """The published form of a key."""
+    return Jwk(kid, _base64(public_key))
+
+
+def _thumbprint(public_key: bytes) -> str:
+    document = {"crv": "Ed25519", "kty": "OKP", "x": _base64(public_key)}
+    return _base64(hashlib.sha256(msgspec.json.encode(document)).digest())
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

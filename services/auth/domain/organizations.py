@@ -1,0 +1,109 @@
+"""Tenants, as people know them: organizations with a slug, domains and a look of their own."""
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+from functools import cache
+from typing import Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+import msgspec
+
+from libs.common.errors import Fault
+
+TenantStatus = Literal["active", "suspended"]
+
+MAX_LOGO_URL = 2048
+RESERVED = frozenset({
+    "admin", "api", "app", "assets", "auth", "blog", "cdn", "console", "dashboard", "docs", "ftp", "grafana", "help",
+    "internal", "localhost", "login", "mail", "metrics", "millrace", "ns", "platform", "root", "signup", "smtp", "sso",
+    "static", "status", "support", "system", "webmail", "ws", "www",
+})  # fmt: skip
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])")
+_HOST = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_URL = re.compile(r"https?://[^\s/@\x00-\x1f]+[^\s\x00-\x1f]*")
+
+
+class Branding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an organization looks: colours as `#rrggbb`, and where its logo is."""
+
+    primary_color: str | None = None
+    accent_color: str | None = None
+    logo_url: str | None = None
+
+
+class Organization(msgspec.Struct, frozen=True):
+    """A tenant with its domains, sorted."""
+
+    id: UUID
+    slug: str
+    name: str
+    status: TenantStatus
+    locale: str
+    time_zone: str
+    branding: Branding
+    created_at: datetime
+    updated_at: datetime
+    domains: tuple[str, ...]
+
+
+def check_slug(slug: str) -> list[Fault]:
+    """Faults of a tenant's slug, which is the first label of its host name."""
+    if not _SLUG.fullmatch(slug):
+        detail = "A slug has 2 to 63 of a-z, 0-9 and inner hyphens"
+        return [Fault("/slug", "invalid_slug", detail)]
+    if slug in RESERVED or slug.startswith("xn--"):
+        return [Fault("/slug", "reserved_slug", f"'{slug}' is reserved for the platform")]
+    return []
+
+
+def check_domain(host: str, slug: str, bases: Collection[str]) -> list[Fault]:
+    """Faults of a tenant's domain; the hosts below the platform's own domains belong to the slugs."""
+    if not _HOST.fullmatch(host) or host in bases:
+        return [Fault("/domain", "invalid_domain", "A host name such as 'crm.example.com' is expected")]
+    for base in bases:
+        if host.endswith(f".{base}") and host != f"{slug}.{base}":
+            return [Fault("/domain", "reserved_domain", f"Below {base} this tenant is {slug}.{base}")]
+    return []
+
+
+def check_time_zone(name: str) -> list[Fault]:
+    """Faults of a time zone."""
+    if name in _time_zones():
+        return []
+    return [Fault("/time_zone", "invalid_time_zone", "A time zone such as 'Europe/Berlin' is expected")]
+
+
+def check_branding(branding: Branding) -> list[Fault]:
+    """Faults of an organization's look."""
+    colours = {"primary_color": branding.primary_color, "accent_color": branding.accent_color}
+    faults = [
+        Fault(f"/branding/{name}", "invalid_color", "A colour such as '#0a5fff' is expected")
+        for name, value in colours.items()
+        if value is not None and not _COLOUR.fullmatch(value)
+    ]
+    url = branding.logo_url
+    if url is not None and (len(url) > MAX_LOGO_URL or not _URL.fullmatch(url)):
+        faults.append(Fault("/branding/logo_url", "invalid_url", "An http or https address is expected"))
+    return faults
+
+
+def host_name(host: str) -> str:
+    """A host without port and trailing dot, in lower case."""
+    name = host.strip().lower()
+    bare = name if name.startswith("[") else name.partition(":")[0]
+    return bare.removesuffix(".")
+
+
+def slug_of_host(host: str, bases: Collection[str]) -> str | None:
+    """The slug that a host below one of the platform's own domains names."""
+    slug, dot, rest = host.partition(".")
+    return slug if dot and rest in bases else None
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

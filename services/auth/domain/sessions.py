@@ -1,0 +1,87 @@
+"""Sessions and the refresh tokens that keep them going.
+
+Tokens rotate (RFC 9700 §4.14.2). A token that was used already is taken for some seconds more, because tabs refresh in
+parallel and answers get lost: it gives a sibling of its successor. Later it tells of a theft and ends the session.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Unauthenticated
+
+GRACE = timedelta(seconds=10)
+MAX_SESSIONS_OF_USER = 100
+
+_PREFIX = "mrt_"
+_SECRET_BYTES = 32
+
+Verdict = Literal["good", "expired", "reused"]
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Where a request comes from, as far as it tells."""
+
+    address: str | None
+    user_agent: str | None
+
+
+class Session(msgspec.Struct, frozen=True):
+    """One sign-in of a user, on one device."""
+
+    id: UUID
+    user_id: UUID
+    user_agent: str | None
+    address: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+class Lifetimes(msgspec.Struct, frozen=True):
+    """How long things last: `session` at most, `refresh_token` without use, `access_token` always."""
+
+    access_token: timedelta
+    refresh_token: timedelta
+    session: timedelta
+
+    def of_refresh_token(self, now: datetime, session_end: datetime) -> datetime:
+        """When a refresh token made now ends."""
+        return min(session_end, now + self.refresh_token)
+
+
+def make_refresh_token(tenant_id: UUID) -> tuple[str, bytes]:
+    """A new refresh token, and the hash that is kept of it."""
+    raw = tenant_id.bytes + secrets.token_bytes(_SECRET_BYTES)
+    return _PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("="), hashlib.sha256(raw).digest()
+
+
+def read_refresh_token(token: str) -> tuple[UUID, bytes]:
+    """The tenant and the hash of a refresh token; what is none is refused."""
+    try:
+        raw = base64.urlsafe_b64decode(token.removeprefix(_PREFIX) + "=")
+    except (ValueError, binascii.Error):
+        raw = b""
+    if not token.startswith(_PREFIX) or len(raw) != 16 + _SECRET_BYTES:
+        raise bad_token()
+    return UUID(bytes=raw[:16]), hashlib.sha256(raw).digest()
+
+
+def judge(used_at: datetime | None, expires_at: datetime, now: datetime) -> Verdict:
+    """What a known refresh token is worth."""
+    if expires_at <= now:
+        return "expired"
+    if used_at is not None and used_at + GRACE < now:
+        return "reused"
+    return "good"
+
+
+def bad_token() -> Unauthenticated:
+    """The one answer to a refresh token that is not good, whatever is wrong with it."""
+    return Unauthenticated("The refresh token is not valid; sign in again", code="invalid-refresh-token")

@@ -1,0 +1,59 @@
+"""Composition root of auth: settings → resources → app."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from litestar.types import ASGIApp
+
+from libs.common import logging, settings
+from libs.common.app import Platform, create_app, serve
+from libs.common.postgres import Database
+from services.auth.consumers import operators, services
+from services.auth.domain.sessions import Lifetimes
+from services.auth.routes import ROOT_ROUTES, ROUTES
+from services.auth.settings import Settings
+from services.auth.usecases.context import Context
+from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.passwords import Hasher
+
+
+def build(given: Settings) -> ASGIApp:
+    """The service, not started yet."""
+    lifetimes = Lifetimes(
+        access_token=timedelta(seconds=given.access_token_seconds),
+        refresh_token=timedelta(seconds=given.refresh_token_seconds),
+        session=timedelta(seconds=given.session_seconds),
+    )
+
+    async def own_keys() -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(key) for key in await keys.jwks()]
+
+    async def keys_rotated(_: bytes) -> None:
+        keys.forget()
+
+    platform = Platform("auth", given, fetch_keys=own_keys)
+    database: Database = platform.database
+    keys = KeyRing(database, given.signing_key_secret, lifetimes.access_token)
+    hasher = Hasher(
+        given.argon2_time_cost, given.argon2_memory_kib, given.argon2_parallelism,
+        threads=given.hash_threads, queue=given.hash_queue,
+    )  # fmt: skip
+    bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
+    context = Context(database, platform.bus, hasher, keys, lifetimes, bases)
+
+    async def listen() -> None:
+        platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
+        services.serve(platform.bus, context)
+        operators.serve(platform.bus, context)
+
+    return create_app(
+        platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
+        on_start=[hasher.start, listen], on_stop=[hasher.stop],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    loaded = settings.load(Settings)
+    logging.configure("auth", loaded.log_level)
+    serve(build(loaded), loaded)

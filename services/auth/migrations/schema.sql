@@ -1,0 +1,324 @@
+-- What the migrations add up to, for reading. Written by `task schema`, checked by a test.
+
+CREATE SCHEMA auth;
+
+CREATE FUNCTION auth.current_tenant() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid;
+
+CREATE PROCEDURE auth.isolate(IN name regclass)
+    LANGUAGE plpgsql
+    AS $$
+begin
+    execute format('alter table %s enable row level security', name);
+    execute format('alter table %s force row level security', name);
+    execute format(
+        'create policy tenant_isolation on %s using (tenant_id = current_tenant()) with check (tenant_id = current_tenant())',
+        name
+    );
+end $$;
+
+CREATE TABLE auth.domains (
+    tenant_id uuid NOT NULL,
+    host text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.domains FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.inbox (
+    tenant_id uuid NOT NULL,
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    handled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.inbox FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.outbox (
+    id bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    subject text NOT NULL,
+    payload text NOT NULL,
+    traceparent text,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.outbox FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME auth.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE auth.refresh_tokens (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    session_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
+ALTER TABLE ONLY auth.refresh_tokens FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.role_grants (
+    tenant_id uuid NOT NULL,
+    role_id uuid NOT NULL,
+    version bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    grants jsonb NOT NULL
+);
+
+ALTER TABLE ONLY auth.role_grants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.role_members (
+    tenant_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY auth.role_members FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.roles (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    seeded boolean DEFAULT false NOT NULL,
+    inherits uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    grants jsonb DEFAULT '[]'::jsonb NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.roles FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE auth.sessions (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    user_agent text,
+    address text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone
+);
+
+ALTER TABLE ONLY auth.sessions FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.signing_keys (
+    kid text NOT NULL,
+    state text NOT NULL,
+    public_key bytea NOT NULL,
+    private_key bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    retired_at timestamp with time zone,
+    CONSTRAINT signing_keys_check CHECK (((state = 'retired'::text) = (retired_at IS NOT NULL))),
+    CONSTRAINT signing_keys_check1 CHECK (((state = 'retired'::text) = (private_key IS NULL))),
+    CONSTRAINT signing_keys_state_check CHECK ((state = ANY (ARRAY['next'::text, 'active'::text, 'retired'::text])))
+);
+
+CREATE TABLE auth.tenants (
+    id uuid NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    locale text DEFAULT 'en'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    branding jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
+);
+
+ALTER TABLE ONLY auth.tenants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.users (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    email text NOT NULL,
+    name text NOT NULL,
+    locale text NOT NULL,
+    status text NOT NULL,
+    password_hash text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'invited'::text, 'deactivated'::text])))
+);
+
+ALTER TABLE ONLY auth.users FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY auth.domains
+    ADD CONSTRAINT domains_pkey PRIMARY KEY (host);
+
+ALTER TABLE ONLY auth.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
+
+ALTER TABLE ONLY auth.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY auth.refresh_tokens
+    ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (tenant_id, hash);
+
+ALTER TABLE ONLY auth.role_grants
+    ADD CONSTRAINT role_grants_pkey PRIMARY KEY (tenant_id, role_id);
+
+ALTER TABLE ONLY auth.role_members
+    ADD CONSTRAINT role_members_pkey PRIMARY KEY (tenant_id, user_id, role_id);
+
+ALTER TABLE ONLY auth.roles
+    ADD CONSTRAINT roles_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.roles
+    ADD CONSTRAINT roles_tenant_id_slug_key UNIQUE (tenant_id, slug);
+
+ALTER TABLE ONLY auth.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY auth.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (kid);
+
+ALTER TABLE ONLY auth.tenants
+    ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY auth.tenants
+    ADD CONSTRAINT tenants_slug_key UNIQUE (slug);
+
+ALTER TABLE ONLY auth.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.users
+    ADD CONSTRAINT users_tenant_id_email_key UNIQUE (tenant_id, email);
+
+CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
+
+CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
+
+CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_id, session_id);
+
+CREATE INDEX role_members_role ON auth.role_members USING btree (tenant_id, role_id);
+
+CREATE INDEX sessions_user ON auth.sessions USING btree (tenant_id, user_id, id);
+
+CREATE UNIQUE INDEX signing_keys_state ON auth.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
+
+ALTER TABLE ONLY auth.domains
+    ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.refresh_tokens
+    ADD CONSTRAINT refresh_tokens_tenant_id_session_id_fkey FOREIGN KEY (tenant_id, session_id) REFERENCES auth.sessions(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.role_members
+    ADD CONSTRAINT role_members_tenant_id_role_id_fkey FOREIGN KEY (tenant_id, role_id) REFERENCES auth.roles(tenant_id, id);
+
+ALTER TABLE ONLY auth.role_members
+    ADD CONSTRAINT role_members_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.roles
+    ADD CONSTRAINT roles_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.sessions
+    ADD CONSTRAINT sessions_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.users
+    ADD CONSTRAINT users_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.inbox ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lookup ON auth.domains FOR SELECT USING ((host = current_setting('app.lookup'::text, true)));
+
+CREATE POLICY lookup ON auth.tenants FOR SELECT USING ((slug = current_setting('app.lookup'::text, true)));
+
+ALTER TABLE auth.outbox ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outbox_insert ON auth.outbox FOR INSERT WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY outbox_relay ON auth.outbox TO millrace_auth_relay USING (true);
+
+ALTER TABLE auth.refresh_tokens ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.role_grants ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.role_members ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.roles ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.inbox USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.refresh_tokens USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.role_grants USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.role_members USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.roles USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.sessions USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.tenants USING ((id = auth.current_tenant())) WITH CHECK ((id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.users USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+ALTER TABLE auth.tenants ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
+
+GRANT USAGE ON SCHEMA auth TO millrace_auth;
+GRANT USAGE ON SCHEMA auth TO millrace_auth_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.inbox TO millrace_auth;
+
+GRANT INSERT ON TABLE auth.outbox TO millrace_auth;
+GRANT SELECT,DELETE ON TABLE auth.outbox TO millrace_auth_relay;
+
+GRANT SELECT,USAGE ON SEQUENCE auth.outbox_id_seq TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.refresh_tokens TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.role_grants TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.role_members TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.roles TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.schema_migrations TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sessions TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.signing_keys TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.tenants TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.users TO millrace_auth;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA auth GRANT SELECT,USAGE ON SEQUENCES TO millrace_auth;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA auth GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO millrace_auth;

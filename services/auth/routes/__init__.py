@@ -1,0 +1,21 @@
+from litestar import Router
+
+from services.auth.routes.discovery import WellKnownController, resolve
+from services.auth.routes.organizations import OrganizationsController
+from services.auth.routes.permissions import PermissionsController
+from services.auth.routes.roles import RolesController
+from services.auth.routes.sessions import SessionsController
+from services.auth.routes.sign_in import SignInController
+from services.auth.routes.users import MeController, UsersController
+
+ROUTES = (
+    SignInController,
+    SessionsController,
+    MeController,
+    UsersController,
+    Router("/admin", route_handlers=[UsersController]),
+    RolesController,
+    PermissionsController,
+    OrganizationsController,
+)
+ROOT_ROUTES = (WellKnownController, resolve)

@@ -1,0 +1,78 @@
+"""What verifiers and the gateway ask without a token: keys, and who a host belongs to."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, get
+from litestar.datastructures import CacheControlHeader
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+
+from libs.common.errors import Fault, Invalid
+from libs.common.identity import ISSUER
+from services.auth.domain.keys import ALGORITHM, Jwk
+from services.auth.routes.shapes import ANYONE
+from services.auth.usecases import organizations
+from services.auth.usecases.context import Context
+
+
+class KeysAnswer(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[Jwk]
+
+
+class ConfigurationAnswer(msgspec.Struct, frozen=True):
+    """Provider metadata (OpenID Connect Discovery 1.0), as far as this is a provider: of signed access tokens."""
+
+    issuer: str
+    jwks_uri: str
+    id_token_signing_alg_values_supported: tuple[str, ...]
+    subject_types_supported: tuple[str, ...]
+    response_types_supported: tuple[str, ...]
+
+
+class ResolvedAnswer(msgspec.Struct, frozen=True):
+    """The tenant that a host or slug names."""
+
+    id: UUID
+    slug: str
+    name: str
+    status: str
+
+
+class WellKnownController(Controller):
+    """Keys and metadata."""
+
+    path = "/.well-known"
+    tags = ["Discovery"]  # noqa: RUF012
+    security = ANYONE
+    cache_control = CacheControlHeader(public=True, max_age=60)
+
+    @get("/jwks.json", summary="The keys that access tokens are signed with")
+    async def jwks(self, auth: NamedDependency[Context]) -> KeysAnswer:
+        """The key that signs now, the next one, and those whose tokens may still live."""
+        return KeysAnswer(await auth.keys.jwks())
+
+    @get("/openid-configuration", summary="Provider metadata")
+    async def configuration(self, request: Request[Any, Any, Any]) -> ConfigurationAnswer:
+        """Where the keys are, and how tokens are signed."""
+        return ConfigurationAnswer(ISSUER, f"{_origin(request)}/.well-known/jwks.json", (ALGORITHM,), ("public",), ())
+
+
+@get("/internal/tenants/resolve", include_in_schema=False)
+async def resolve(
+    auth: NamedDependency[Context], host: FromQuery[str | None] = None, slug: FromQuery[str | None] = None
+) -> ResolvedAnswer:
+    """The tenant of a host or a slug, for the gateway."""
+    if not host and not slug:
+        raise Invalid(errors=[Fault("/host", "required", "'host' or 'slug' is required")])
+    it = await organizations.resolve(auth, host=host, slug=slug)
+    return ResolvedAnswer(it.id, it.slug, it.name, it.status)
+
+
+def _origin(request: Request[Any, Any, Any]) -> str:
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    host = request.headers.get("x-forwarded-host") or request.headers.get("host", "localhost")
+    return f"{scheme}://{host}"

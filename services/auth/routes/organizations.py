@@ -1,0 +1,64 @@
+"""`/organizations/current`: the organization of the one who asks."""
+
+import msgspec
+from litestar import Controller, get, patch
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET, UnsetType
+
+from libs.common.http import Input
+from libs.common.identity import Principal
+from libs.common.permissions import Permissions
+from services.auth.routes.shapes import OrganizationAnswer, organization_answer
+from services.auth.usecases import organizations
+from services.auth.usecases.context import Context
+
+
+class BrandingPatch(Input):
+    """Colours as `#rrggbb` and the address of a logo; null takes one away."""
+
+    primary_color: str | UnsetType | None = UNSET
+    accent_color: str | UnsetType | None = UNSET
+    logo_url: str | UnsetType | None = UNSET
+
+
+class OrganizationPatch(Input):
+    """A merge patch (RFC 7396) of an organization."""
+
+    name: str | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    branding: BrandingPatch | UnsetType = UNSET
+
+
+class OrganizationsController(Controller):
+    """The organization of the one who asks."""
+
+    path = "/organizations"
+    tags = ["Organization"]  # noqa: RUF012
+
+    @get("/current", summary="Get my organization")
+    async def one(self, auth: NamedDependency[Context], principal: NamedDependency[Principal]) -> OrganizationAnswer:
+        """Name, domains, language, time zone and look."""
+        return organization_answer(await organizations.get(auth, principal.tenant_id))
+
+    @patch("/current", summary="Change my organization")
+    async def change(
+        self,
+        data: JSONBody[OrganizationPatch],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> OrganizationAnswer:
+        """Changes what is given."""
+        given = organizations.Change(
+            name=None if data.name is UNSET else data.name,
+            locale=None if data.locale is UNSET else data.locale,
+            time_zone=None if data.time_zone is UNSET else data.time_zone,
+            branding={} if data.branding is UNSET else _given(data.branding),
+        )
+        return organization_answer(await organizations.change(auth, principal, permissions, given))
+
+
+def _given(patch: BrandingPatch) -> dict[str, str | None]:
+    return {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not UNSET}

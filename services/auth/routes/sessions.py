@@ -1,0 +1,67 @@
+"""`/sessions`: where a user is signed in."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, delete, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from libs.common import pages
+from libs.common.clock import rfc3339
+from libs.common.identity import Principal
+from libs.common.ids import parse_id
+from libs.common.pages import Page
+from services.auth.domain.sessions import Session
+from services.auth.usecases import sessions
+from services.auth.usecases.context import Context
+
+
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """A session; `current` is the one that asks."""
+
+    id: UUID
+    current: bool
+    user_agent: str | None
+    address: str | None
+    created_at: str
+    last_used_at: str
+    expires_at: str
+
+
+class SessionsController(Controller):
+    """Where a user is signed in."""
+
+    path = "/sessions"
+    tags = ["Sessions"]  # noqa: RUF012
+
+    @get(summary="List my sessions")
+    async def listed(
+        self,
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        limit: FromQuery[int] = pages.DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[SessionAnswer]:
+        """The sessions of the one who asks that have not ended."""
+        limit, after = pages.check_limit(limit), pages.after_id(cursor)
+        found = await sessions.listed(auth, principal, after, limit + 1)
+        return pages.by_id(found, limit, lambda it: it.id, lambda it: _answer(it, principal))
+
+    @delete("/{session_id:str}", summary="End one of my sessions")
+    async def end(
+        self, session_id: FromPath[str], auth: NamedDependency[Context], principal: NamedDependency[Principal]
+    ) -> None:
+        """Its refresh token is worth nothing from now on, and its access token within a second."""
+        await sessions.end(auth, principal, parse_id(session_id))
+
+    @delete(summary="End all my sessions")
+    async def end_all(self, auth: NamedDependency[Context], principal: NamedDependency[Principal]) -> None:
+        """Signs the one who asks out everywhere, here too."""
+        await sessions.end_all(auth, principal)
+
+
+def _answer(it: Session, principal: Principal) -> SessionAnswer:
+    times: tuple[Any, ...] = (rfc3339(it.created_at), rfc3339(it.last_used_at), rfc3339(it.expires_at))
+    return SessionAnswer(it.id, it.id == principal.session_id, it.user_agent, it.address, *times)

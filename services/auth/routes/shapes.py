@@ -1,0 +1,92 @@
+"""Response shapes that several routes share, and what they read of a request."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+
+from libs.common.clock import rfc3339
+from libs.common.errors import Fault, Invalid
+from services.auth.domain.organizations import Branding, Organization
+from services.auth.domain.people import User
+from services.auth.domain.roles import Catalogue, Role
+from services.auth.domain.sessions import Client
+
+ANYONE: list[dict[str, list[str]]] = [{}]
+MAX_USER_AGENT = 400
+MAX_ADDRESS = 64
+
+
+class RoleName(msgspec.Struct, frozen=True):
+    """A role by name."""
+
+    id: UUID
+    slug: str
+    name: str
+
+
+class UserAnswer(msgspec.Struct, frozen=True):
+    """A user as clients see it; status is `active`, `invited` or `deactivated`."""
+
+    id: UUID
+    email: str
+    name: str
+    locale: str
+    status: str
+    roles: list[RoleName]
+    created_at: str
+    updated_at: str
+
+
+class OrganizationAnswer(msgspec.Struct, frozen=True):
+    """An organization as clients see it."""
+
+    id: UUID
+    slug: str
+    name: str
+    status: str
+    locale: str
+    time_zone: str
+    branding: Branding
+    domains: tuple[str, ...]
+    created_at: str
+    updated_at: str
+
+
+def role_name(role: Role) -> RoleName:
+    """A role by name."""
+    return RoleName(role.id, role.slug, role.name)
+
+
+def user_answer(user: User, catalogue: Catalogue) -> UserAnswer:
+    """A user with the names of its roles."""
+    names = [role_name(catalogue[role_id]) for role_id in user.roles if role_id in catalogue]
+    return UserAnswer(
+        user.id, user.email, user.name, user.locale, user.status, names,
+        rfc3339(user.created_at), rfc3339(user.updated_at),
+    )  # fmt: skip
+
+
+def organization_answer(it: Organization) -> OrganizationAnswer:
+    """An organization as clients see it."""
+    return OrganizationAnswer(
+        it.id, it.slug, it.name, it.status, it.locale, it.time_zone, it.branding, it.domains,
+        rfc3339(it.created_at), rfc3339(it.updated_at),
+    )  # fmt: skip
+
+
+def client_of(request: Request[Any, Any, Any]) -> Client:
+    """Where a request comes from; the gateway tells the address."""
+    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    address = forwarded or (request.client.host if request.client else None)
+    agent = request.headers.get("user-agent")
+    return Client(address[:MAX_ADDRESS] if address else None, agent[:MAX_USER_AGENT] if agent else None)
+
+
+def id_parameter(name: str, text: str | None) -> UUID | None:
+    """The id of a query parameter, None where it is not given."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise Invalid(errors=[Fault(f"/{name}", "invalid_id", f"'{name}' is not an id")]) from None

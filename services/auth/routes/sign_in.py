@@ -1,0 +1,138 @@
+"""`/auth`: signing up, in and out."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, post
+from litestar.datastructures import CacheControlHeader
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta
+
+from libs.common.app import Platform, anonymous_tenant
+from libs.common.http import Input
+from libs.common.ids import parse_id
+from libs.common.tokens import bearer
+from services.auth.routes.shapes import (
+    ANYONE,
+    OrganizationAnswer,
+    UserAnswer,
+    client_of,
+    organization_answer,
+    user_answer,
+)
+from services.auth.usecases import organizations, sessions, users
+from services.auth.usecases.context import Context
+from services.auth.usecases.tokens import Tokens
+
+# No rule of a password, only a bound on what is hashed.
+Secret = Annotated[str, Meta(max_length=1024)]
+
+
+class SignUpInput(Input):
+    """An organization and its first user, who becomes its owner."""
+
+    organization: str
+    slug: str
+    email: str
+    password: Secret
+    name: str
+
+
+class LoginInput(Input):
+    """The credentials of a user of the host's organization."""
+
+    email: Annotated[str, Meta(max_length=320)]
+    password: Secret
+
+
+class RefreshInput(Input):
+    """The refresh token that came last."""
+
+    refresh_token: Secret
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token for `expires_in` seconds, and a refresh token for the next."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "Bearer"  # noqa: S105 – the name of a scheme
+    expires_in: int
+
+
+class LoginAnswer(TokenAnswer, frozen=True, kw_only=True):
+    """Tokens, and whose they are."""
+
+    user: UserAnswer
+
+
+class SignUpAnswer(LoginAnswer, frozen=True, kw_only=True):
+    """Tokens, whose they are, and of what organization."""
+
+    organization: OrganizationAnswer
+
+
+class SignInController(Controller):
+    """Signing up, in and out."""
+
+    path = "/auth"
+    tags = ["Sign-in"]  # noqa: RUF012
+    security = ANYONE
+    cache_control = CacheControlHeader(no_store=True)
+
+    @post("/signup", summary="Make an organization")
+    async def sign_up(
+        self, request: Request[Any, Any, Any], data: JSONBody[SignUpInput], auth: NamedDependency[Context]
+    ) -> SignUpAnswer:
+        """Makes an organization with the five roles, and its owner, who is signed in."""
+        given = organizations.SignUp(**msgspec.structs.asdict(data))
+        organization, user, tokens = await organizations.sign_up(auth, given, client_of(request))
+        told = await users.named(auth, organization.id, user)
+        return SignUpAnswer(
+            **_told(tokens),
+            user=user_answer(user, told.catalogue),
+            organization=organization_answer(organization),
+        )
+
+    @post("/login", summary="Sign in", status_code=200)
+    async def login(
+        self, request: Request[Any, Any, Any], data: JSONBody[LoginInput], auth: NamedDependency[Context]
+    ) -> LoginAnswer:
+        """Signs a user of the host's organization in. Wrong address and wrong password are the same."""
+        tenant_id = _tenant(request)
+        user, tokens = await sessions.login(auth, tenant_id, data.email, data.password, client_of(request))
+        told = await users.named(auth, tenant_id, user)
+        return LoginAnswer(**_told(tokens), user=user_answer(user, told.catalogue))
+
+    @post("/refresh", summary="Get new tokens", status_code=200)
+    async def refresh(
+        self, request: Request[Any, Any, Any], data: JSONBody[RefreshInput], auth: NamedDependency[Context]
+    ) -> TokenAnswer:
+        """Rotates the refresh token. One that was used more than ten seconds ago ends the session."""
+        _, tokens = await sessions.refresh(auth, data.refresh_token, client_of(request))
+        return TokenAnswer(**_told(tokens))
+
+    @post("/logout", summary="Sign out", status_code=204)
+    async def logout(
+        self,
+        request: Request[Any, Any, Any],
+        auth: NamedDependency[Context],
+        platform: NamedDependency[Platform],
+        data: JSONBody[RefreshInput | None] = None,
+    ) -> None:
+        """Ends the session of the refresh token in the body, or else of the access token."""
+        if data is not None:
+            await sessions.logout(auth, data.refresh_token)
+            return
+        principal = await platform.verifier.verify(bearer(request.headers.get("authorization")))
+        await sessions.end(auth, principal, principal.session_id)
+
+
+def _tenant(request: Request[Any, Any, Any]) -> UUID:
+    return parse_id(anonymous_tenant(request))
+
+
+def _told(tokens: Tokens) -> dict[str, Any]:
+    return msgspec.structs.asdict(tokens)

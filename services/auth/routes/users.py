@@ -1,0 +1,198 @@
+"""`/users`: the people of an organization. They are under `/admin/users` as well."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Controller, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from libs.common import pages
+from libs.common.http import Input
+from libs.common.identity import Principal
+from libs.common.ids import parse_id
+from libs.common.pages import Page
+from libs.common.permissions import Grant, Permissions
+from services.auth.routes.shapes import RoleName, UserAnswer, role_name, user_answer
+from services.auth.usecases import permissions as permission_cases
+from services.auth.usecases import users
+from services.auth.usecases.context import Context
+from services.auth.usecases.users import People
+
+Count = Literal["none", "estimated", "exact"]
+RoleNames = Annotated[list[str], Meta(description="Ids or slugs of roles")]
+
+
+class UserInput(Input):
+    """A new user, who may sign in at once; a member unless roles are given."""
+
+    email: str
+    name: str
+    password: Annotated[str, Meta(max_length=1024)]
+    roles: RoleNames = msgspec.field(default_factory=lambda: ["member"])
+    locale: str | None = None
+
+
+class UserPatch(Input):
+    """A merge patch (RFC 7396) of a user."""
+
+    email: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+    roles: RoleNames | UnsetType = UNSET
+
+
+class MePatch(Input):
+    """A merge patch (RFC 7396) of what people may change of themselves."""
+
+    name: str | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+
+
+class PermissionsAnswer(msgspec.Struct, frozen=True):
+    """What the one who asks may do: the union of these grants."""
+
+    roles: list[RoleName]
+    grants: tuple[Grant, ...]
+
+
+class MeController(Controller):
+    """The one who asks."""
+
+    path = "/users/me"
+    tags = ["Users"]  # noqa: RUF012
+
+    @get(summary="Who I am")
+    async def one(
+        self,
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """The user of the token."""
+        return _one(await users.get(auth, principal, permissions, principal.id))
+
+    @patch(summary="Change my name or language")
+    async def change(
+        self,
+        data: JSONBody[MePatch],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """Changes what is given."""
+        return _one(await users.change(auth, principal, permissions, principal.id, _change(data)))
+
+    @get("/permissions", summary="What I may do")
+    async def permissions(
+        self,
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> PermissionsAnswer:
+        """The roles of the token, and all that they grant, flattened over inheritance."""
+        roles = await permission_cases.of_principal(auth, principal)
+        return PermissionsAnswer([role_name(role) for role in roles], permissions.grants)
+
+
+class UsersController(Controller):
+    """The people of an organization."""
+
+    path = "/users"
+    tags = ["Users"]  # noqa: RUF012
+
+    @get(summary="List users")
+    async def listed(
+        self,
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+        limit: FromQuery[int] = pages.DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
+    ) -> Page[UserAnswer]:
+        """Users in the order in which they were made."""
+        limit, after = pages.check_limit(limit), pages.after_id(cursor)
+        found = await users.page(auth, principal, permissions, after, limit + 1, count=count != "none")
+        page = pages.by_id(found.users, limit, lambda it: it.id, lambda it: user_answer(it, found.catalogue))
+        return msgspec.structs.replace(page, count=found.count)
+
+    @post(summary="Add a user")
+    async def create(
+        self,
+        data: JSONBody[UserInput],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """Adds a user with a password and roles that give nothing beyond what the one who asks may do."""
+        given = users.NewUser(**msgspec.structs.asdict(data))
+        return _one(await users.create(auth, principal, permissions, given))
+
+    @get("/{user_id:str}", summary="Get a user")
+    async def one(
+        self,
+        user_id: FromPath[str],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """One user."""
+        return _one(await users.get(auth, principal, permissions, parse_id(user_id)))
+
+    @patch("/{user_id:str}", summary="Change a user")
+    async def change(
+        self,
+        user_id: FromPath[str],
+        data: JSONBody[UserPatch],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """Changes what is given. Tokens that the user has end when roles change; a refresh brings the new ones."""
+        return _one(await users.change(auth, principal, permissions, parse_id(user_id), _change(data)))
+
+    @delete("/{user_id:str}", summary="Delete a user")
+    async def remove(
+        self,
+        user_id: FromPath[str],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> None:
+        """Deletes a user and ends their sessions. The last active owner stays."""
+        await users.delete(auth, principal, permissions, parse_id(user_id))
+
+    @post("/{user_id:str}/deactivate", summary="Deactivate a user", status_code=200)
+    async def deactivate(
+        self,
+        user_id: FromPath[str],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """Ends the user's sessions and lets them in no more."""
+        given = users.Change(status="deactivated")
+        return _one(await users.change(auth, principal, permissions, parse_id(user_id), given))
+
+    @post("/{user_id:str}/activate", summary="Activate a user", status_code=200)
+    async def activate(
+        self,
+        user_id: FromPath[str],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> UserAnswer:
+        """Lets a deactivated user in again."""
+        given = users.Change(status="active")
+        return _one(await users.change(auth, principal, permissions, parse_id(user_id), given))
+
+
+def _change(data: UserPatch | MePatch) -> users.Change:
+    given: dict[str, object] = msgspec.structs.asdict(data)
+    return users.Change(**{name: value for name, value in given.items() if value is not UNSET})  # type: ignore[arg-type]
+
+
+def _one(found: People) -> UserAnswer:
+    return user_answer(found.users[0], found.catalogue)

@@ -1,0 +1,44 @@
+"""Signing keys, of the platform and of no tenant."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from libs.common import sql
+from libs.common.postgres import Connection
+from services.auth.domain.keys import NewKey
+
+SQL = sql.load(__file__)
+
+KeyState = Literal["next", "active", "retired"]
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """A key; the private part is encrypted, and gone when it is retired."""
+
+    kid: str
+    state: KeyState
+    public_key: bytes
+    private_key: bytes | None
+
+
+async def lock(connection: Connection) -> None:
+    """Waits until this transaction alone makes keys."""
+    await connection.execute(SQL["lock"])
+
+
+async def published(connection: Connection, retired_after: datetime) -> list[KeyRow]:
+    """The keys that verifiers should know, oldest first."""
+    return [KeyRow(*row) for row in await connection.fetch(SQL["published"], retired_after)]
+
+
+async def insert(connection: Connection, state: KeyState, key: NewKey) -> None:
+    """A new key."""
+    await connection.execute(SQL["insert"], key.kid, state, key.public_key, key.private_key)
+
+
+async def advance(connection: Connection) -> str:
+    """The active key retires, the next becomes active; returns its id."""
+    await connection.execute(SQL["retire"])
+    return str(await connection.fetchval(SQL["promote"]))

@@ -1,0 +1,84 @@
+"""Tenants and their domains."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from libs.common import sql
+from libs.common.errors import Conflict, Fault
+from libs.common.postgres import Connection
+from services.auth.domain.organizations import Branding, Organization, TenantStatus
+
+SQL = sql.load(__file__)
+
+
+class OrganizationRow(msgspec.Struct, frozen=True):
+    """A row as it is stored; branding is JSON text."""
+
+    id: UUID
+    slug: str
+    name: str
+    status: TenantStatus
+    locale: str
+    time_zone: str
+    branding: str
+    created_at: datetime
+    updated_at: datetime
+    domains: list[str]
+
+    def organization(self) -> Organization:
+        """The tenant that the row tells of."""
+        given = msgspec.structs.asdict(self)
+        given["branding"] = msgspec.json.decode(self.branding, type=Branding)
+        return Organization(**given | {"domains": tuple(self.domains)})
+
+
+async def id_of_slug(connection: Connection, slug: str) -> UUID | None:
+    """The tenant of a slug, before a tenant is known."""
+    await connection.execute(SQL["look_up"], slug)
+    found: UUID | None = await connection.fetchval(SQL["id_of_slug"], slug)
+    return found
+
+
+async def id_of_domain(connection: Connection, host: str) -> UUID | None:
+    """The tenant of a domain, before a tenant is known."""
+    await connection.execute(SQL["look_up"], host)
+    found: UUID | None = await connection.fetchval(SQL["id_of_domain"], host)
+    return found
+
+
+async def get(connection: Connection, tenant_id: UUID) -> Organization | None:
+    """A tenant with its domains."""
+    row = await connection.fetchrow(SQL["get"], tenant_id)
+    return OrganizationRow(*row).organization() if row else None
+
+
+async def insert(connection: Connection, it: Organization) -> None:
+    """A new tenant; a slug or domain that another has is a conflict."""
+    try:
+        await connection.execute(SQL["insert"], it.id, it.slug, it.name, it.locale, it.time_zone, it.created_at)
+    except asyncpg.UniqueViolationError:
+        raise _taken("slug", it.slug) from None
+    for host in it.domains:
+        try:
+            await connection.execute(SQL["insert_domain"], it.id, host)
+        except asyncpg.UniqueViolationError:
+            raise _taken("domain", host) from None
+
+
+async def update(connection: Connection, it: Organization) -> None:
+    """What people may change of their tenant."""
+    branding = msgspec.json.encode(it.branding).decode()
+    await connection.execute(SQL["update"], it.id, it.name, it.locale, it.time_zone, branding)
+
+
+async def lock(connection: Connection, tenant_id: UUID) -> None:
+    """Waits until this transaction alone changes roles and members of a tenant."""
+    await connection.execute(SQL["lock"], tenant_id)
+
+
+def _taken(what: str, value: str) -> Conflict:
+    detail = f"The {what} '{value}' is taken"
+    return Conflict(detail, code=f"{what}-taken", errors=[Fault(f"/{what}", "taken", detail)])

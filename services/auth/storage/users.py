@@ -1,0 +1,106 @@
+"""Users and the roles they have."""
+
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from libs.common import sql
+from libs.common.errors import Conflict, Fault
+from libs.common.postgres import Connection
+from services.auth.domain.people import User, UserStatus
+
+SQL = sql.load(__file__)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a sign-in is judged by."""
+
+    id: UUID
+    password_hash: str | None
+    status: UserStatus
+
+
+async def get(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | None:
+    """A user with its roles."""
+    row = await connection.fetchrow(SQL["get"], tenant_id, user_id)
+    return _user(row) if row else None
+
+
+async def page(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
+    """Users in the order of their ids."""
+    return [_user(row) for row in await connection.fetch(SQL["page"], tenant_id, after, limit)]
+
+
+async def count(connection: Connection, tenant_id: UUID) -> int:
+    """How many users a tenant has."""
+    return int(await connection.fetchval(SQL["count"], tenant_id))
+
+
+async def credentials(connection: Connection, tenant_id: UUID, email: str) -> Credentials | None:
+    """The credentials of a normalized address."""
+    row = await connection.fetchrow(SQL["credentials"], tenant_id, email)
+    return Credentials(*row) if row else None
+
+
+async def insert(connection: Connection, tenant_id: UUID, user: User, password_hash: str) -> None:
+    """A new user; an address that another user of the tenant has is a conflict."""
+    values = (user.email, user.name, user.locale, user.status, password_hash, user.created_at)
+    try:
+        await connection.execute(SQL["insert"], tenant_id, user.id, *values)
+    except asyncpg.UniqueViolationError:
+        raise _taken(user.email) from None
+    await connection.execute(SQL["add_role"], tenant_id, user.id, user.roles)
+
+
+async def update(connection: Connection, tenant_id: UUID, user: User) -> None:
+    """A user as it is now, its roles included."""
+    values = (user.email, user.name, user.locale, user.status)
+    try:
+        await connection.execute(SQL["update"], tenant_id, user.id, *values)
+    except asyncpg.UniqueViolationError:
+        raise _taken(user.email) from None
+    await connection.execute(SQL["remove_roles"], tenant_id, user.id, user.roles)
+    await connection.execute(SQL["add_role"], tenant_id, user.id, user.roles)
+
+
+async def set_password_hash(connection: Connection, tenant_id: UUID, user_id: UUID, old: str, new: str) -> None:
+    """Replaces the hash of the same password by a better one."""
+    await connection.execute(SQL["set_password_hash"], tenant_id, user_id, old, new)
+
+
+async def delete(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:
+    """Deletes a user with its memberships and sessions."""
+    await connection.execute(SQL["delete"], tenant_id, user_id)
+
+
+async def lock(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | None:
+    """A user that nobody else changes, and to whom nobody issues tokens, until the transaction ends."""
+    await connection.execute(SQL["lock"], tenant_id, user_id)
+    return await get(connection, tenant_id, user_id)
+
+
+async def hold(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | None:
+    """A user whose status and roles stay as they are until the transaction ends."""
+    await connection.execute(SQL["hold"], tenant_id, user_id)
+    return await get(connection, tenant_id, user_id)
+
+
+async def other_active_members(connection: Connection, tenant_id: UUID, role_id: UUID, user_id: UUID) -> int:
+    """How many active users besides this one have a role."""
+    return int(await connection.fetchval(SQL["other_active_members"], tenant_id, role_id, user_id))
+
+
+async def members(connection: Connection, tenant_id: UUID, role_id: UUID) -> int:
+    """How many users have a role."""
+    return int(await connection.fetchval(SQL["members"], tenant_id, role_id))
+
+
+def _user(row: asyncpg.Record) -> User:
+    user = User(*row)
+    return msgspec.structs.replace(user, roles=tuple(user.roles))
+
+
+def _taken(email: str) -> Conflict:
+    detail = f"A user with the address '{email}' exists already"
+    return Conflict(detail, code="email-taken", errors=[Fault("/email", "taken", detail)])

@@ -1,0 +1,21 @@
+"""What the use cases have at hand."""
+
+from dataclasses import dataclass
+
+from libs.common.bus import Bus
+from libs.common.postgres import Database
+from services.auth.domain.sessions import Lifetimes
+from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.passwords import Hasher
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The resources of one process; `base_domains` are those below which the slugs are hosts."""
+
+    database: Database
+    bus: Bus
+    hasher: Hasher
+    keys: KeyRing
+    lifetimes: Lifetimes
+    base_domains: frozenset[str]

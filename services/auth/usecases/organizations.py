@@ -1,0 +1,161 @@
+"""Tenants: signing up, making them, finding them, changing them."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from libs.common import clock, outbox
+from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.identity import Principal
+from libs.common.ids import new_id
+from libs.common.permissions import Permissions
+from libs.common.postgres import Connection
+from services.auth.domain import events, people, seeds
+from services.auth.domain import organizations as rules
+from services.auth.domain import roles as role_rules
+from services.auth.domain.organizations import Branding, Organization
+from services.auth.domain.people import User
+from services.auth.domain.roles import Role
+from services.auth.domain.sessions import Client
+from services.auth.storage import organizations, roles, users
+from services.auth.usecases.context import Context
+from services.auth.usecases.sessions import begin
+from services.auth.usecases.tokens import Tokens
+
+
+class SignUp(msgspec.Struct, frozen=True):
+    """Who signs up, as what organization."""
+
+    organization: str
+    slug: str
+    email: str
+    password: str
+    name: str
+
+
+async def sign_up(context: Context, given: SignUp, client: Client) -> tuple[Organization, User, Tokens]:
+    """A new tenant with its roles, its owner, and the owner's session."""
+    email = people.normalize_email(given.email)
+    _refuse([
+        *people.check_name(given.organization, "/organization"), *rules.check_slug(given.slug),
+        *people.check_email(email), *people.check_password(given.password), *people.check_name(given.name),
+    ])  # fmt: skip
+    organization = _new(given.organization, given.slug)
+    password_hash = await context.hasher.hash(given.password)
+    signer = await context.keys.signer()
+    now = organization.created_at
+    async with context.database.tenant(organization.id) as connection:
+        owner, *_ = await _found(connection, organization)
+        user = User(new_id(), email, given.name.strip(), organization.locale, "active", now, now, (owner.id,))
+        await users.insert(connection, organization.id, user, password_hash)
+        await outbox.record(connection, organization.id, [events.user("created", user)])
+        return organization, user, await begin(context, connection, organization.id, signer, user, client)
+
+
+async def create(context: Context, name: str, slug: str, domain: str | None) -> Organization:
+    """A new tenant with its roles and nobody in it, as an operator makes it."""
+    host = rules.host_name(domain) if domain else None
+    faults = [*people.check_name(name), *rules.check_slug(slug)]
+    if host is not None:
+        faults += rules.check_domain(host, slug, context.base_domains)
+    _refuse(faults)
+    organization = _new(name, slug, (host,) if host else ())
+    async with context.database.tenant(organization.id) as connection:
+        await _found(connection, organization)
+    return organization
+
+
+async def resolve(context: Context, *, host: str | None = None, slug: str | None = None) -> Organization:
+    """The tenant that a host or a slug names."""
+    name = rules.host_name(host) if host else None
+    wanted = slug or (rules.slug_of_host(name, context.base_domains) if name else None)
+    tenant_id = None
+    async with context.database.system() as connection:
+        if wanted:
+            tenant_id = await organizations.id_of_slug(connection, wanted)
+        if tenant_id is None and name:
+            tenant_id = await organizations.id_of_domain(connection, name)
+    if tenant_id is None:
+        raise NotFound("There is no such organization", code="tenant-not-found")
+    return await get(context, tenant_id)
+
+
+async def get(context: Context, tenant_id: UUID) -> Organization:
+    """A tenant by its id."""
+    async with context.database.tenant(tenant_id) as connection:
+        return await _get(connection, tenant_id)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What changes of an organization; None leaves as it is. Of the look, what is named changes."""
+
+    name: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    branding: Mapping[str, str | None] = {}
+
+
+async def change(context: Context, principal: Principal, permissions: Permissions, given: Change) -> Organization:
+    """Changes the principal's organization."""
+    permissions.require("update", "organization")
+    _refuse(_faults(given))
+    async with context.database.tenant(principal.tenant_id) as connection:
+        await organizations.lock(connection, principal.tenant_id)
+        before = await _get(connection, principal.tenant_id)
+        after = _changed(before, given)
+        if after == before:
+            return before
+        after = msgspec.structs.replace(after, updated_at=clock.now())
+        await organizations.update(connection, after)
+        await outbox.record(connection, after.id, [events.tenant("updated", after)])
+    return after
+
+
+def _faults(given: Change) -> list[Fault]:
+    return [
+        *(people.check_name(given.name) if given.name is not None else ()),
+        *(people.check_locale(given.locale) if given.locale is not None else ()),
+        *(rules.check_time_zone(given.time_zone) if given.time_zone is not None else ()),
+        *rules.check_branding(Branding(**given.branding)),
+    ]
+
+
+def _changed(before: Organization, given: Change) -> Organization:
+    return msgspec.structs.replace(
+        before,
+        name=before.name if given.name is None else given.name.strip(),
+        locale=given.locale or before.locale,
+        time_zone=given.time_zone or before.time_zone,
+        branding=msgspec.structs.replace(before.branding, **given.branding),
+    )
+
+
+async def _get(connection: Connection, tenant_id: UUID) -> Organization:
+    found = await organizations.get(connection, tenant_id)
+    if found is None:
+        raise NotFound("There is no such organization", code="tenant-not-found")
+    return found
+
+
+async def _found(connection: Connection, organization: Organization) -> list[Role]:
+    await organizations.insert(connection, organization)
+    seeded = seeds.seeded(organization.created_at)
+    catalogue = {role.id: role for role in seeded}
+    announced = [role_rules.announced(catalogue, role) for role in seeded]
+    for role, flattened in zip(seeded, announced, strict=True):
+        await roles.insert(connection, organization.id, role)
+        await roles.write_flattened(connection, organization.id, flattened)
+    new = [events.tenant("created", organization), *(events.role("created", role) for role in announced)]
+    await outbox.record(connection, organization.id, new)
+    return seeded
+
+
+def _new(name: str, slug: str, domains: tuple[str, ...] = ()) -> Organization:
+    now = clock.now()
+    return Organization(new_id(), slug, name.strip(), "active", "en", "UTC", Branding(), now, now, domains)
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise Invalid(errors=faults)

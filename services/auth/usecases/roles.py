@@ -1,0 +1,161 @@
+"""Roles: made, changed and deleted, and every role that is changed by it announced."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.common import clock, outbox
+from libs.common.errors import Conflict, Fault, Invalid, NotFound
+from libs.common.identity import Principal
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, Permissions, RoleGrants
+from libs.common.postgres import Connection
+from services.auth.domain import events, people, seeds
+from services.auth.domain import grants as grant_rules
+from services.auth.domain import roles as rules
+from services.auth.domain.roles import Role
+from services.auth.storage import organizations, roles, users
+from services.auth.usecases.context import Context
+
+
+class NewRole(msgspec.Struct, frozen=True):
+    """A role to be; without a slug it gets one from its name."""
+
+    name: str
+    slug: str | None = None
+    inherits: tuple[UUID, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What changes of a role; None leaves as it is."""
+
+    name: str | None = None
+    inherits: tuple[UUID, ...] | None = None
+    grants: tuple[Grant, ...] | None = None
+
+
+async def listed(context: Context, principal: Principal, permissions: Permissions) -> list[Role]:
+    """All roles of the tenant, in the order of their ids."""
+    permissions.require("read", "roles")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return list((await roles.catalogue(connection, principal.tenant_id)).values())
+
+
+async def get(context: Context, principal: Principal, permissions: Permissions, role_id: UUID) -> Role:
+    """One role."""
+    permissions.require("read", "roles")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return _present(await roles.catalogue(connection, principal.tenant_id), role_id)
+
+
+async def create(context: Context, principal: Principal, permissions: Permissions, given: NewRole) -> Role:
+    """A new role, which gives nothing beyond what the principal may do."""
+    permissions.require("create", "roles")
+    slug = given.slug or rules.slug_of(given.name)
+    faults = [*people.check_name(given.name), *rules.check_slug(slug), *grant_rules.check(given.grants)]
+    async with context.database.tenant(principal.tenant_id) as connection:
+        catalogue = await _lock(connection, principal.tenant_id)
+        _refuse([*faults, *rules.check_inherits(catalogue, None, given.inherits)])
+        if len(catalogue) >= rules.MAX_ROLES:
+            raise Conflict(f"An organization has at most {rules.MAX_ROLES} roles", code="too-many-roles")
+        now = clock.now()
+        role = Role(new_id(), slug, given.name.strip(), False, given.inherits, given.grants, 1, now, now)
+        catalogue[role.id] = role
+        grant_rules.require_covered(permissions, rules.flatten(catalogue, role.id))
+        await roles.insert(connection, principal.tenant_id, role)
+        await _announce(connection, principal.tenant_id, "created", [rules.announced(catalogue, role)])
+    return role
+
+
+async def change(
+    context: Context, principal: Principal, permissions: Permissions, role_id: UUID, given: Change
+) -> Role:
+    """Changes a role, and with it all that inherit from it."""
+    permissions.require("update", "roles")
+    faults = [
+        *(people.check_name(given.name) if given.name is not None else ()),
+        *(grant_rules.check(given.grants) if given.grants is not None else ()),
+    ]
+    async with context.database.tenant(principal.tenant_id) as connection:
+        catalogue = await _lock(connection, principal.tenant_id)
+        before = _present(catalogue, role_id)
+        _refuse([*faults, *rules.check_inherits(catalogue, role_id, given.inherits or ())])
+        after = _changed(before, given)
+        if after == before:
+            return before
+        if after.slug == seeds.OWNER and (after.grants, after.inherits) != (before.grants, before.inherits):
+            raise Conflict("What the owner may do cannot be changed", code="owner-role")
+        grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
+        catalogue[role_id] = after
+        grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
+        await _write_heirs(connection, principal.tenant_id, catalogue, role_id, clock.now())
+    return catalogue[role_id]
+
+
+async def delete(context: Context, principal: Principal, permissions: Permissions, role_id: UUID) -> None:
+    """Deletes a role that nobody has and nothing inherits from."""
+    permissions.require("delete", "roles")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        catalogue = await _lock(connection, principal.tenant_id)
+        role = _present(catalogue, role_id)
+        if role.seeded:
+            raise Conflict("The roles that every organization begins with stay", code="seeded-role")
+        grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
+        if len(rules.heirs(catalogue, role_id)) > 1:
+            raise Conflict("Other roles inherit from the role", code="role-in-use")
+        if await users.members(connection, principal.tenant_id, role_id):
+            raise Conflict("There are users who have the role", code="role-in-use")
+        await roles.delete(connection, principal.tenant_id, role_id)
+        gone = msgspec.structs.replace(role, version=role.version + 1)
+        await _announce(connection, principal.tenant_id, "deleted", [rules.announced(catalogue, gone, deleted=True)])
+
+
+async def flattened(context: Context, tenant_id: UUID, role_id: UUID) -> RoleGrants:
+    """What a role adds up to, as other services ask."""
+    async with context.database.tenant(tenant_id) as connection:
+        catalogue = await roles.catalogue(connection, tenant_id)
+    return rules.announced(catalogue, _present(catalogue, role_id))
+
+
+async def _write_heirs(
+    connection: Connection, tenant_id: UUID, catalogue: dict[UUID, Role], role_id: UUID, now: datetime
+) -> None:
+    for heir in rules.heirs(catalogue, role_id):
+        catalogue[heir.id] = msgspec.structs.replace(heir, version=heir.version + 1, updated_at=now)
+        await roles.update(connection, tenant_id, catalogue[heir.id])
+    changed = [rules.announced(catalogue, heir) for heir in rules.heirs(catalogue, role_id)]
+    await _announce(connection, tenant_id, "updated", changed)
+
+
+async def _announce(connection: Connection, tenant_id: UUID, verb: str, changed: Iterable[RoleGrants]) -> None:
+    for role in changed:
+        await roles.write_flattened(connection, tenant_id, role)
+        await outbox.record(connection, tenant_id, [events.role(verb, role)])
+
+
+async def _lock(connection: Connection, tenant_id: UUID) -> dict[UUID, Role]:
+    await organizations.lock(connection, tenant_id)
+    return await roles.catalogue(connection, tenant_id)
+
+
+def _changed(before: Role, given: Change) -> Role:
+    return msgspec.structs.replace(
+        before,
+        name=before.name if given.name is None else given.name.strip(),
+        inherits=before.inherits if given.inherits is None else given.inherits,
+        grants=before.grants if given.grants is None else given.grants,
+    )
+
+
+def _present(catalogue: dict[UUID, Role], role_id: UUID) -> Role:
+    if role_id not in catalogue:
+        raise NotFound
+    return catalogue[role_id]
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Invalid(errors=list(faults))

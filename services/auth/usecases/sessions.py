@@ -1,0 +1,138 @@
+"""Beginning, continuing and ending sessions."""
+
+from uuid import UUID
+
+from libs.common import clock, outbox
+from libs.common.errors import NotFound, Unauthenticated
+from libs.common.identity import Principal
+from libs.common.ids import new_id
+from libs.common.postgres import Connection
+from services.auth.domain import events, people
+from services.auth.domain.keys import Signer
+from services.auth.domain.people import User
+from services.auth.domain.sessions import (
+    MAX_SESSIONS_OF_USER,
+    Client,
+    Session,
+    bad_token,
+    judge,
+    read_refresh_token,
+)
+from services.auth.storage import sessions, users
+from services.auth.storage.users import Credentials
+from services.auth.usecases.context import Context
+from services.auth.usecases.tokens import Tokens, issue
+
+
+async def login(context: Context, tenant_id: UUID, email: str, password: str, client: Client) -> tuple[User, Tokens]:
+    """Signs a user in. Whatever is wrong, the answer is the same, after one verification of a password."""
+    known = await _credentials(context, tenant_id, people.normalize_email(email))
+    right = await context.hasher.verify(known.password_hash if known else None, password)
+    if known is None or not right or known.status != "active":
+        raise _wrong()
+    await _upgrade(context, tenant_id, known, password)
+    signer = await context.keys.signer()
+    async with context.database.tenant(tenant_id) as connection:
+        user = await users.hold(connection, tenant_id, known.id)
+        if user is None or user.status != "active":
+            raise _wrong()
+        return user, await begin(context, connection, tenant_id, signer, user, client)
+
+
+async def begin(
+    context: Context, connection: Connection, tenant_id: UUID, signer: Signer, user: User, client: Client
+) -> Tokens:
+    """A new session of a user, within a transaction; the oldest beyond a hundred end."""
+    now = clock.now()
+    ends = now + context.lifetimes.session
+    session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends)
+    await sessions.insert(connection, tenant_id, session)
+    ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
+    await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
+    return await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+
+
+async def refresh(context: Context, token: str, client: Client) -> tuple[User, Tokens]:
+    """The next tokens of a session. A token that was used too long ago was stolen, by one side or the other."""
+    tenant_id, digest = read_refresh_token(token)
+    signer = await context.keys.signer()
+    async with context.database.tenant(tenant_id) as connection:
+        outcome = await _rotate(context, connection, tenant_id, digest, signer, client)
+    if outcome is None:
+        raise bad_token()
+    return outcome
+
+
+async def _rotate(
+    context: Context, connection: Connection, tenant_id: UUID, digest: bytes, signer: Signer, client: Client
+) -> tuple[User, Tokens] | None:
+    found = await sessions.take_token(connection, tenant_id, digest)
+    now = clock.now()
+    verdict = judge(found.used_at, found.expires_at, now) if found else "expired"
+    if found is None or verdict == "expired":
+        return None
+    if verdict == "reused":
+        await _end(connection, tenant_id, found.user_id, found.session_id)
+        return None
+    user = await users.hold(connection, tenant_id, found.user_id)
+    session = await sessions.use(connection, tenant_id, found.session_id, now, client)
+    if user is None or session is None or user.status != "active":
+        return None
+    await sessions.mark_used(connection, tenant_id, digest, session.id, now)
+    return user, await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+
+
+async def logout(context: Context, token: str) -> None:
+    """Ends the session of a refresh token, whether or not the token is the newest."""
+    tenant_id, digest = read_refresh_token(token)
+    async with context.database.tenant(tenant_id) as connection:
+        found = await sessions.take_token(connection, tenant_id, digest)
+        if found is None:
+            raise bad_token()
+        await _end(connection, tenant_id, found.user_id, found.session_id)
+
+
+async def listed(context: Context, principal: Principal, after: UUID, limit: int) -> list[Session]:
+    """The principal's sessions that go on."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return await sessions.page(connection, principal.tenant_id, principal.id, after, limit)
+
+
+async def end(context: Context, principal: Principal, session_id: UUID) -> None:
+    """Ends one of the principal's sessions."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        if not await _end(connection, principal.tenant_id, principal.id, session_id):
+            raise NotFound
+
+
+async def end_all(context: Context, principal: Principal) -> None:
+    """Ends all of the principal's sessions, this one too."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        await users.lock(connection, principal.tenant_id, principal.id)
+        await sessions.revoke_all(connection, principal.tenant_id, principal.id)
+        await outbox.record(connection, principal.tenant_id, [events.tokens_revoked(principal.id)])
+
+
+async def _end(connection: Connection, tenant_id: UUID, user_id: UUID, session_id: UUID) -> bool:
+    ended = await sessions.revoke(connection, tenant_id, user_id, session_id)
+    if ended:
+        await outbox.record(connection, tenant_id, [events.session_revoked(user_id, session_id)])
+    return ended
+
+
+async def _credentials(context: Context, tenant_id: UUID, email: str) -> Credentials | None:
+    async with context.database.tenant(tenant_id) as connection:
+        return await users.credentials(connection, tenant_id, email)
+
+
+async def _upgrade(context: Context, tenant_id: UUID, known: Credentials, password: str) -> None:
+    old = known.password_hash
+    if old is None or not context.hasher.outdated(old):
+        return
+    new = await context.hasher.hash(password)
+    async with context.database.tenant(tenant_id) as connection:
+        await users.set_password_hash(connection, tenant_id, known.id, old, new)
+
+
+def _wrong() -> Unauthenticated:
+    return Unauthenticated("The address or the password is wrong", code="invalid-credentials")

@@ -1,0 +1,211 @@
+"""People of a tenant, and what they may do."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from libs.common import clock, outbox
+from libs.common.errors import Conflict, Fault, Invalid, NotFound
+from libs.common.events import NewEvent
+from libs.common.identity import Principal
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, Permissions
+from libs.common.postgres import Connection
+from services.auth.domain import events, grants, people, seeds
+from services.auth.domain import roles as rules
+from services.auth.domain.people import User, UserStatus
+from services.auth.domain.roles import Catalogue
+from services.auth.storage import organizations, roles, sessions, users
+from services.auth.usecases.context import Context
+
+EVERYTHING = Permissions([Grant("*", ("*",))])
+
+
+class NewUser(msgspec.Struct, frozen=True):
+    """A person to be; roles by id or slug."""
+
+    email: str
+    name: str
+    password: str
+    roles: Sequence[str] = (seeds.MEMBER,)
+    locale: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What changes of a user; None leaves as it is."""
+
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    status: UserStatus | None = None
+    roles: Sequence[str] | None = None
+
+
+class People(msgspec.Struct, frozen=True):
+    """Users with all roles of their tenant, to name those that they have."""
+
+    users: list[User]
+    catalogue: Catalogue
+    count: int | None = None
+
+
+async def page(
+    context: Context, principal: Principal, permissions: Permissions, after: UUID, limit: int, *, count: bool
+) -> People:
+    """Users in the order of their ids."""
+    permissions.require("read", "users")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        found = await users.page(connection, principal.tenant_id, after, limit)
+        total = await users.count(connection, principal.tenant_id) if count else None
+        return People(found, await roles.catalogue(connection, principal.tenant_id), total)
+
+
+async def get(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> People:
+    """One user. Everyone may see themselves."""
+    if user_id != principal.id:
+        permissions.require("read", "users")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        found = _present(await users.get(connection, principal.tenant_id, user_id))
+        return People([found], await roles.catalogue(connection, principal.tenant_id))
+
+
+async def named(context: Context, tenant_id: UUID, user: User) -> People:
+    """A user who is known, with the roles of its tenant."""
+    async with context.database.tenant(tenant_id) as connection:
+        return People([user], await roles.catalogue(connection, tenant_id))
+
+
+async def create(context: Context, principal: Principal, permissions: Permissions, given: NewUser) -> People:
+    """A new user, with roles that give nothing beyond what the principal may do."""
+    permissions.require("create", "users")
+    return await add(context, principal.tenant_id, permissions, given)
+
+
+async def add(context: Context, tenant_id: UUID, giver: Permissions, given: NewUser) -> People:
+    """A new user, as an operator or one who may makes it."""
+    email = people.normalize_email(given.email)
+    faults = [*people.check_email(email), *people.check_name(given.name), *people.check_password(given.password)]
+    faults += people.check_locale(given.locale) if given.locale is not None else []
+    if faults:
+        raise Invalid(errors=faults)
+    password_hash = await context.hasher.hash(given.password)
+    now = clock.now()
+    async with context.database.tenant(tenant_id) as connection:
+        organization = await organizations.get(connection, tenant_id)
+        if organization is None:
+            raise NotFound("There is no such organization", code="tenant-not-found")
+        await organizations.lock(connection, tenant_id)
+        catalogue = await roles.catalogue(connection, tenant_id)
+        chosen = _choose(catalogue, given.roles)
+        grants.require_covered(giver, rules.flatten_all(catalogue, chosen))
+        locale = given.locale or organization.locale
+        user = User(new_id(), email, given.name.strip(), locale, "active", now, now, chosen)
+        await users.insert(connection, tenant_id, user, password_hash)
+        await outbox.record(connection, tenant_id, [events.user("created", user)])
+    return People([user], catalogue)
+
+
+async def change(
+    context: Context, principal: Principal, permissions: Permissions, user_id: UUID, given: Change
+) -> People:
+    """Changes a user. Nobody changes one who may do more than they, nor gives or takes a role beyond their own."""
+    ruled = user_id != principal.id or any(it is not None for it in (given.email, given.status, given.roles))
+    if ruled:
+        permissions.require("update", "users")
+    _check(given)
+    async with context.database.tenant(principal.tenant_id) as connection:
+        catalogue, before = await _lock(connection, principal.tenant_id, user_id)
+        chosen = before.roles if given.roles is None else _choose(catalogue, given.roles)
+        if ruled:
+            own = set(before.roles) if user_id == principal.id else set()
+            grants.require_covered(permissions, rules.flatten_all(catalogue, {*before.roles, *chosen} - own))
+        after = _changed(before, given, chosen)
+        if after == before:
+            return People([before], catalogue)
+        await _keep_an_owner(connection, principal.tenant_id, catalogue, before, after)
+        after = msgspec.structs.replace(after, updated_at=clock.now())
+        await users.update(connection, principal.tenant_id, after)
+        await outbox.record(
+            connection, principal.tenant_id, await _ended(connection, principal.tenant_id, before, after)
+        )
+        await outbox.record(connection, principal.tenant_id, [events.user("updated", after)])
+    return People([after], catalogue)
+
+
+async def delete(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
+    """Deletes a user, and ends their sessions."""
+    permissions.require("delete", "users")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        catalogue, user = await _lock(connection, principal.tenant_id, user_id)
+        grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
+        await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
+        await users.delete(connection, principal.tenant_id, user_id)
+        new = [events.user("deleted", user), events.tokens_revoked(user_id)]
+        await outbox.record(connection, principal.tenant_id, new)
+
+
+async def _lock(connection: Connection, tenant_id: UUID, user_id: UUID) -> tuple[Catalogue, User]:
+    await organizations.lock(connection, tenant_id)
+    user = _present(await users.lock(connection, tenant_id, user_id))
+    return await roles.catalogue(connection, tenant_id), user
+
+
+async def _ended(connection: Connection, tenant_id: UUID, before: User, after: User) -> list[NewEvent]:
+    if after.status != before.status and after.status == "deactivated":
+        await sessions.revoke_all(connection, tenant_id, after.id)
+        return [events.tokens_revoked(after.id)]
+    return [events.tokens_revoked(after.id)] if after.roles != before.roles else []
+
+
+async def _keep_an_owner(
+    connection: Connection, tenant_id: UUID, catalogue: Catalogue, before: User, after: User | None
+) -> None:
+    owner = next(role.id for role in catalogue.values() if role.slug == seeds.OWNER)
+    stays = after is not None and owner in after.roles and after.status == "active"
+    if owner not in before.roles or before.status != "active" or stays:
+        return
+    if not await users.other_active_members(connection, tenant_id, owner, before.id):
+        raise Conflict("An organization keeps at least one active owner", code="last-owner")
+
+
+def _choose(catalogue: Catalogue, named: Sequence[str]) -> tuple[UUID, ...]:
+    if len(named) > rules.MAX_ROLES_OF_USER:
+        detail = f"A user has at most {rules.MAX_ROLES_OF_USER} roles"
+        raise Invalid(errors=[Fault("/roles", "too_many", detail)])
+    known = {name: role.id for role in catalogue.values() for name in (str(role.id), role.slug)}
+    faults = [
+        Fault(f"/roles/{index}", "unknown_role", "There is no such role")
+        for index, name in enumerate(named)
+        if name.lower() not in known
+    ]
+    if faults:
+        raise Invalid(errors=faults)
+    return tuple(sorted({known[name.lower()] for name in named}))
+
+
+def _check(given: Change) -> None:
+    faults = [
+        *(people.check_email(people.normalize_email(given.email)) if given.email is not None else ()),
+        *(people.check_name(given.name) if given.name is not None else ()),
+        *(people.check_locale(given.locale) if given.locale is not None else ()),
+    ]
+    if faults:
+        raise Invalid(errors=faults)
+
+
+def _changed(before: User, given: Change, chosen: tuple[UUID, ...]) -> User:
+    return msgspec.structs.replace(
+        before,
+        email=before.email if given.email is None else people.normalize_email(given.email),
+        name=before.name if given.name is None else given.name.strip(),
+        locale=before.locale if given.locale is None else given.locale,
+        status=before.status if given.status is None else given.status,
+        roles=chosen,
+    )
+
+
+def _present(user: User | None) -> User:
+    if user is None:
+        raise NotFound
+    return user

@@ -1,0 +1,77 @@
+"""A tenant of an auth service that runs in the test's process, and what its people ask."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+
+from services.auth.settings import Settings
+from tests.support.postgres import Database
+
+PASSWORD = "correct horse battery staple 9"
+SECRET = "a secret that encrypts keys at rest"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant with its owner's tokens; `client` speaks to `/api/v1`, and `as_` with another token."""
+
+    id: UUID
+    slug: str
+    email: str
+    told: dict[str, Any]
+    http: httpx.AsyncClient
+
+    async def ask(self, method: str, path: str, token: str | None = None, **rest: Any) -> httpx.Response:
+        """A request with the owner's token, or another."""
+        headers = {"authorization": f"Bearer {token or self.told['access_token']}"}
+        return await self.http.request(method, f"/api/v1{path}", headers=headers, **rest)
+
+    async def anonymous(self, path: str, body: object) -> httpx.Response:
+        """A POST without a token, as the gateway passes it on for the tenant's host."""
+        return await self.http.post(f"/api/v1{path}", json=body, headers={"x-millrace-tenant": str(self.id)})
+
+    async def add(self, role: str, email: str | None = None) -> dict[str, Any]:
+        """A new user with a role by slug, as the API shows it."""
+        person = {"email": email or f"{role}-{uuid4().hex[:8]}@example.com", "name": role, "password": PASSWORD}
+        response = await self.ask("POST", "/users", json=person | {"roles": [role]})
+        assert response.status_code == 201, response.text
+        return dict(response.json())
+
+    async def sign_in(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
+        """The answer to a login that succeeds."""
+        response = await self.anonymous("/auth/login", {"email": email, "password": password})
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def token_of(self, role: str) -> str:
+        """The access token of a new user with a role."""
+        return str((await self.sign_in((await self.add(role))["email"]))["access_token"])
+
+    async def role(self, slug: str) -> dict[str, Any]:
+        """A role by its slug."""
+        items = (await self.ask("GET", "/roles")).json()["items"]
+        return next(dict(item) for item in items if item["slug"] == slug)
+
+
+def settings(database: Database, nats_url: str, redis_url: str, **others: Any) -> Settings:
+    """Settings with the cheapest hashes that argon2 allows."""
+    given: dict[str, Any] = {
+        "argon2_time_cost": 1,
+        "argon2_memory_kib": 8,
+        "signing_key_secret": SECRET,
+        **others,
+    }
+    return Settings(port=0, database_url=database.dsn("auth"), nats_url=nats_url, redis_url=redis_url, **given)
+
+
+async def sign_up(http: httpx.AsyncClient, slug: str | None = None) -> Tenant:
+    """Signs a new tenant up."""
+    name = slug or f"t{uuid4().hex[:12]}"
+    email = f"owner@{name}.example.com"
+    body = {"organization": "Acme", "slug": name, "email": email, "password": PASSWORD, "name": "Olga Owner"}
+    response = await http.post("/api/v1/auth/signup", json=body)
+    assert response.status_code == 201, response.text
+    told = response.json()
+    return Tenant(UUID(told["organization"]["id"]), name, email, told, http)
