@@ -70,7 +70,8 @@ class Plan:
         }
         if name == "gateway":
             return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
-        return common | {"DATABASE_URL": self.dsn(name)}
+        secret = {"SIGNING_KEY_SECRET": self.passwords["signing_keys"]} if name == "auth" else {}
+        return common | {"DATABASE_URL": self.dsn(name)} | secret
 
 
 def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...], *, assign: bool) -> Plan:
