@@ -54,7 +54,9 @@ class RoleStore:
         known = self.cached(principal)
         if known is not None:
             return known
-        roles = [await self._role(principal.tenant_id, role_id) for role_id in principal.roles]
+        loaded = {role_id: await self._role(principal.tenant_id, role_id) for role_id in principal.roles}
+        # What was heard while others were loading is newer than what was loaded.
+        roles = [self._memory.get((principal.tenant_id, role_id), role) for role_id, role in loaded.items()]
         compiled = Permissions(grant for role in roles if role and not role.deleted for grant in role.grants)
         if len(self._compiled) >= CACHED_ROLES:
             self._compiled.clear()
