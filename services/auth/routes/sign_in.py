@@ -53,6 +53,12 @@ class RefreshInput(Input):
     refresh_token: Secret
 
 
+class LogoutInput(Input):
+    """The refresh token of the session to end; without one it is that of the access token."""
+
+    refresh_token: Secret | None = None
+
+
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An access token for `expires_in` seconds, and a refresh token for the next."""
 
@@ -120,14 +126,14 @@ class SignInController(Controller):
         request: Request[Any, Any, Any],
         auth: NamedDependency[Context],
         platform: NamedDependency[Platform],
-        data: JSONBody[RefreshInput | None] = None,
+        data: JSONBody[LogoutInput | None] = None,
     ) -> None:
         """Ends the session of the refresh token in the body, or else of the access token."""
-        if data is not None:
-            await sessions.logout(auth, data.refresh_token)
+        if data is not None and data.refresh_token is not None:
+            await sessions.leave(auth, data.refresh_token)
             return
         principal = await platform.verifier.verify(bearer(request.headers.get("authorization")))
-        await sessions.end(auth, principal, principal.session_id)
+        await sessions.leave_as(auth, principal)
 
 
 def _tenant(request: Request[Any, Any, Any]) -> UUID:

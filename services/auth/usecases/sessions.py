@@ -82,7 +82,13 @@ async def _rotate(
     return user, await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
 
 
-async def logout(context: Context, token: str) -> None:
+async def leave_as(context: Context, principal: Principal) -> None:
+    """Ends the session of an access token, if it has not ended."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        await _end(connection, principal.tenant_id, principal.id, principal.session_id)
+
+
+async def leave(context: Context, token: str) -> None:
     """Ends the session of a refresh token, whether or not the token is the newest."""
     tenant_id, digest = read_refresh_token(token)
     async with context.database.tenant(tenant_id) as connection:
