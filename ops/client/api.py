@@ -47,7 +47,8 @@ class Api:
         self._accept(await self.post("/auth/login", {"email": email, "password": password}))
 
     async def sign_up(self, organization: str, slug: str, email: str, password: str, name: str) -> None:
-        """Make an organization, with its owner signed in."""
+        """Make an organization, with its owner signed in; from now on the token alone names the tenant."""
+        self.http.headers.pop("X-Tenant", None)
         body = {"organization": organization, "slug": slug, "email": email, "password": password, "name": name}
         self._accept(await self.post("/auth/signup", body))
 
