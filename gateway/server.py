@@ -157,8 +157,12 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: AppError) -> None:
         if self._answering:
-            self.transport.close()
-            return
+            own_body = self._in_message and not self.pipeline and not self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if not own_body:
+                self.transport.close()
+                return
         status, headers, body = problems.render(error, request_id=str(new_id()), instance="/")
         lines = [f"HTTP/1.1 {status} Refused", *(f"{name}: {value}" for name, value in headers)]
         lines += [f"content-length: {len(body)}", "connection: close", "", ""]

@@ -50,6 +50,7 @@ class Services:
 
     def __init__(self) -> None:
         self.resolved: list[str] = []
+        self.closed: int | None = None
         self.tenants = dict(TENANTS)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
