@@ -26,9 +26,10 @@ class LoadFailed(Exception):
 class Loader:
     """Loads datasets; `report(what, done, total)` hears of progress."""
 
-    def __init__(self, api: Api, report: Report) -> None:
+    def __init__(self, api: Api, report: Report, datasets: Sequence[Dataset] = DATASETS) -> None:
         self._api = api
         self._report = report
+        self._datasets = datasets
         self._pipelines: dict[str, str] = {}
         self._ids: dict[str, dict[str, str]] = {}
 
@@ -37,7 +38,7 @@ class Loader:
         await people.invite(self._api)
         self._pipelines = {item["slug"]: item["id"] async for item in self._api.pages("/pipelines")}
         await self._relationship_types()
-        for dataset in DATASETS:
+        for dataset in self._datasets:
             await self._pipeline(dataset)
             await self._records(dataset)
             if dataset is COUNTRIES:
@@ -74,7 +75,7 @@ class Loader:
         if await self._count(dataset) < len(rows):
             await self._upsert(dataset, rows)
         self._report(dataset.name, len(rows), len(rows))
-        if any(dataset.slug in other.links.values() for other in DATASETS):
+        if any(dataset.slug in other.links.values() for other in self._datasets):
             records = self._api.pages(self._path(dataset))
             self._ids[dataset.slug] = {record["data"][dataset.key]: record["id"] async for record in records}
 

@@ -1,0 +1,49 @@
+"""`python -m ops.bench`: one run, a table, and `.millrace/bench.json`."""
+
+import asyncio
+import os
+import sys
+import time
+
+import click
+import httpx
+
+from ops.bench import requests, sockets, traversal
+from ops.bench.figures import Figure, show, write
+from ops.bench.stage import stage
+from ops.client import ApiError
+from ops.embedded.process import ServerFailed
+from ops.stack import StackError
+from ops.stack.home import Home
+
+_EXPECTED = (ApiError, requests.BenchFailed, ServerFailed, StackError, httpx.TransportError)
+
+
+async def measure() -> list[Figure]:
+    """Everything, on a stage of its own."""
+    async with stage() as place:
+        load = Figure("demo load", place.load_seconds, "s", bar=60, at_most=True, note="62,000 records and links")
+        return [
+            *await requests.measure(place, click.echo),
+            *await sockets.measure(place),
+            *await traversal.measure(place),
+            load,
+        ]
+
+
+def main() -> None:
+    """Measure and tell."""
+    started = time.monotonic()
+    try:
+        figures = asyncio.run(measure())
+    except _EXPECTED as error:
+        click.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    path = Home.of(os.environ).root / "bench.json"
+    show(figures)
+    write(figures, path)
+    click.echo(f"measured in {time.monotonic() - started:.0f} s; also in {path}")
+
+
+if __name__ == "__main__":
+    main()

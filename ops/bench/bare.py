@@ -1,0 +1,136 @@
+"""What the platform is measured against: plain ASGI on uvicorn, plain SQL by asyncpg, no tenants, no rights, no events.
+
+`python -m ops.bench.bare` with `PORT` and `DATABASE_URL`. Paths below `/api/` answer without a database.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+import uvicorn
+
+COLUMNS = "id, pipeline_id, version, title, data, created_at, created_by, updated_at, updated_by"
+_COLUMNS_AS_TEXT = "id::text, pipeline_id::text, version, title, data::text, created_at, created_by::text, updated_at"
+READ = f"select {_COLUMNS_AS_TEXT} from bench.records where tenant_id = $1::text::uuid and id = $2::text::uuid"  # noqa: S608
+LIST = f"""
+select {_COLUMNS_AS_TEXT} from bench.records where tenant_id = $1::text::uuid and pipeline_id = $2::text::uuid
+order by id limit 50
+"""  # noqa: S608
+FILTER = f"""
+select {_COLUMNS_AS_TEXT} from bench.records
+where tenant_id = $1::text::uuid and pipeline_id = $2::text::uuid and (data->'elevation')::numeric >= 8000
+order by (data->'elevation')::numeric desc, id limit 50
+"""  # noqa: S608
+CREATE = f"""
+insert into bench.records (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at)
+values ($1::text::uuid, uuidv7(), $2::text::uuid, 1, '', $3::text::jsonb, now(), $1::text::uuid, now())
+returning {_COLUMNS_AS_TEXT}
+"""  # noqa: S608
+PATCH = f"""
+update bench.records set data = data || $3::text::jsonb, version = version + 1, updated_at = now()
+where tenant_id = $1::text::uuid and id = $2::text::uuid returning {_COLUMNS_AS_TEXT}
+"""  # noqa: S608
+
+PAYLOAD = b'{"type":"record_updated","channel":"pipeline:bench","seq":%d,"record":{"data":{"text":"%s"}}}'
+_encode = msgspec.json.Encoder().encode
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Bare:
+    """The application. Paths: `/<tenant>/read/<id>`, `list/<pipeline>`, `filter/<pipeline>`, `create/<pipeline>`,
+    `patch/<id>`; `/broadcast/<frames>/<bytes>` sends to every socket.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: Any = None
+        self._sockets: set[Send] = set()
+        self._trivial = _encode({"items": [], "next_cursor": None})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._socket(receive, send)
+        else:
+            await self._lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, body = 200, self._trivial
+        parts = scope["path"].split("/")
+        if parts[1] == "broadcast":
+            await self._broadcast(int(parts[2]), int(parts[3]))
+        elif parts[1] != "api":
+            status, body = await self._stored(*parts[1:], receive=receive)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stored(self, tenant: str, what: str, which: str, *, receive: Receive) -> tuple[int, bytes]:
+        async with self._pool.acquire() as connection:
+            if what == "read":
+                return 200, _one(await connection.fetchrow(READ, tenant, which))
+            if what in ("list", "filter"):
+                return 200, _many(await connection.fetch(LIST if what == "list" else FILTER, tenant, which))
+            body = msgspec.json.decode(await _body(receive))
+            statement = CREATE if what == "create" else PATCH
+            row = await connection.fetchrow(statement, tenant, which, _encode(body["data"]).decode())
+            return (201 if what == "create" else 200), _one(row)
+
+    async def _socket(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        self._sockets.add(send)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        self._sockets.discard(send)
+
+    async def _broadcast(self, frames: int, size: int) -> None:
+        filling = b"x" * max(0, size - len(PAYLOAD))
+        for seq in range(frames):
+            message = {"type": "websocket.send", "text": (PAYLOAD % (seq, filling)).decode()}
+            for socket in self._sockets:
+                await socket(message)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._pool = await asyncpg.create_pool(self._dsn, min_size=10, max_size=10)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._pool.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _one(row: Any) -> bytes:
+    return _encode(_shape(row))
+
+
+def _many(rows: list[Any]) -> bytes:
+    return _encode({"items": [_shape(row) for row in rows], "next_cursor": None})
+
+
+def _shape(row: Any) -> dict[str, Any]:
+    return {**row, "data": msgspec.Raw(row["data"].encode())}
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        Bare(os.environ["DATABASE_URL"]), host="127.0.0.1", port=int(os.environ["PORT"]), loop="uvloop",
+        http="httptools", ws="websockets-sansio", log_config=None, access_log=False, ws_per_message_deflate=False,
+    )  # fmt: skip
