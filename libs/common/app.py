@@ -26,7 +26,7 @@ from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
 from libs.common.postgres import Database
-from libs.common.resilience import backoff
+from libs.common.resilience import backoff, end
 from libs.common.roles import RoleStore
 from libs.common.settings import DatabaseSettings, ServiceSettings
 from libs.common.tokens import Fetch, KeySet, TokenVerifier, bearer
@@ -85,9 +85,7 @@ class Platform:
 
     async def stop(self) -> None:
         """Ends loops first, then connections."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         await self.bus.stop()
         await self.redis.aclose()
         await self.database.stop()

@@ -23,7 +23,7 @@ from nats.js.errors import APIError, NotFoundError
 from libs.common import events, tracing
 from libs.common.errors import AppError, Unavailable, WireError, from_wire, to_wire
 from libs.common.postgres import Connection, Database
-from libs.common.resilience import keep_running
+from libs.common.resilience import end, keep_running
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -116,9 +116,7 @@ class Bus:
 
     async def stop(self) -> None:
         """Ends the loops and closes the connection after flushing it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._client.is_connected:
             with suppress(nats.errors.Error, TimeoutError, OSError):
                 await asyncio.wait_for(self._client.flush(1), 2)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -46,3 +46,17 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], cap: floa
         if asyncio.get_running_loop().time() - started > 60:
             delays = backoff(cap=cap)
         await asyncio.sleep(next(delays))
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancels tasks until they have ended.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for` may lose a cancellation, and nats-py turns one into an
+    error of its own while it publishes.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)
