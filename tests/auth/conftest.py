@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
+import nats
 import pytest
 
+from libs.common.bus import Bus
 from services.auth.main import build
 from services.auth.settings import Settings
-from tests.auth.support import Tenant, settings, sign_up
+from tests.auth.support import Heard, Tenant, settings, sign_up
 from tests.support.asgi import running
 from tests.support.postgres import Database
 
@@ -20,7 +22,28 @@ def auth_settings(database: Database, nats_url: str, redis_url: str) -> Settings
 
 
 @pytest.fixture
-async def http(auth_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def heard(nats_url: str) -> AsyncIterator[Heard]:
+    """What was published, from before the service starts."""
+    heard = Heard()
+    client = await nats.connect(nats_url)
+    await client.subscribe("evt.>", cb=heard.note)
+    await client.flush()
+    yield heard
+    await client.close()
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    """Another process on the bus."""
+    bus = Bus(nats_url, "peer")
+    await bus.start()
+    await bus.ready()
+    yield bus
+    await bus.stop()
+
+
+@pytest.fixture
+async def http(auth_settings: Settings, heard: Heard) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running auth service."""
     async with running(build(auth_settings)) as client:
         yield client

@@ -5,9 +5,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
+from nats.aio.msg import Msg
 
 from services.auth.settings import Settings
 from tests.support.postgres import Database
+from tests.support.waiting import eventually
 
 PASSWORD = "correct horse battery staple 9"
 SECRET = "a secret that encrypts keys at rest"
@@ -75,3 +78,38 @@ async def sign_up(http: httpx.AsyncClient, slug: str | None = None) -> Tenant:
     assert response.status_code == 201, response.text
     told = response.json()
     return Tenant(UUID(told["organization"]["id"]), name, email, told, http)
+
+
+class Heard:
+    """Every event that was published since this began to listen."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+
+    async def note(self, message: Msg) -> None:
+        """Takes a message of the stream."""
+        self._events.append(msgspec.json.decode(message.data))
+
+    def of(self, tenant_id: UUID, type_: str) -> list[dict[str, Any]]:
+        """The data of a tenant's events of one type so far, in order."""
+        return [e["data"] for e in self._events if e["type"] == type_ and e["tenantid"] == str(tenant_id)]
+
+    async def wait(self, tenant_id: UUID, type_: str, count: int = 1) -> list[dict[str, Any]]:
+        """The same, as soon as there are that many."""
+
+        async def enough() -> bool:
+            return len(self.of(tenant_id, type_)) >= count
+
+        await eventually(enough)
+        return self.of(tenant_id, type_)
+
+
+def faults(response: httpx.Response) -> dict[str, str]:
+    """Pointer and code of each fault of a refusal."""
+    assert response.status_code == 422, response.text
+    return {fault["pointer"]: fault["code"] for fault in response.json()["errors"]}
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    """Status and type of a problem document."""
+    return response.status_code, response.json()["type"].removeprefix("/problems/")

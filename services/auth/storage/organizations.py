@@ -71,7 +71,7 @@ async def insert(connection: Connection, it: Organization) -> None:
 async def update(connection: Connection, it: Organization) -> None:
     """What people may change of their tenant."""
     branding = msgspec.json.encode(it.branding).decode()
-    await connection.execute(SQL["update"], it.id, it.name, it.locale, it.time_zone, branding)
+    await connection.execute(SQL["update"], it.id, it.name, it.locale, it.time_zone, branding, it.updated_at)
 
 
 async def lock(connection: Connection, tenant_id: UUID) -> None:

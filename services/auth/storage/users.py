@@ -55,7 +55,7 @@ async def insert(connection: Connection, tenant_id: UUID, user: User, password_h
 
 async def update(connection: Connection, tenant_id: UUID, user: User) -> None:
     """A user as it is now, its roles included."""
-    values = (user.email, user.name, user.locale, user.status)
+    values = (user.email, user.name, user.locale, user.status, user.updated_at)
     try:
         await connection.execute(SQL["update"], tenant_id, user.id, *values)
     except asyncpg.UniqueViolationError:

@@ -19,7 +19,7 @@ insert into users (tenant_id, id, email, name, locale, status, password_hash, cr
 values ($1, $2, $3, $4, $5, $6, $7, $8, $8);
 
 -- name: update
-update users set email = $3, name = $4, locale = $5, status = $6, updated_at = now() where tenant_id = $1 and id = $2;
+update users set email = $3, name = $4, locale = $5, status = $6, updated_at = $7 where tenant_id = $1 and id = $2;
 
 -- name: set_password_hash
 -- Only where nobody changed it meanwhile.
