@@ -101,10 +101,13 @@ class PipelineRoutes(Controller):
     @post("/{pipeline_id:str}/clone")
     async def clone(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
-        data: JSONBody[ClonePipeline],
+        data: JSONBody[ClonePipeline | None] = None,
     ) -> Response[PipelineOutput]:  # fmt: skip
         """Make another pipeline with the same fields."""
-        return _created(await pipelines.clone(platform.database, caller, parse_id(pipeline_id), data.name, data.slug))
+        wanted = data or ClonePipeline()
+        return _created(
+            await pipelines.clone(platform.database, caller, parse_id(pipeline_id), wanted.name, wanted.slug)
+        )
 
 
 def _created(pipeline: Pipeline) -> Response[PipelineOutput]:

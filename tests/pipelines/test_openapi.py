@@ -1,0 +1,21 @@
+from tests.pipelines.conftest import Service
+
+
+async def test_the_document_names_every_route_and_field_type(service: Service) -> None:
+    """The OpenAPI document has each path, and a schema of each type of field."""
+    document = (await service.client.get("http://test/openapi.json")).json()
+    base = "/api/v1"
+    assert set(document["paths"]) == {
+        f"{base}/field-types",
+        f"{base}/pipelines",
+        f"{base}/pipelines/trash",
+        f"{base}/pipelines/{{pipeline_id}}",
+        f"{base}/pipelines/{{pipeline_id}}/clone",
+        f"{base}/pipelines/{{pipeline_id}}/fields",
+        f"{base}/pipelines/{{pipeline_id}}/fields/{{field}}",
+        f"{base}/pipelines/{{pipeline_id}}/restore",
+        f"{base}/relationship-types",
+        f"{base}/relationship-types/{{type_id}}",
+    }
+    text = str(document["components"]["schemas"])
+    assert all(name in text for name in ("TextField", "StageField", "RelationField", "CreatePipeline"))
