@@ -1,8 +1,10 @@
 """The one factory of the four services: health, metrics, logs, problems, OpenAPI, identity and a graceful end."""
 
 import asyncio
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +169,34 @@ def create_app(
     return Edge(app, platform.metrics, exporter)
 
 
-def serve(app: ASGIApp, settings: ServiceSettings, **options: Any) -> None:
+class Server(uvicorn.Server):
+    """A uvicorn server that says farewell to its open connections before it closes them."""
+
+    def __init__(self, config: uvicorn.Config, farewell: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._farewell = farewell
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the server."""
+        if self._farewell is not None:
+            self._farewell()
+        await super().shutdown(sockets)
+
+
+def serve(
+    app: ASGIApp, settings: ServiceSettings, *, farewell: Callable[[], None] | None = None, **options: Any
+) -> None:
     """Runs an application under uvicorn until SIGTERM or SIGINT, then lets what is in flight finish."""
-    uvicorn.run(
+    config = uvicorn.Config(
         app, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="websockets-sansio",
         log_config=None, access_log=False, server_header=False, timeout_keep_alive=75, backlog=2048,
         timeout_graceful_shutdown=int(settings.shutdown_seconds), **options,
     )  # fmt: skip
+    server = Server(config, farewell)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)
 
 
 def _exporter(platform: Platform) -> tracing.Exporter | None:

@@ -1,5 +1,6 @@
 """Each service's copy of its tenants' roles: memory, then its own table, then a question to auth."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
@@ -38,6 +39,11 @@ class RoleStore:
         self._bus = bus
         self._memory: dict[tuple[UUID, UUID], RoleGrants] = {}
         self._compiled: dict[tuple[UUID, tuple[UUID, ...]], Permissions] = {}
+        self._watchers: list[Callable[[UUID, UUID], None]] = []
+
+    def watch(self, callback: Callable[[UUID, UUID], None]) -> None:
+        """Calls back with tenant and role whenever a role is not what it was."""
+        self._watchers.append(callback)
 
     def start(self) -> None:
         """Begins to follow changes, durably into the table and at once into memory."""
@@ -92,6 +98,8 @@ class RoleStore:
                 self._memory.clear()
             self._memory[tenant_id, role.id] = role
             self._compiled = {key: value for key, value in self._compiled.items() if role.id not in key[1]}
+            for callback in self._watchers:
+                callback(tenant_id, role.id)
 
     async def _hear(self, payload: bytes) -> None:
         event = events.decode(payload, RoleGrants)
