@@ -1,16 +1,20 @@
-"""The ASGI application: a request's way is the list of its steps.
+"""The way of a request is the list of its steps.
 
-A step returns None when it is done, or an awaitable where it has to wait: most never do, and then cost a call only.
+A step returns None when it is done, or an awaitable where it has to wait. Most never wait, and then the whole way to
+the service is a plain call from the client's protocol, without a task; a task is made where something has to be waited
+for, and where an answer is too long to come in one piece.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import structlog
 
 from gateway.body import ClientGone
-from gateway.exchange import Exchange, Receive, Scope, Send
+from gateway.exchange import Exchange
 from gateway.refuse import refuse
+from gateway.steps.forward import Forward
 from gateway.steps.shed import leave
 from libs.common import logging, tracing
 from libs.common.errors import AppError
@@ -31,50 +35,76 @@ class Way:
         arrival: Sequence[Arrival],
         own: Mapping[bytes, Answer],
         steps: Sequence[Step],
+        forward: Forward,
         metrics: Metrics,
         exporter: tracing.Exporter | None = None,
     ) -> None:
         self.arrival = arrival
         self.own = own
         self.steps = steps
+        self.forward = forward
         self.metrics = metrics
         self.exporter = exporter
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one HTTP request."""
-        exchange = Exchange(scope, receive, send)
-        started = time.perf_counter()
+    def enter(self, exchange: Exchange) -> None:
+        """Takes the steps at once as far as none has to wait; what is left of the way becomes a task."""
         try:
-            await self.walk(exchange)
-        except ClientGone:
-            exchange.status = 499
-        except AppError as error:
-            await refuse(exchange, error)
+            rest = self._start(exchange)
         except Exception as error:
-            await log.aerror("request failed", path=scope["path"], error=repr(error), exc_info=True)
-            if not exchange.answered:
-                await refuse(exchange, AppError())
-        finally:
-            leave(exchange)
-            self._observe(exchange, time.perf_counter() - started)
+            rest = self._fail(exchange, error)
+        if rest is not None:
+            exchange.client.spawn(rest)
 
-    async def walk(self, exchange: Exchange) -> None:
-        """Takes the steps; what the gateway answers itself leaves after the first few."""
+    def _start(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         for arrive in self.arrival:
             arrive(exchange)
         logging.begin(request_id=exchange.request_id)
         own = self.own.get(exchange.path.rstrip(b"/"))
         if own is not None:
-            return await own(exchange)
+            return self.go_on(exchange, own(exchange))
         if self.exporter is not None:
             exchange.span = self.exporter.start(f"{exchange.method} gateway", exchange.traceparent)
             exchange.traceparent = tracing.traceparent() or exchange.traceparent
-        for step in self.steps:
-            if (waiting := step(exchange)) is not None:
-                await waiting
-            if exchange.answered:
-                return None
-        return None
+        for place, step in enumerate(self.steps):
+            waiting = step(exchange)
+            if waiting is not None:
+                return self.go_on(exchange, waiting, self.steps[place + 1 :])
+        return None if self.forward.begin(exchange, self) else self.go_on(exchange, self.forward(exchange))
+
+    async def go_on(self, exchange: Exchange, waiting: Awaitable[None], rest: Sequence[Step] = ()) -> None:
+        """The rest of the way, from a step that has to wait."""
+        try:
+            await waiting
+            for step in rest:
+                if not exchange.answered and (waits := step(exchange)) is not None:
+                    await waits
+            if not exchange.answered:
+                await self.forward(exchange)
+        except Exception as error:
+            await self._refuse(exchange, error)
+        finally:
+            self.end(exchange)
+
+    async def _fail(self, exchange: Exchange, error: Exception) -> None:
+        try:
+            await self._refuse(exchange, error)
+        finally:
+            self.end(exchange)
+
+    async def _refuse(self, exchange: Exchange, error: Exception) -> None:
+        if isinstance(error, ClientGone):
+            exchange.status = 499
+        elif isinstance(error, AppError) and not exchange.answered:
+            await refuse(exchange, error)
+        else:
+            await log.aerror("request failed", path=exchange.scope["path"], error=repr(error), exc_info=error)
+            if not exchange.answered:
+                await refuse(exchange, AppError())
+
+    def end(self, exchange: Exchange) -> None:
+        """Called once, when the request is answered or given up."""
+        leave(exchange)
+        self._observe(exchange, time.perf_counter() - exchange.started)
 
     def _observe(self, exchange: Exchange, seconds: float) -> None:
         route = exchange.route.pattern if exchange.route is not None else "own"
@@ -86,7 +116,7 @@ class Way:
             log.warning(
                 "request", method=method, path=exchange.path.decode("ascii", "replace"), status=exchange.status,
                 seconds=round(seconds, 4), tenant=str(exchange.tenant_id or ""),
-                user=str(exchange.principal.id) if exchange.principal else "",
+                user=str(exchange.principal.id) if exchange.principal else "", request_id=exchange.request_id,
             )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """One request on its way: what the steps have learned of it so far. Made once per request, so it is kept small."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from time import perf_counter
+from typing import Any, Protocol
 from uuid import UUID
 
 from opentelemetry.trace import Span
@@ -23,17 +24,51 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 )
 
 
+class Client(Protocol):
+    """The client's connection, where an answer goes out and where the rest of a way becomes a task."""
+
+    def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
+        """Writes a whole answer at once; false when the client reads too slowly for that."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what has to wait."""
+
+
 class Exchange:
     """A request and what is known of it. `lines` go to the service, `answer_headers` to the client."""
 
     __slots__ = (
-        "address", "answer_headers", "answered", "buffered", "host", "known", "lines", "method", "path", "principal",
-        "query", "receive", "received", "request_id", "route", "scheme", "scope", "send", "span", "status",
-        "tenant_id", "traceparent", "upstream",
+        "_client",
+        "address",
+        "answer_headers",
+        "answered",
+        "buffered",
+        "host",
+        "known",
+        "lines",
+        "method",
+        "path",
+        "principal",
+        "query",
+        "receive",
+        "received",
+        "request_id",
+        "route",
+        "scheme",
+        "scope",
+        "send",
+        "span",
+        "started",
+        "status",
+        "tenant_id",
+        "traceparent",
+        "upstream",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client | None = None) -> None:
+        self.started = perf_counter()
         self.scope = scope
+        self._client = client
         self.receive = receive
         self.send = send
         self.method: str = scope["method"]
@@ -56,6 +91,12 @@ class Exchange:
         self.received = 0
         self.answered = False
         self.status = 0
+
+    @property
+    def client(self) -> Client:
+        """The connection of an HTTP request; a handshake has none of this kind."""
+        assert self._client is not None
+        return self._client
 
     @property
     def has_body(self) -> bool:

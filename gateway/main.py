@@ -14,7 +14,7 @@ from gateway.answers.openapi import OpenApi
 from gateway.answers.operating import Operating
 from gateway.answers.status import Status
 from gateway.app import Answer, Arrival, Step, Way
-from gateway.exchange import Receive, Scope, Send
+from gateway.exchange import Exchange, Receive, Scope, Send
 from gateway.limits.stores import RedisStore
 from gateway.revocations import Revocations
 from gateway.route_table import RouteTable
@@ -67,11 +67,13 @@ class Gateway:
         self._exporter = tracing.Exporter("gateway", settings.version, endpoint) if endpoint else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
-        if scope["type"] == "http":
-            await self.way(scope, receive, send)
-        else:
-            await self._lifespan(receive, send)
+        """The lifespan, which is all that uvicorn asks an application for: its protocol hands requests to `enter`."""
+        assert scope["type"] == "lifespan"
+        await self._lifespan(receive, send)
+
+    def enter(self, exchange: Exchange) -> None:
+        """Sends a request on its way."""
+        self.way.enter(exchange)
 
     async def open(self, tunnel: Tunnel) -> None:
         """Takes a WebSocket handshake on."""
@@ -114,8 +116,9 @@ class Gateway:
         ]
         if settings.rate_limits == "on":
             common.append(RateLimit(settings, RedisStore(self.redis, loop.time), loop.time))
-        forward: list[Step] = [Shed(self.upstreams, settings.max_in_flight), Forward(settings.max_body_bytes)]
-        self.way = Way(arrival, self._own_answers(), [*common, *forward], self.metrics, self._exporter)
+        steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight)]
+        forward = Forward(settings.max_body_bytes)
+        self.way = Way(arrival, self._own_answers(), steps, forward, self.metrics, self._exporter)
         self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)
 
     def _own_answers(self) -> dict[bytes, Answer]:

@@ -4,12 +4,14 @@ Refusals of unreadable requests are problem documents, and WebSocket handshakes 
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.exchange import Exchange
 from gateway.tunnel import Tunnel
 from libs.common import problems
 from libs.common.errors import AppError, Malformed, Unavailable
@@ -22,10 +24,13 @@ IDLE_SECONDS = 75.0
 SWEEP_SECONDS = 5.0
 
 
-class Sockets(Protocol):
-    """Who takes a WebSocket handshake on."""
+class Door(Protocol):
+    """Who takes requests and WebSocket handshakes on."""
 
     max_connections: int
+
+    def enter(self, exchange: Exchange) -> None:
+        """Sends a request on its way."""
 
     async def open(self, tunnel: Tunnel) -> None:
         """Takes the steps and joins the tunnel with its service."""
@@ -33,6 +38,8 @@ class Sockets(Protocol):
 
 class Cycle(RequestResponseCycle):
     """One request and its answer, with a short way for an answer that is there as a whole."""
+
+    tasks: set[asyncio.Task[None]]
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
         """Writes status, header lines and body at once, unless the client reads too slowly for that.
@@ -50,15 +57,28 @@ class Cycle(RequestResponseCycle):
         self.on_response()
         return True
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what has to wait; an answer that it leaves incomplete ends with the connection."""
+        task = asyncio.get_running_loop().create_task(self._run(work))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            if not self.response_complete:
+                self.transport.close()
+
     def default_lines(self) -> list[bytes]:
         """The header lines that the server adds."""
         return [piece for name, value in self.default_headers for piece in (name, b": ", value, b"\r\n")]
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """One client connection. `sockets` is set on a subclass per gateway."""
+    """One client connection. `door` is set on a subclass per gateway."""
 
-    sockets: ClassVar[Sockets]
+    door: ClassVar[Door]
     _in_head = True
     _head_bytes = 0
     _head_since = 0.0
@@ -70,7 +90,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Admits the connection, if there are not too many."""
         super().connection_made(transport)
         self._head_since = self.loop.time()
-        if len(self.connections) > self.sockets.max_connections:
+        if len(self.connections) > self.door.max_connections:
             self._refuse(Unavailable("Too many connections.", code="overloaded", retry_after=1))
 
     def data_received(self, data: bytes) -> None:
@@ -113,12 +133,16 @@ class EdgeProtocol(HttpToolsProtocol):
             message_event=asyncio.Event(), expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )  # fmt: skip
-        self.scope["reply"] = self.cycle.reply  # type: ignore[typeddict-unknown-key]
+        self.cycle.tasks = self.tasks
         if previous is None or previous.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._enter(self.cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _enter(self, cycle: RequestResponseCycle) -> None:
+        assert isinstance(cycle, Cycle)
+        self.door.enter(Exchange(cycle.scope, cycle.receive, cycle.send, cycle))  # type: ignore[arg-type]
 
     def on_response_complete(self) -> None:
         """The next request of this connection may be served; how long it idles is watched by the sweeper."""
@@ -127,8 +151,7 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self._enter(self.pipeline.pop()[0])
         else:
             self._idle_since = self.loop.time()
 
@@ -182,14 +205,14 @@ class EdgeProtocol(HttpToolsProtocol):
         }  # fmt: skip
         tunnel = Tunnel(scope, self.transport, self.connections)
         self.transport.set_protocol(tunnel)
-        task = self.loop.create_task(self.sockets.open(tunnel))
+        task = self.loop.create_task(self.door.open(tunnel))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
 
-def protocol_for(sockets: Sockets) -> type[EdgeProtocol]:
+def protocol_for(door: Door) -> type[EdgeProtocol]:
     """The protocol class of one gateway."""
-    return type("GatewayProtocol", (EdgeProtocol,), {"sockets": sockets})
+    return type("GatewayProtocol", (EdgeProtocol,), {"door": door})
 
 
 async def sweep_clients(connections: set[Any]) -> None:

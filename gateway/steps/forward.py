@@ -5,7 +5,9 @@ in memory, on a pooled connection that the service had closed before it answered
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Coroutine
+from functools import partial
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -26,12 +28,53 @@ _NOT_PASSED_BACK: Final = frozenset((
 log = structlog.get_logger()
 
 
+class Course(Protocol):
+    """What the forwarder leaves to the way that the request is on."""
+
+    def end(self, exchange: Exchange) -> None:
+        """The request is answered."""
+
+    def go_on(self, exchange: Exchange, waiting: Awaitable[None]) -> Coroutine[Any, Any, None]:
+        """The rest of the request, with waiting."""
+
+
 class Forward:
     """Sends the request on and the answer back."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body = max_body_bytes
         self._loop = asyncio.get_running_loop()
+
+    def begin(self, exchange: Exchange, course: Course) -> bool:
+        """Sends a request without a body on an idle connection; false when that cannot be, and nothing was done."""
+        assert exchange.route is not None
+        assert exchange.upstream is not None
+        connection = None if exchange.has_body else exchange.upstream.idle_connection()
+        if connection is None:
+            return False
+        deadline = self._loop.time() + exchange.route.answer_seconds
+        connection.begin(_head(exchange), is_head=exchange.method == "HEAD", deadline=deadline)
+        connection.on_answer = partial(self._answered, exchange, course)
+        return True
+
+    def _answered(self, exchange: Exchange, course: Course, connection: Connection) -> None:
+        """What `begin` has sent is answered, at least in part, or has failed."""
+        assert exchange.upstream is not None
+        if connection.complete and connection.failure is None and _reply(exchange, connection):
+            exchange.upstream.release(connection)
+            course.end(exchange)
+        else:
+            exchange.client.spawn(course.go_on(exchange, self._resume(exchange, connection)))
+
+    async def _resume(self, exchange: Exchange, connection: Connection) -> None:
+        assert exchange.upstream is not None
+        if connection.failure is None:
+            await self._relay(exchange, connection, None)
+            return
+        exchange.upstream.release(connection)
+        if not (isinstance(connection.failure, StaleConnection) and exchange.method in _IDEMPOTENT):
+            raise _unavailable(exchange.upstream.name, connection.failure)
+        await self(exchange)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answers the client with what the service answers."""
@@ -44,19 +87,12 @@ class Forward:
             connection = await self._send(exchange, exchange.upstream, upload)
         except UpstreamError as error:
             raise upload.refusal or _unavailable(exchange.upstream.name, error) from error
-        try:
-            await self._relay(exchange, connection, upload)
-        except UpstreamError as error:
-            await log.awarning("the answer broke off", upstream=exchange.upstream.name, error=repr(error))
-        finally:
-            if upload.unfinished():
-                connection.keep_alive = False
-            exchange.upstream.release(connection)
+        await self._relay(exchange, connection, upload)
 
     async def _send(self, exchange: Exchange, upstream: Upstream, upload: "Upload") -> Connection:
         """A connection on which the answer has begun."""
         assert exchange.route is not None
-        head = request_head(exchange.method.encode(), target(exchange), upstream.host, service_lines(exchange, upload))
+        head = _head(exchange, upload)
         connection = await upstream.connection()
         while True:
             try:
@@ -77,19 +113,23 @@ class Forward:
                 upstream.release(connection)
                 raise
 
-    async def _relay(self, exchange: Exchange, connection: Connection, upload: "Upload") -> None:
-        exchange.answered = True
-        exchange.status = connection.status
-        if connection.complete:
-            body = await connection.chunk()
-            if exchange.scope["reply"](connection.status, _lines(exchange, connection, len(body)), body):
-                return
-            connection.put_back(body)
-        headers = _headers(exchange, connection)
-        await exchange.send({"type": "http.response.start", "status": connection.status, "headers": headers})
-        await self._stream(exchange, connection, watch=not upload.more)
+    async def _relay(self, exchange: Exchange, connection: Connection, upload: "Upload | None") -> None:
+        assert exchange.upstream is not None
+        try:
+            if not (connection.complete and _reply(exchange, connection)):
+                await self._stream(exchange, connection, watch=upload is None or not upload.more)
+        except UpstreamError as error:
+            await log.awarning("the answer broke off", upstream=exchange.upstream.name, error=repr(error))
+        finally:
+            if upload is not None and upload.unfinished():
+                connection.keep_alive = False
+            exchange.upstream.release(connection)
 
     async def _stream(self, exchange: Exchange, connection: Connection, watch: bool) -> None:
+        exchange.answered = True
+        exchange.status = connection.status
+        headers = _headers(exchange, connection)
+        await exchange.send({"type": "http.response.start", "status": connection.status, "headers": headers})
         watcher = asyncio.create_task(_watch(exchange, connection)) if watch else None
         try:
             while True:
@@ -169,6 +209,12 @@ class Upload:
             connection.abort()
 
 
+def _head(exchange: Exchange, upload: Upload | None = None) -> bytes:
+    assert exchange.upstream is not None
+    lines = service_lines(exchange, upload)
+    return request_head(exchange.method.encode(), target(exchange), exchange.upstream.host, lines)
+
+
 def target(exchange: Exchange) -> bytes:
     """The request target, as the service gets it."""
     return exchange.path + b"?" + exchange.query if exchange.query else exchange.path
@@ -176,7 +222,7 @@ def target(exchange: Exchange) -> bytes:
 
 def service_lines(exchange: Exchange, upload: Upload | None = None) -> list[bytes]:
     """The header lines for the service: the client's, and what the gateway alone may say."""
-    lines = exchange.lines
+    lines = exchange.lines.copy()
     tenant = ""
     if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
         tenant = f"x-millrace-tenant: {exchange.tenant_id}\r\n"
@@ -196,6 +242,17 @@ def _headers(exchange: Exchange, connection: Connection) -> list[Header]:
         headers = [header for header in headers if header[0] != b"content-length"]
     headers += exchange.answer_headers
     return headers
+
+
+def _reply(exchange: Exchange, connection: Connection) -> bool:
+    """Sends a complete answer in one piece; false when the client has to be waited for."""
+    body = connection.take()
+    if exchange.client.reply(connection.status, _lines(exchange, connection, len(body)), body):
+        exchange.answered = True
+        exchange.status = connection.status
+        return True
+    connection.put_back(body)
+    return False
 
 
 def _lines(exchange: Exchange, connection: Connection, length: int) -> list[bytes]:

@@ -9,6 +9,7 @@ from gateway.tenants import Tenant, TenantDirectory, refuse_inactive
 from libs.common.errors import Forbidden, Malformed, NotFound
 from libs.common.ids import NIL
 
+MAX_NAMELESS = 1000
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -18,10 +19,13 @@ class TenantOfHost:
     def __init__(self, directory: TenantDirectory, base_domains: Iterable[str]) -> None:
         self._directory = directory
         self._bases = frozenset(base_domains)
+        self._nameless: set[str] = set()
         self._suffixes = tuple("." + base for base in base_domains)
 
     def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
         """Resolves the tenant; a host that was looked up before needs no wait."""
+        if exchange.host in self._nameless and b"x-tenant" not in exchange.known:
+            return None
         tenant_id = self._directory.known_host(exchange.host)
         if tenant_id is None:
             return self._resolve(exchange)
@@ -31,6 +35,8 @@ class TenantOfHost:
     async def _resolve(self, exchange: Exchange) -> None:
         host = exchange.host if exchange.host.startswith("[") else exchange.host.partition(":")[0]
         if host in self._bases or _is_address(host):
+            if len(self._nameless) < MAX_NAMELESS:
+                self._nameless.add(exchange.host)
             await self._by_header(exchange)
             return
         tenant = await self._by_host(host)

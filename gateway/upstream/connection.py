@@ -6,7 +6,7 @@ and whatever follows a complete answer poisons the connection, so that no answer
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import httptools
 
@@ -22,7 +22,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body", "_buffered", "_drain", "_head_bytes", "_interim", "_loop", "_parser", "_reading_paused",
         "_transport", "_waiter", "answered", "complete", "deadline", "failure", "has_length", "headers", "idle_since",
-        "is_head", "keep_alive", "started", "status", "used",
+        "is_head", "keep_alive", "on_answer", "started", "status", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self, is_head: bool, deadline: float) -> None:
         self.is_head = is_head
+        self.on_answer: Callable[[Connection], None] | None = None
         self.deadline = deadline
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -90,6 +91,10 @@ class Connection(asyncio.Protocol):
             if self.complete:
                 return b""
             await self._wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        """What of the body is there."""
         data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self._buffered = 0
@@ -132,9 +137,16 @@ class Connection(asyncio.Protocol):
             self.failure = error
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
+            self._tell()
         self._release_writer()
         if self._transport is not None:
             self._transport.abort()
+
+    def _tell(self) -> None:
+        """Calls back once, when the answer has begun or failed."""
+        if self.on_answer is not None:
+            tell, self.on_answer = self.on_answer, None
+            tell(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The transport is there."""
@@ -154,6 +166,8 @@ class Connection(asyncio.Protocol):
             self._unreadable(error)
         if not self.started and self._head_bytes > MAX_HEAD:
             self._fail(BrokenResponse("headers too large"))
+        elif self.started:
+            self._tell()
 
     def _unreadable(self, error: Exception) -> None:
         if self.complete:

@@ -29,7 +29,11 @@ class Upstream:
         self._busy: set[Connection] = set()
 
     async def connection(self) -> Connection:
-        """An idle connection, the one used last first; or a new one."""
+        """An idle connection, or a new one."""
+        return self.idle_connection() or await self.fresh_connection()
+
+    def idle_connection(self) -> Connection | None:
+        """An idle connection, the one used last first."""
         oldest = self._loop.time() - IDLE_SECONDS
         while self._idle and not self.breaker.is_open:
             connection = self._idle.pop()
@@ -38,7 +42,7 @@ class Upstream:
                 self._busy.add(connection)
                 return connection
             connection.close()
-        return await self.fresh_connection()
+        return None
 
     async def fresh_connection(self) -> Connection:
         """A new connection; what comes of it is told to the breaker."""
