@@ -1,0 +1,180 @@
+"""What of a pipeline's records one principal may see, and what of a change it is told.
+
+A grant may have a row rule and readable fields. A record is visible where the rule of some grant holds; the fields
+that may be read are those of all grants whose rules hold.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from libs.common import clock, filters
+from libs.common.errors import Invalid
+from libs.common.permissions import Grant
+from services.realtime.domain.changes import Change, State
+from services.realtime.domain.definitions import Definition
+
+Kind = Literal["record_created", "record_updated", "record_deleted", "record_entered", "record_left"]
+Tree = object
+
+_USER = b'"$user"'
+_NOWHERE: Callable[[str], State | None] = lambda _: None  # noqa: E731 - it takes what `Related` takes
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The fields that may be read; None is all of them."""
+
+    fields: frozenset[str] | None = None
+
+    def covers(self, name: str) -> bool:
+        """Whether a field may be read."""
+        return self.fields is None or name in self.fields
+
+    def over(self, state: State) -> State:
+        """A record without what is hidden."""
+        if self.fields is None:
+            return state
+        data = state["data"]
+        assert isinstance(data, dict)
+        return {**state, "data": {name: value for name, value in data.items() if name in self.fields}}
+
+
+EVERYTHING = Mask()
+
+
+class Condition:
+    """A filter tree made ready for one pipeline and one user; what it says of now is judged anew each time."""
+
+    def __init__(self, tree: Tree, schema: filters.Schema, user: str) -> None:
+        self._schema = schema
+        self._user = user
+        self._node = filters.parse_tree(tree, schema)
+        moving = filters.is_relative(self._node, schema)
+        self._predicate = None if moving else self._compiled()
+
+    def passes(self, state: State) -> bool:
+        """Whether a record passes."""
+        predicate = self._predicate or self._compiled()
+        return predicate(state, _NOWHERE)
+
+    def _compiled(self) -> filters.Predicate:
+        return filters.compile(self._node, self._schema, filters.Context(clock.now(), self._user))
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One grant: where it holds, and what it shows there."""
+
+    rule: Condition | None
+    mask: Mask
+
+
+class Sight:
+    """The union of a principal's grants to read the records of one pipeline."""
+
+    def __init__(self, alternatives: Iterable[Alternative], definition: Definition, reaching: bool = False) -> None:
+        every = tuple(alternatives)
+        whole = next((a for a in every if a.rule is None and a.mask.fields is None), None)
+        self._alternatives = (whole,) if whole else every
+        self._fixed = _union(self._alternatives) if all(a.rule is None for a in self._alternatives) else None
+        self._definition = definition
+        self.asks = reaching and whole is None
+        """Whether a rule looks at other records, so that only the records service can judge it."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no record is visible."""
+        return not self._alternatives and not self.asks
+
+    def of(self, state: State) -> Mask | None:
+        """What may be seen of a record, or None where it is not visible."""
+        return self._fixed or _union(a for a in self._alternatives if a.rule is None or a.rule.passes(state))
+
+    def always(self, name: str) -> bool:
+        """Whether a field may be read of every record that is visible."""
+        return not self.asks and all(a.mask.covers(name) for a in self._alternatives)
+
+    def readable(self) -> frozenset[str] | None:
+        """The fields that may be read of at least some records; None is all."""
+        mask = _union(self._alternatives)
+        return frozenset() if mask is None else mask.fields
+
+    def titled(self, mask: Mask) -> bool:
+        """Whether the title may be shown with a mask."""
+        return self._definition.title_shown(mask.fields)
+
+
+def _union(alternatives: Iterable[Alternative]) -> Mask | None:
+    found = [a.mask.fields for a in alternatives]
+    if not found:
+        return None
+    if None in found:
+        return EVERYTHING
+    return Mask(frozenset().union(*(fields for fields in found if fields is not None)))
+
+
+def compile_sight(grants: Iterable[Grant], definition: Definition, user: str) -> Sight:
+    """The sight of the grants to read; one whose rule does not fit the pipeline (any more) gives nothing."""
+    every = tuple(grants)
+    schema = definition.schema()
+    found = (_alternative(grant, schema, user) for grant in every if not reaches(grant.row_rule))
+    return Sight((a for a in found if a), definition, any(reaches(grant.row_rule) for grant in every))
+
+
+def _alternative(grant: Grant, schema: filters.Schema, user: str) -> Alternative | None:
+    try:
+        rule = Condition(grant.row_rule, schema, user) if grant.row_rule else None
+    except Invalid:
+        return None
+    return Alternative(rule, Mask(grant.readable_fields))
+
+
+def reaches(tree: Tree) -> bool:
+    """Whether a filter tree looks at other records."""
+    if isinstance(tree, list):
+        return any(reaches(item) for item in tree)
+    if not isinstance(tree, dict):
+        return False
+    field = tree.get("field")
+    if "some" in tree or "none" in tree or (isinstance(field, str) and "." in field):
+        return True
+    return any(reaches(tree[key]) for key in ("and", "or", "not") if key in tree)
+
+
+def personal(tree: Tree) -> bool:
+    """Whether a filter tree may mean something else for another user."""
+    return _USER in msgspec.json.encode(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a change is to a subscriber, and what may be shown of the record."""
+
+    kind: Kind
+    mask: Mask
+
+
+def judge(change: Change, sight: Sight, where: Condition | None) -> Verdict | None:
+    """What a subscriber with this sight and filter is told of a change; None is nothing."""
+    after = None if change.verb == "deleted" else _seen(sight, where, change, after=True)
+    before = None if change.verb in ("created", "restored") else _seen(sight, where, change, after=False)
+    if after is not None:
+        if change.verb in ("created", "restored"):
+            return Verdict("record_created", after)
+        return Verdict("record_updated" if before else "record_entered", after)
+    if before is not None:
+        return Verdict("record_deleted" if change.verb == "deleted" else "record_left", before)
+    return None
+
+
+def _seen(sight: Sight, where: Condition | None, change: Change, after: bool) -> Mask | None:
+    if where is None and sight._fixed is not None:
+        return sight._fixed
+    state = change.after if after else change.before
+    mask = sight.of(state)
+    if mask is None or where is None:
+        return mask
+    return mask if where.passes(mask.over(state)) else None

@@ -1,0 +1,20 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from libs.common.identity import Principal
+from libs.common.permissions import Permissions
+from libs.common.revocations import Revocations
+from services.realtime.sockets.limits import Limits
+from services.realtime.usecases.live import Live
+
+Identify = Callable[[str], Awaitable[tuple[Principal, Permissions]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the steps of a socket stand on. `identify` gives the principal of a token and what it may do."""
+
+    live: Live
+    limits: Limits
+    identify: Identify
+    revocations: Revocations

@@ -1,0 +1,66 @@
+"""The frames that a client sends, a Struct each; `type` names it, and unknown fields are refused."""
+
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
+OperationId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Position: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ClientFrame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """The base of client frames."""
+
+
+class Authenticate(ClientFrame, frozen=True, kw_only=True, tag="authenticate"):
+    """Whose socket it is; on an open one, a newer token of the same principal."""
+
+    token: str
+
+
+class Subscribe(ClientFrame, frozen=True, kw_only=True, tag="subscribe"):
+    """Asks for the changes in a channel, from after a position on; again, it replaces the filter."""
+
+    channel: Annotated[str, msgspec.Meta(max_length=100)]
+    filter: dict[str, Any] | None = None
+    from_seq: Position | None = None
+
+
+class Unsubscribe(ClientFrame, frozen=True, kw_only=True, tag="unsubscribe"):
+    """Leaves a channel."""
+
+    channel: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class FieldUpdate(ClientFrame, frozen=True, kw_only=True, tag="field_update"):
+    """Sets one field. `record_id` may be left out on a socket that has exactly one record open."""
+
+    field: Name
+    value: msgspec.Raw
+    operation_id: OperationId
+    record_id: UUID | None = None
+    base_version: int | None = None
+
+
+class Focus(ClientFrame, frozen=True, kw_only=True, tag="focus"):
+    """Tells the others which field the user is at; null is none."""
+
+    field: Name | None
+    record_id: UUID | None = None
+
+
+class Cursor(ClientFrame, frozen=True, kw_only=True, tag="cursor"):
+    """Tells the others where the user's cursor is; what `position` means is the clients' business."""
+
+    position: msgspec.Raw
+    field: Name | None = None
+    record_id: UUID | None = None
+
+
+class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
+    """Asks for a pong."""
+
+
+AnyFrame: TypeAlias = Authenticate | Subscribe | Unsubscribe | FieldUpdate | Focus | Cursor | Ping

@@ -1,0 +1,15 @@
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one socket. Times are seconds, sizes bytes, rates frames a second."""
+
+    authenticate_seconds: float
+    max_frame_bytes: int
+    frame_rate: float
+    frame_burst: int
+    max_subscriptions: int
+    queue_frames: int
+    queue_bytes: int
+    slow_reader_seconds: float
+    reconnect_spread_seconds: float

@@ -1,0 +1,186 @@
+"""One tenant on this node: its feed, its recent changes, and who is told of which."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from libs.common import events
+from libs.common.bus import Bus
+from libs.common.resilience import deadline
+from services.realtime.domain.changes import Change, Recorded
+from services.realtime.domain.channels import Channel
+from services.realtime.domain.definitions import Definition
+from services.realtime.domain.messages import Frame, ResyncRequired, encode
+from services.realtime.usecases.definitions import Definitions
+from services.realtime.usecases.feed import Feed
+from services.realtime.usecases.groups import Group, Key, key_of
+from services.realtime.usecases.link import AnyWord, Link, Shown
+from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.subscribers import Subscription
+
+RECENT_CHANGES = 500
+RECENT_BYTES = 2 * 1024 * 1024
+BURST = 500
+BEGIN_SECONDS = 5.0
+
+Hear = Callable[["Hub", AnyWord], None]
+log = structlog.get_logger()
+
+
+def read(seq: int, payload: bytes) -> Change | None:
+    """The change that an event tells of; None where it cannot be read, which is logged."""
+    try:
+        event = events.decode(payload, Recorded, seq)
+        return Change(seq, event.type.rpartition(".")[2], event.time, event.data)
+    except msgspec.MsgspecError as error:
+        log.error("a change could not be read", seq=seq, error=repr(error))
+        return None
+
+
+class Hub:
+    """Fans a tenant's changes out.
+
+    Everything after `floor` is in `recent`; `proof` is the last change at or before the floor that surely existed
+    (None where none is known). `position` is the last change that was fanned out. A new `epoch` begins where the stream
+    no longer had what came next: every subscription has ended then.
+    """
+
+    def __init__(
+        self, tenant_id: UUID, node: str, bus: Bus, definitions: Definitions, metrics: LiveMetrics, hear: Hear
+    ) -> None:
+        self.tenant_id = tenant_id
+        self.definitions = definitions
+        self.position = 0
+        self.floor = 0
+        self.proof: int | None = None
+        self.recent: deque[Change] = deque()
+        self.users = 0
+        self.epoch = 0
+        self._recent_bytes = 0
+        self._channels: dict[str, dict[Key, Group]] = {}
+        self.metrics = metrics
+        self._feed = Feed(bus, tenant_id, self._take, self._begin)
+        self._feed.start()
+        self.link = Link(bus, tenant_id, node, lambda word: hear(self, word))
+
+    async def begun(self) -> None:
+        """Waits until the feed's position is known; `Unavailable` where the broker is away."""
+        async with deadline(BEGIN_SECONDS, "The stream of changes"):
+            await self._feed.begun()
+
+    async def stop(self) -> None:
+        """Ends the feed and the link."""
+        await self._feed.stop()
+        await self.link.stop()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the hub from being closed for want of subscriptions."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
+
+    def group_of(self, subscription: Subscription) -> Group:
+        """The group that a subscription belongs to, or a new one that nobody is in yet."""
+        key = key_of(subscription)
+        present = self._channels.get(subscription.channel.name, {}).get(key)
+        return present or Group(subscription.channel, key, subscription.tree, self.known)
+
+    def attach(self, subscription: Subscription) -> None:
+        """From now on the subscription is told of every change after the position."""
+        group = self.group_of(subscription)
+        self._channels.setdefault(subscription.channel.name, {})[group.key] = group
+        group.members[subscription] = None
+        subscription.live = True
+        self.users += 1
+        self.metrics.subscriptions.inc()
+
+    def detach(self, subscription: Subscription) -> None:
+        """Ends a subscription, also one that ended already."""
+        subscription.live = False
+        groups = self._channels.get(subscription.channel.name, {})
+        for key, group in list(groups.items()):
+            if subscription in group.members:
+                del group.members[subscription]
+                self.users -= 1
+                self.metrics.subscriptions.dec()
+                if not group.members:
+                    del groups[key]
+        if not groups:
+            self._channels.pop(subscription.channel.name, None)
+
+    def subscriptions(self, channel: str | None = None) -> list[Subscription]:
+        """Who is subscribed, to one channel or to any."""
+        names = [channel] if channel is not None else list(self._channels)
+        groups = (group for name in names for group in self._channels.get(name, {}).values())
+        return [member for group in groups for member in group.members]
+
+    def send(self, channel: Channel, frame: Frame, but: str = "") -> None:
+        """Sends a frame to all subscribers of a channel but one connection."""
+        for subscription in self.subscriptions(channel.name):
+            if subscription.subscriber.id != but:
+                subscription.subscriber.deliver(frame)
+
+    def show(self, word: Shown) -> None:
+        """Gives a frame to those of a channel who may read what it is about, but for its sender."""
+        frame = Frame(word.frame)
+        for group in self._channels.get(word.channel, {}).values():
+            for subscription in group.members if word.field is None or group.reads(word.field) else ():
+                if subscription.subscriber.id != word.connection:
+                    subscription.subscriber.deliver(frame)
+
+    def known(self, pipeline_id: UUID) -> Definition | None:
+        """The definition of a pipeline, where it is in memory."""
+        return self.definitions.cached(self.tenant_id, pipeline_id)
+
+    def _begin(self, position: int, proof: int | None) -> None:
+        self.epoch += 1
+        self.position = self.floor = position
+        self.proof = proof
+        self.recent.clear()
+        self._recent_bytes = 0
+        for subscription in self.subscriptions():
+            self.detach(subscription)
+            name = subscription.channel.name
+            subscription.subscriber.deliver(Frame(encode(ResyncRequired(channel=name, seq=position))))
+
+    async def _take(self, seq: int, payload: bytes) -> None:
+        change = read(seq, payload)
+        if change is None:
+            return
+        await self.definitions.get_or_bare(self.tenant_id, change.head.pipeline_id)
+        told = self._plan(change)
+        self._remember(change)
+        await self._deliver(told)
+
+    def _remember(self, change: Change) -> None:
+        self.position = change.seq
+        self.recent.append(change)
+        self._recent_bytes += change.size
+        while len(self.recent) > RECENT_CHANGES or self._recent_bytes > RECENT_BYTES:
+            oldest = self.recent.popleft()
+            self._recent_bytes -= oldest.size
+            self.floor = self.proof = oldest.seq
+
+    def _plan(self, change: Change) -> list[tuple[Frame, list[Subscription]]]:
+        names = (f"record:{change.head.id}", f"pipeline:{change.head.pipeline_id}", "tenant")
+        groups = [group for name in names if name in self._channels for group in self._channels[name].values()]
+        return [told for group in groups for told in group.tell(change)]
+
+    async def _deliver(self, told: list[tuple[Frame, list[Subscription]]]) -> None:
+        sent = 0
+        for frame, members in told:
+            for subscription in members:
+                if subscription.live and subscription.after < self.position:
+                    subscription.subscriber.deliver(frame)
+                    sent += 1
+                    if sent % BURST == 0:
+                        await asyncio.sleep(0)
+        self.metrics.deliveries.inc(sent)

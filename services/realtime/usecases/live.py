@@ -1,0 +1,24 @@
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from libs.common.bus import Bus
+from services.realtime.usecases.definitions import Definitions
+from services.realtime.usecases.hubs import Hubs
+from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.presence import Presence
+from services.realtime.usecases.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the use cases of sockets stand on."""
+
+    node: str
+    bus: Bus
+    redis: "Redis"
+    definitions: Definitions
+    hubs: Hubs
+    presence: Presence
+    registry: Registry
+    metrics: LiveMetrics

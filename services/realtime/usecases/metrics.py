@@ -1,0 +1,14 @@
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class LiveMetrics:
+    """What the live part counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sockets = Gauge("realtime_sockets", "Open, authenticated sockets", registry=registry)
+        self.subscriptions = Gauge("realtime_subscriptions", "Live subscriptions", registry=registry)
+        self.hubs = Gauge("realtime_tenants", "Tenants that somebody listens to", registry=registry)
+        self.deliveries = Counter("realtime_deliveries_total", "Changes given to sockets", registry=registry)
+        self.replayed = Counter("realtime_replayed_total", "Changes read back for a subscriber", registry=registry)
+        self.slow = Counter("realtime_slow_readers_total", "Sockets cut off for reading slowly", registry=registry)
+        self.refused = Counter("realtime_refused_total", "Frames answered with an error", ("code",), registry=registry)

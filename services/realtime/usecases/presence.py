@@ -1,0 +1,178 @@
+"""Who is where, across nodes: entries in Redis under each node's lease, changes told from node to node.
+
+Every node knows the channels it has subscribers in. A node whose lease has run out is taken for dead by each of the
+others, which announce its connections as gone. Redis away: channels look empty, and sockets go on.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from libs.common.resilience import keep_running
+from services.realtime.domain.channels import parse
+from services.realtime.domain.messages import Frame, Person, PresenceJoin, PresenceLeave, Present, encode
+from services.realtime.storage import presence
+from services.realtime.storage.presence import Entry
+from services.realtime.usecases.hub import Hub
+from services.realtime.usecases.link import AnyWord, Came, Shown, Went
+from services.realtime.usecases.subscribers import Subscription
+
+RENEWALS_PER_LEASE = 3
+KEEP_SECONDS = presence.KEPT_SECONDS / 4
+
+log = structlog.get_logger()
+
+
+class View:
+    """Who is in one channel that this node has subscribers in."""
+
+    __slots__ = ("channel", "entries", "hub")
+
+    def __init__(self, hub: Hub, channel: str) -> None:
+        self.hub = hub
+        self.channel = channel
+        self.entries: dict[str, Entry] = {}
+
+
+class Presence:
+    """The presence of this node's subscribers, and what it knows of the others'.
+
+    Beyond `members` connections in a channel the list is cut off, and comings and goings are not announced.
+    """
+
+    def __init__(self, redis: "Redis", node: str, lease_seconds: float, members: int) -> None:
+        self._redis = redis
+        self._node = node
+        self._lease = lease_seconds
+        self._members = members
+        self._views: dict[tuple[UUID, str], View] = {}
+        self._heard: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = time.monotonic()
+
+    async def join(self, hub: Hub, subscription: Subscription) -> list[Present]:
+        """Enters a subscriber into its channel and tells the others; who is there, itself included."""
+        channel, entry = subscription.channel.name, self._entry(subscription)
+        await hub.link.ready()
+        view = self._views.get((hub.tenant_id, channel))
+        if view is None:
+            view = self._views[hub.tenant_id, channel] = View(hub, channel)
+        known = await self._write(view, entry)
+        self._came(view, entry)
+        self._soon(hub.link.tell(Came(self._node, channel, entry)))
+        return (
+            [Present(one.user, one.connection) for one in list(view.entries.values())[: self._members]] if known else []
+        )
+
+    def leave(self, hub: Hub, subscription: Subscription) -> None:
+        """Takes a subscriber out of its channel and tells the others."""
+        channel, entry = subscription.channel.name, self._entry(subscription)
+        view = self._views.get((hub.tenant_id, channel))
+        if view is None or entry.connection not in view.entries:
+            return
+        self._went(view, entry)
+        self._soon(hub.link.tell(Went(self._node, channel, entry)))
+        self._soon(self._erase(view, [entry.connection]))
+        if not any(one.node == self._node for one in view.entries.values()):
+            self._views.pop((hub.tenant_id, channel), None)
+
+    def hear(self, hub: Hub, word: AnyWord) -> None:
+        """Takes in what another node tells."""
+        if isinstance(word, Shown):
+            return hub.show(word)
+        self._heard[word.node] = time.time()
+        view = self._views.get((hub.tenant_id, word.channel))
+        if view is not None:
+            (self._came if isinstance(word, Came) else self._went)(view, word.entry)
+
+    async def run(self) -> None:
+        """Renews the lease, and takes dead nodes' connections away, for ever."""
+        await keep_running("presence", self._watch, cap=1.0)
+
+    async def stop(self) -> None:
+        """Ends the lease."""
+        with suppress(RedisError, OSError):
+            await presence.resign(self._redis, self._node)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            known, heard = await presence.renew(self._redis, self._node)
+            if not known:
+                await self._enter_again()
+            self._heard.update({node: max(at, self._heard.get(node, 0.0)) for node, at in heard.items()})
+            await self._bury()
+            await self._keep()
+            await asyncio.sleep(self._lease / RENEWALS_PER_LEASE)
+
+    async def _enter_again(self) -> None:
+        """Others, or Redis, have forgotten this node."""
+        for view in list(self._views.values()):
+            for entry in [one for one in view.entries.values() if one.node == self._node]:
+                await presence.join(self._redis, view.hub.tenant_id, view.channel, entry)
+                await view.hub.link.tell(Came(self._node, view.channel, entry))
+
+    async def _bury(self) -> None:
+        oldest = time.time() - self._lease
+        dead = {node for node, at in self._heard.items() if at < oldest and node != self._node}
+        for view in list(self._views.values()) if dead else ():
+            gone = [entry for entry in view.entries.values() if entry.node in dead]
+            for entry in gone:
+                self._went(view, entry)
+            if gone:
+                await presence.leave(self._redis, view.hub.tenant_id, view.channel, [one.connection for one in gone])
+        for node in dead:
+            await presence.resign(self._redis, node)
+            del self._heard[node]
+
+    async def _keep(self) -> None:
+        if time.monotonic() - self._kept > KEEP_SECONDS:
+            self._kept = time.monotonic()
+            await presence.keep(self._redis, list(self._views))
+
+    def _entry(self, subscription: Subscription) -> Entry:
+        subscriber = subscription.subscriber
+        return Entry(self._node, subscriber.id, Person(subscriber.principal.id, subscriber.principal.name))
+
+    def _came(self, view: View, entry: Entry) -> None:
+        self._heard.setdefault(entry.node, time.time())
+        if entry.connection not in view.entries:
+            view.entries[entry.connection] = entry
+            message = PresenceJoin(channel=view.channel, user=entry.user, connection=entry.connection)
+            self._announce(view, encode(message), entry.connection)
+
+    def _went(self, view: View, entry: Entry) -> None:
+        if view.entries.pop(entry.connection, None) is not None:
+            message = PresenceLeave(channel=view.channel, user=entry.user, connection=entry.connection)
+            self._announce(view, encode(message), entry.connection)
+
+    def _announce(self, view: View, text: str, but: str) -> None:
+        if len(view.entries) <= self._members:
+            view.hub.send(parse(view.channel), Frame(text), but)
+
+    async def _write(self, view: View, entry: Entry) -> bool:
+        """Enters a connection into Redis, and learns who else is there; whether Redis answered."""
+        try:
+            await presence.join(self._redis, view.hub.tenant_id, view.channel, entry)
+            if not view.entries:
+                found = await presence.read(self._redis, view.hub.tenant_id, view.channel, self._lease)
+                view.entries.update({one.connection: one for one in found if one.connection != entry.connection})
+        except (RedisError, OSError) as error:
+            await log.awarning("presence is not available", error=repr(error))
+            return False
+        return True
+
+    async def _erase(self, view: View, connections: list[str]) -> None:
+        with suppress(RedisError, OSError):
+            await presence.leave(self._redis, view.hub.tenant_id, view.channel, connections)
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,46 @@
+"""Who gets frames, and what of: a subscriber is a socket as the rest of the service sees it."""
+
+from typing import Protocol
+from uuid import UUID
+
+from libs.common.identity import Principal
+from libs.common.permissions import Permissions
+from services.realtime.domain.channels import Channel
+from services.realtime.domain.messages import Frame
+
+
+class Subscriber(Protocol):
+    """One open, authenticated connection."""
+
+    id: str
+    principal: Principal
+    permissions: Permissions
+
+    def deliver(self, frame: Frame) -> None:
+        """Sends a frame, or queues it, and never waits."""
+
+    def made(self, operation_id: str) -> bool:
+        """Whether the connection itself asked for this operation."""
+
+    async def ready(self) -> None:
+        """Waits until what was queued is sent."""
+
+
+class Subscription:
+    """A subscriber's interest in a channel; `pipeline_id` is that of the channel's record or pipeline.
+
+    `tree` is the filter as it was sent. Changes up to `after` are known to the subscriber. Only a `live` one gets
+    frames.
+    """
+
+    __slots__ = ("after", "channel", "live", "pipeline_id", "subscriber", "tree")
+
+    def __init__(
+        self, subscriber: Subscriber, channel: Channel, pipeline_id: UUID | None = None, tree: object = None
+    ) -> None:
+        self.subscriber = subscriber
+        self.channel = channel
+        self.pipeline_id = pipeline_id
+        self.tree = tree
+        self.after = 0
+        self.live = False

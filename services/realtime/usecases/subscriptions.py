@@ -1,0 +1,132 @@
+"""Subscribing, leaving, and looking again at what was allowed."""
+
+from uuid import UUID
+
+from libs.common.errors import Forbidden, Gone, Invalid, NotFound, RateLimited
+from services.realtime.domain.channels import Channel
+from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
+from services.realtime.domain.sight import compile_sight
+from services.realtime.usecases import records, replay
+from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases.hub import Hub
+from services.realtime.usecases.live import Live
+from services.realtime.usecases.registry import Connected
+from services.realtime.usecases.subscribers import Subscriber, Subscription
+
+
+async def subscribe(
+    live: Live, connection: Connected, channel: Channel, tree: object, after: int | None, most: int
+) -> None:
+    """Subscribes a connection to a channel, instead of what it had there; raises what keeps it from it."""
+    if channel.name not in connection.subscriptions and len(connection.subscriptions) >= most:
+        raise RateLimited(f"A socket has at most {most} subscriptions", code="too-many-subscriptions")
+    subscription = Subscription(connection, channel, await _pipeline(live, connection, channel), tree)
+    await _check(live, subscription)
+    with live.hubs.opened(connection.principal.tenant_id) as hub:
+        await hub.begun()
+        try:
+            if after is not None:
+                await replay.check(live.bus, hub, after)
+            await _enter(live, hub, connection, subscription, after)
+        except Gone:
+            leave(live, connection, subscription)
+            connection.deliver(_frame(ResyncRequired(channel=channel.name, seq=hub.position)))
+
+
+async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subscription, after: int | None) -> None:
+    name = subscription.channel.name
+    present = await _present(live, hub, subscription)
+    begin = hub.position if after is None else after
+    if (earlier := connection.subscriptions.get(name)) is not None:
+        hub.detach(earlier)
+    connection.subscriptions[name] = subscription
+    connection.deliver(_frame(Subscribed(channel=name, seq=begin, presence=present)))
+    await replay.join(live.bus, hub, subscription, begin)
+
+
+async def _present(live: Live, hub: Hub, subscription: Subscription) -> list[Present]:
+    if subscription.channel.kind == "user":
+        return []
+    return await live.presence.join(hub, subscription)
+
+
+def leave(live: Live, connection: Connected, subscription: Subscription) -> None:
+    """Ends a subscription, wherever it stands."""
+    connection.subscriptions.pop(subscription.channel.name, None)
+    hub = live.hubs.get(subscription.subscriber.principal.tenant_id)
+    if hub is not None:
+        live.presence.leave(hub, subscription)
+        live.hubs.detach(subscription)
+
+
+async def reconsider(live: Live, connection: Connected) -> None:
+    """Judges a connection's subscriptions by its present permissions; those that are no longer allowed end."""
+    hub = live.hubs.get(connection.principal.tenant_id)
+    held = list(connection.subscriptions.values())
+    for subscription in held:
+        if hub is not None:
+            _regroup(hub, subscription)
+    for subscription in held:
+        await _look_again(live, connection, subscription)
+
+
+async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> None:
+    """Judges anew what is subscribed of a pipeline whose definition changed."""
+    for connection in live.registry.of(tenant_id):
+        for subscription in list(connection.subscriptions.values()):
+            if subscription.pipeline_id == pipeline_id:
+                await _look_again(live, connection, subscription)
+
+
+def _regroup(hub: Hub, subscription: Subscription) -> None:
+    """Moves a subscription to the group where it belongs by now, before anything else happens."""
+    if subscription.live:
+        hub.detach(subscription)
+        hub.attach(subscription)
+
+
+async def _look_again(live: Live, connection: Connected, subscription: Subscription) -> None:
+    try:
+        await _pipeline(live, connection, subscription.channel)
+        await _check(live, subscription)
+    except (Forbidden, NotFound, Invalid) as error:
+        leave(live, connection, subscription)
+        connection.ended(subscription, error)
+
+
+async def _pipeline(live: Live, subscriber: Subscriber, channel: Channel) -> UUID | None:
+    """The pipeline of a channel, where the subscriber may read in it."""
+    permissions, tenant_id = subscriber.permissions, subscriber.principal.tenant_id
+    if channel.kind == "record":
+        assert channel.id is not None
+        found = await records.find(live.bus, subscriber.principal.token, channel.id)
+        permissions.require(READ, RECORDS, found.pipeline_id)
+        await live.definitions.get_or_bare(tenant_id, found.pipeline_id)
+        return found.pipeline_id
+    if channel.kind == "pipeline":
+        assert channel.id is not None
+        permissions.require(READ, RECORDS, channel.id)
+        if (await live.definitions.get(tenant_id, channel.id)).deleted:
+            raise NotFound
+        return channel.id
+    if channel.kind == "tenant" and not any(
+        grant.covers(READ, RECORDS, grant.pipeline_id) for grant in permissions.grants
+    ):
+        permissions.require(READ, RECORDS)
+    return None
+
+
+async def _check(live: Live, subscription: Subscription) -> None:
+    """Raises Invalid where the filter is not one of the channel's pipeline."""
+    if not subscription.tree:
+        return
+    if subscription.pipeline_id is None:
+        raise Invalid("Only the channel of a pipeline or record takes a filter", code="filter-not-taken")
+    principal = subscription.subscriber.principal
+    definition = await live.definitions.get(principal.tenant_id, subscription.pipeline_id)
+    grants = subscription.subscriber.permissions.alternatives(READ, RECORDS, definition.id)
+    condition(subscription.tree, definition, compile_sight(grants, definition, str(principal.id)), str(principal.id))
+
+
+def _frame(message: Subscribed | ResyncRequired) -> Frame:
+    return Frame(encode(message))

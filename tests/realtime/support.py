@@ -1,0 +1,209 @@
+"""Nodes of the service in this process, sockets to them, and what auth, pipelines and records say on a real NATS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import jwt
+import msgspec
+import uvicorn
+from websockets.exceptions import ConnectionClosed
+
+from libs.common import clock, events
+from libs.common.app import Server
+from libs.common.bus import Bus, Outgoing
+from libs.common.errors import AppError, NotFound
+from libs.common.events import NewEvent
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, RoleGrants
+from ops.client import Live
+from services.realtime.main import build
+from services.realtime.settings import Settings
+from services.realtime.sockets.server import Sockets
+from tests.support.issuer import Issuer
+from tests.support.waiting import eventually
+
+READ = ("read",)
+Json = dict[str, Any]
+
+
+@dataclass
+class Node:
+    """One running node of the service."""
+
+    port: int
+    app: Sockets
+    server: Server
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def live(self, token: str, path: str = "/api/v1/ws") -> Any:
+        """A socket of a principal: `async with node.live(token) as live`."""
+        return Live.open(self.url, token, path)
+
+
+@asynccontextmanager
+async def running_node(settings: Settings) -> AsyncIterator[Node]:
+    """A node under uvicorn, as `serve` runs it, until the block ends."""
+    app = build(settings)
+    config = uvicorn.Config(
+        app, port=0, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on",
+        ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    server = Server(config, app.dismiss)
+    serving = asyncio.create_task(server.serve())
+    try:
+
+        async def started() -> bool:
+            if serving.done():
+                serving.result()
+            return server.started
+
+        await eventually(started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Node(port, app, server)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@dataclass
+class World:
+    """A tenant's records as the other services speak of them."""
+
+    bus: Bus
+    issuer: Issuer
+    tenant: UUID
+    pipelines: dict[UUID, Json] = field(default_factory=dict)
+    records: dict[UUID, Json] = field(default_factory=dict)
+    updates: list[Json] = field(default_factory=list)
+    refuse: AppError | None = None
+
+    def answer(self) -> None:
+        """Begins to answer for pipelines and records."""
+        self.bus.serve("rpc.pipelines.definition", Json, self._definition)
+        self.bus.serve("rpc.records.record", Json, self._record)
+        self.bus.serve("rpc.records.field_update", Json, self._update)
+
+    async def _definition(self, question: Json) -> Json:
+        found = self.pipelines.get(UUID(question["pipeline_id"]))
+        if found is None or found["tenant_id"] != question["tenant_id"]:
+            raise NotFound
+        return found
+
+    def _visible(self, token: str, record_id: str) -> Json:
+        found = self.records.get(UUID(record_id))
+        if found is None or str(found["tenant_id"]) != claims(token)["tid"] or found.get("hidden"):
+            raise NotFound
+        return found
+
+    async def _record(self, question: Json) -> Json:
+        return self._visible(question["token"], question["record_id"])
+
+    async def _update(self, question: Json) -> Json:
+        if self.refuse is not None:
+            raise self.refuse
+        self.updates.append(question)
+        record = self._visible(question["token"], question["record_id"])
+        who = claims(question["token"])
+        actor = {"id": who["sub"], "kind": who["kind"], "name": who["name"]}
+        values = {question["field"]: question["value"]}
+        await self.update(record, values, actor=actor, operation_id=question["operation_id"])
+        return {"version": record["version"], "event": record}
+
+    def pipeline(self, *fields: Json, tenant: UUID | None = None, **more: Any) -> UUID:
+        """A pipeline; without fields it has `name` (text), `score` (number) and `secret` (text)."""
+        pipeline_id = new_id()
+        text = [{"name": "name", "type": "text"}, {"name": "score", "type": "number"}, {"name": "secret", "type": "text"}]
+        self.pipelines[pipeline_id] = {
+            "id": str(pipeline_id), "tenant_id": str(tenant or self.tenant), "version": 1, "slug": "p", "name": "P",
+            "title_template": "{name}", "deleted": False, "fields": list(fields) or text, **more,
+        }  # fmt: skip
+        return pipeline_id
+
+    async def create(self, pipeline_id: UUID, tenant: UUID | None = None, **data: Any) -> Json:
+        """A record that was made, and announced."""
+        now = clock.rfc3339(clock.now())
+        record = {
+            "id": str(new_id()), "pipeline_id": str(pipeline_id), "version": 1, "title": data.get("name"), "data": data,
+            "created_at": now, "created_by": None, "updated_at": now, "updated_by": None,
+            "tenant_id": tenant or self.tenant,
+        }  # fmt: skip
+        self.records[UUID(record["id"])] = record
+        await self.announce("created", record, changed=list(data))
+        return record
+
+    async def update(self, record: Json, values: Json, **more: Any) -> int:
+        """Values set in a record, and announced; the position of the event."""
+        old = {name: record["data"].get(name) for name in values}
+        record["data"] = {**record["data"], **values}
+        record["version"] += 1
+        return await self.announce("updated", record, changed=list(values), old=old, **more)
+
+    async def delete(self, record: Json) -> int:
+        """A record that was deleted, and announced."""
+        del self.records[UUID(record["id"])]
+        return await self.announce("deleted", record)
+
+    async def announce(self, verb: str, record: Json, **data: Any) -> int:
+        """An event, as the outbox's relay publishes it."""
+        shown = {name: value for name, value in record.items() if name not in ("tenant_id", "hidden")}
+        actor = {"id": str(new_id()), "kind": "user", "name": "Ada"}
+        body = {"record": shown, "changed": [], "old": {}, "actor": actor, **data}
+        return await self.publish(record["tenant_id"], f"records.record.{verb}", record["id"], body)
+
+    async def publish(self, tenant: UUID, kind: str, subject: str, data: object) -> int:
+        """Any event; its position."""
+        raw = msgspec.Raw(msgspec.json.encode(data))
+        event_id, address, payload = events.encode(tenant, NewEvent(kind, UUID(subject), raw))
+        return await self.bus.publish([Outgoing(address, payload.encode(), str(event_id))])
+
+    def token(self, *grants: Grant, tenant: UUID | None = None, **claims: Any) -> str:
+        """A token of a new user with these grants; without any, everything is allowed."""
+        where = tenant or self.tenant
+        role = self.issuer.role(where, grants) if grants else self.issuer.role(where)
+        return self.issuer.token(where, role, **claims)
+
+    async def change_role(self, token: str, *grants: Grant) -> None:
+        """Gives the token's only role other grants, and announces it."""
+        role_id = UUID(claims(token)["roles"][0])
+        before = self.issuer.roles[self.tenant, role_id]
+        after = RoleGrants(role_id, before.slug, before.name, before.version + 1, grants)
+        self.issuer.roles[self.tenant, role_id] = after
+        await self.publish(self.tenant, "auth.role.updated", str(role_id), after)
+
+
+def claims(token: str) -> Json:
+    """What a token says, unverified."""
+    found: Json = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+def reader(pipeline_id: UUID | None = None, **more: Any) -> Grant:
+    """A grant to read records."""
+    return Grant("records", READ, pipeline_id, **more)
+
+
+async def quiet(live: Live) -> list[Json]:
+    """The frames that came so far: everything before the answer to a ping that is sent now."""
+    await live.send(type="ping")
+    await live.expect("pong")
+    frames, live.unread = live.unread, []
+    return frames
+
+
+async def close_code(live: Live) -> int:
+    """The code that the server closes the socket with; frames before that go to `unread`."""
+    with suppress(ConnectionClosed):
+        async with asyncio.timeout(10):
+            while True:
+                live.unread.append(await live.receive())
+    code = live._connection.close_code
+    assert code is not None
+    return code
