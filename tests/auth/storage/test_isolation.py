@@ -57,7 +57,8 @@ async def test_a_statement_that_forgets_the_tenant_sees_and_changes_its_own_rows
     await enter(connection, mine)
     counts = {row[0]: row[1] for row in await admin.fetch(f"select tenant_id, count(*) from {table} group by 1")}  # noqa: S608
     assert counts[theirs] > 0
-    assert await connection.fetch(f"select tenant_id, count(*) from {table} group by 1") == [(mine, counts[mine])]  # noqa: S608
+    seen = await connection.fetch(f"select tenant_id, count(*) from {table} group by 1")  # noqa: S608
+    assert [tuple(row) for row in seen] == [(mine, counts[mine])]
     assert await connection.execute(f"update {table} set tenant_id = tenant_id") == f"UPDATE {counts[mine]}"  # noqa: S608
     if table in ("domains", "role_members", "refresh_tokens", "role_grants", "inbox"):
         assert await connection.execute(f"delete from {table}") == f"DELETE {counts[mine]}"  # noqa: S608
@@ -87,7 +88,7 @@ async def test_the_directory_shows_a_tenant_to_whom_names_it(
     """Without a where clause one sees nothing; by naming a slug, that one tenant, and may not change it."""
     assert await connection.fetch("select slug from tenants") == []
     await connection.execute("select set_config('app.lookup', $1, true)", other.slug)
-    assert await connection.fetch("select slug from tenants") == [(other.slug,)]
+    assert [row["slug"] for row in await connection.fetch("select slug from tenants")] == [other.slug]
     await enter(connection, tenant.id)
     assert await connection.execute("update tenants set name = 'Mine'") == "UPDATE 1"
     assert {row[0] for row in await connection.fetch("select name from tenants")} == {"Mine", "Acme"}
