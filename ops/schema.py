@@ -23,7 +23,7 @@ def path(service: str) -> Path:
 
 def dump(dsn: str, service: str) -> str:
     """The schema of one service as SQL, without what changes from run to run."""
-    command = [PROGRAMS / "pg_dump", "--schema-only", "--no-owner", "--schema", service, "--dbname", dsn]
+    command = [str(PROGRAMS / "pg_dump"), "--schema-only", "--no-owner", "--schema", service, "--dbname", dsn]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return HEADER + re.sub(r"\n{3,}", "\n\n", _NOISE.sub("", text)).strip() + "\n"
 
