@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _context: ContextVar[dict[str, str] | None] = ContextVar("log context", default=None)
@@ -29,7 +30,8 @@ def configure(service: str, level: str) -> None:
     shared: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        # Without the values of local variables, which may be passwords and tokens.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         _Service(service),
     ]
     structlog.configure(
