@@ -1,0 +1,87 @@
+import json
+import logging as standard
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from libs.common import logging
+
+
+@pytest.fixture
+def configure() -> Iterator[Callable[[], None]]:
+    """Sets logging up as a service has it; taken back afterwards."""
+    root = standard.getLogger()
+    handlers, level = root.handlers[:], root.level
+    # Called by the test itself: capsys gives each phase of a test another stdout.
+    yield lambda: logging.configure("records", "info")
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+    logging.begin()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What was logged."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_line_is_json_with_its_context(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """Service, request id, tenant and user stand on each line logged in the course of a request."""
+    configure()
+    logging.begin(request_id="r1")
+    logging.bind(tenant="t1", user="u1")
+    structlog.get_logger().info("done", count=3)
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "service": "records", "request_id": "r1", "tenant": "t1", "user": "u1",
+        "event": "done", "count": 3, "level": "info",
+    }  # fmt: skip
+
+
+async def test_contexts_do_not_mix(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """A request that begins forgets what the one before it had bound."""
+    configure()
+    logging.begin(request_id="r1")
+    logging.bind(tenant="t1")
+    logging.begin(request_id="r2")
+    await structlog.get_logger().ainfo("next")
+    (line,) = lines(capsys)
+    assert (line["request_id"], "tenant" in line) == ("r2", False)
+
+
+def test_libraries_log_the_same_way(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """What goes through the standard module is a line of JSON too, from warning on, with its traceback as data."""
+    configure()
+    try:
+        raise ValueError("no")
+    except ValueError:
+        standard.getLogger("asyncpg").warning("odd", exc_info=True)
+    standard.getLogger("asyncpg").info("chatter")
+    (line,) = lines(capsys)
+    assert (line["service"], line["event"], line["level"]) == ("records", "odd", "warning")
+    assert line["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_a_traceback_keeps_secrets(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """The values of local variables are not logged: one may be a password."""
+    configure()
+
+    def sign_in(password: str) -> None:
+        raise ValueError(len(password))
+
+    try:
+        sign_in("hunter2 in the dark")
+    except ValueError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    text = capsys.readouterr().out
+    assert "sign_in" in text
+    assert "hunter2" not in text
+
+
+def test_the_level_is_kept(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """What is below the level is not written."""
+    configure()
+    structlog.get_logger().debug("chatter")
+    assert lines(capsys) == []
