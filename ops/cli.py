@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ops.commands import doctor, keys, migrate, openapi, outbox, stack, tenant, user
+from ops.commands import bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
@@ -15,7 +15,10 @@ def millrace() -> None:
     """Millrace: a multi-tenant CRM backend with schemas its users define."""
 
 
-NOUNS = (tenant.tenant, user.user, migrate.migrate, keys.keys, outbox.outbox, openapi.openapi, doctor.doctor)
+NOUNS = (
+    *(tenant.tenant, user.user, keys.keys, outbox.outbox, openapi.openapi, doctor.doctor),
+    *(bootstrap.bootstrap, migrate.migrate),
+)
 
 for command in (*stack.COMMANDS, *NOUNS):
     millrace.add_command(command)

@@ -1,13 +1,13 @@
 """`migrate`: the services' schemas, forwards and backwards."""
 
 import asyncio
-import os
 
 import asyncpg
 import click
 
 from libs.common import migrate as migrations
 from ops.commands.doors import Refused, this_plan
+from ops.environment import given
 from ops.stack.home import PROJECT
 from ops.stack.plan import SERVICES
 
@@ -23,7 +23,7 @@ def migrate(services: tuple[str, ...], to: int | None, down: bool) -> None:
     """
     if (down or to is not None) and len(services) != 1:
         raise click.UsageError("name one --service: numbers are each service's own")
-    dsn = os.environ.get("MIGRATION_DATABASE_URL") or this_plan().dsn("migrate")
+    dsn = given("MIGRATION_DATABASE_URL") or this_plan().dsn("migrate")
     for service in services or SERVICES:
         done = asyncio.run(_migrate(dsn, service, to, down))
         click.echo(f"{service}: {', '.join(done) or 'nothing to do'}")

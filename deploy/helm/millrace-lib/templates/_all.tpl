@@ -1,0 +1,7 @@
+{{/* Everything a service's chart consists of. */}}
+{{- define "millrace-lib.all" -}}
+{{- range list "serviceAccount" "config" "secret" "deployment" "service" "autoscaler" "disruption" "networkPolicy" "ingress" "serviceMonitor" }}
+---
+{{ include (printf "millrace-lib.%s" .) $ }}
+{{- end }}
+{{- end -}}

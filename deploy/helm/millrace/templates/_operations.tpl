@@ -1,0 +1,53 @@
+{{/* Hooks run before the release's own objects are there, so what a hook needs is a hook as well, of lower weight. */}}
+{{- define "millrace.hook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-delete-policy: before-hook-creation
+{{- end -}}
+
+{{- define "millrace.operationsName" -}}
+{{ .Release.Name }}-operations
+{{- end -}}
+
+{{- define "millrace.operationsLabels" -}}
+app.kubernetes.io/name: operations
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: millrace
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The secret settings of the jobs that are on, as JSON. */}}
+{{- define "millrace.operationsSecrets" -}}
+{{- $secrets := list -}}
+{{- if .Values.operations.migrate.enabled }}{{ $secrets = concat $secrets (list "MIGRATION_DATABASE_URL") }}{{ end -}}
+{{- if .Values.operations.bootstrap.enabled -}}
+{{- $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "MIGRATION_DATABASE_URL" "AUTH_DATABASE_URL" "PIPELINES_DATABASE_URL" "RECORDS_DATABASE_URL" "REALTIME_DATABASE_URL") -}}
+{{- end -}}
+{{- $secrets | uniq | toJson -}}
+{{- end -}}
+
+{{/* (dict "root" $ "command" [..] "secrets" [..]) → the pod of a job. */}}
+{{- define "millrace.operationsPod" -}}
+{{- $operations := .root.Values.operations -}}
+{{- $name := include "millrace.operationsName" .root -}}
+metadata:
+  labels: {{- include "millrace.operationsLabels" .root | nindent 4 }}
+spec:
+  restartPolicy: Never
+  serviceAccountName: {{ $name }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- include "millrace-lib.pullSecrets" .root | nindent 2 }}
+  securityContext: {{- include "millrace-lib.podSecurity" .root | nindent 4 }}
+  containers:
+    - name: millrace
+      image: {{ include "millrace-lib.image" (dict "root" .root "image" $operations.image "name" "operations") }}
+      imagePullPolicy: {{ $operations.image.pullPolicy }}
+      command: {{ toJson .command }}
+      env: {{- include "millrace-lib.secretEnv" . | nindent 8 }}
+      resources: {{- toYaml $operations.resources | nindent 8 }}
+      securityContext: {{- include "millrace-lib.containerSecurity" .root | nindent 8 }}
+      volumeMounts: {{- include "millrace-lib.secretMounts" .root | nindent 8 }}
+  volumes: {{- include "millrace-lib.secretVolumes" (dict "secretName" ($operations.secret.existing | default $name) "secrets" .secrets) | nindent 4 }}
+{{- end -}}

@@ -1,0 +1,90 @@
+"""What the charts give to a process is what the process asks for."""
+
+import msgspec
+import pytest
+
+from deploy.settings import SERVICES, outputs, settings, struct
+from libs.common.settings import load
+from tests.deploy.charts import EXAMPLES, containers, of_kind, pods
+
+# The settings of the operator's jobs, which `millrace` reads.
+OPERATIONS = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"} | {
+    f"{service.upper()}_DATABASE_URL" for service in SERVICES if service != "gateway"
+}
+
+
+def environment(example: str, service: str) -> dict[str, str]:
+    """What the container of a service finds in its environment."""
+    container = containers(example)[f"Deployment/crm-{service}/{service}"]
+    config = of_kind(example, "ConfigMap")[container["envFrom"][0]["configMapRef"]["name"]]["data"]
+    return config | {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_variable_is_a_setting_of_the_service(example: str, service: str) -> None:
+    """Nothing is given that the service does not read."""
+    names = {name.removesuffix("_FILE") for name in environment(example, service)}
+    assert names - settings(struct(service)).keys() == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_service_starts_with_what_it_is_given(example: str, service: str, tmp_path: object) -> None:
+    """The settings load from this environment: what is required is there, and every value fits its type."""
+    given = {}
+    for name, value in environment(example, service).items():
+        secret = name.endswith("_FILE")
+        given[name.removesuffix("_FILE")] = "a-secret-of-sufficient-length" if secret else value
+    loaded = load(struct(service), given)
+    assert (loaded.host, loaded.port) == ("0.0.0.0", 8000)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_secrets_are_files_and_never_in_the_environment(example: str) -> None:
+    """A ConfigMap and a container's environment hold no secret, only the paths of mounted ones."""
+    secret = {
+        name for service in SERVICES for name, setting in settings(struct(service)).items() if setting.secret
+    } | OPERATIONS
+    for config in of_kind(example, "ConfigMap").values():
+        assert secret & config["data"].keys() == set()
+    for container in containers(example).values():
+        assert secret & {entry["name"] for entry in container.get("env", [])} == set()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_secret_file_is_mounted_from_a_key_that_exists(example: str) -> None:
+    """The path that a `_FILE` variable names is a key of the mounted Secret."""
+    for name, pod in pods(example).items():
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        secret = volumes["secrets"]["secret"]
+        keys = {item["path"] for item in secret["items"]}
+        asked = {entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
+        assert {f"/run/secrets/millrace/{key}" for key in keys} == asked, name
+        made = of_kind(example, "Secret").get(secret["secretName"])
+        assert made is None or keys <= made["stringData"].keys()
+        fetched = of_kind(example, "ExternalSecret").get(secret["secretName"])
+        assert fetched is None or keys <= {entry["secretKey"] for entry in fetched["spec"]["data"]}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_jobs_are_given_what_the_command_reads(example: str) -> None:
+    """The operator's jobs get files of known settings only."""
+    for name, container in containers(example).items():
+        if not name.startswith("Deployment/"):
+            assert {entry["name"].removesuffix("_FILE") for entry in container["env"]} <= OPERATIONS
+
+
+@pytest.mark.parametrize("path", sorted(outputs()), ids=lambda path: "/".join(path.parts[-2:]))
+def test_what_is_written_from_the_settings_is_fresh(path: object) -> None:
+    """`./taskw settings` would change nothing."""
+    expected = outputs()[path]  # type: ignore[index]
+    assert path.read_text() == expected, "run ./taskw settings"  # type: ignore[attr-defined]
+
+
+def test_a_name_means_the_same_in_every_service() -> None:
+    """One .env file is given to all services, so a setting that two of them have is of one type."""
+    seen: dict[str, object] = {}
+    for service in SERVICES:
+        for field in msgspec.structs.fields(struct(service)):
+            assert seen.setdefault(field.name, field.type) == field.type
