@@ -1,0 +1,75 @@
+"""Definitions of pipelines and types of relationships, as the pipelines service announces them.
+
+Only what records need is read; what a definition says besides is ignored.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """An option of a select, or a stage with the fields that a record must have to enter it."""
+
+    value: str
+    required_fields: tuple[str, ...] = ()
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field; which options mean something depends on its type."""
+
+    name: str
+    type: str
+    required: bool = False
+    unique: bool = False
+    indexed: bool = False
+    default: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    kind: str | None = None
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    options: tuple[Choice, ...] = ()
+    stages: tuple[Choice, ...] = ()
+    transitions: dict[str, tuple[str, ...]] | None = None
+    target_pipeline: UUID | None = None
+    relationship_type: str | None = None
+    cardinality: str = "many_to_one"
+
+    @property
+    def many(self) -> bool:
+        """Whether a relation holds a list of ids."""
+        return self.cardinality in ("one_to_many", "many_to_many")
+
+    @property
+    def edge_type(self) -> str:
+        """The name of the type of a relation's edges."""
+        return self.relationship_type or self.name
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A pipeline at one version."""
+
+    id: UUID
+    name: str
+    version: int
+    fields: tuple[Field, ...]
+    title_template: str | None = None
+    deleted: bool = False
+
+
+class RelationshipType(msgspec.Struct, frozen=True):
+    """A type of relationship: which pipelines it joins (null: any), how many, and what deleting a target does."""
+
+    id: UUID
+    name: str
+    version: int
+    inverse_name: str | None = None
+    source_pipeline: UUID | None = None
+    target_pipeline: UUID | None = None
+    cardinality: str = "many_to_many"
+    on_delete: str = "unlink"
+    deleted: bool = False

@@ -1,0 +1,126 @@
+"""Whether data fits a pipeline: every fault at once, each with its pointer and code."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from libs.common.errors import Fault
+from services.records.domain.permissions import escape, unknown_field
+from services.records.domain.pipelines import Pipeline
+from services.records.domain.values import Wrong
+
+MAX_DATA_BYTES = 256 * 1024
+
+Data = dict[str, object]
+
+_encoder = msgspec.json.Encoder()
+
+
+def created(pipeline: Pipeline, given: Mapping[str, object], presets: Mapping[str, object]) -> tuple[Data, list[Fault]]:
+    """The data of a new record, with presets and defaults where nothing was given, and its faults."""
+    values = {**pipeline.defaults, **presets, **given}
+    data, faults = checked(pipeline, values)
+    faulty = {fault.pointer for fault in faults}
+    missing = (name for name in pipeline.required if _blank(data.get(name)))
+    faults += [_required(name) for name in missing if f"/data/{name}" not in faulty]
+    return _present(data), faults or entering(pipeline, {}, data) or _size(data)
+
+
+def changed(pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object]) -> tuple[Data, list[Fault]]:
+    """The data after a merge patch (RFC 7396), and the faults of what it changes."""
+    values, faults = checked(pipeline, _merged(current, patch))
+    cleared = (name for name in pipeline.required if name in values and _blank(values[name]))
+    faults += [_required(name) for name in cleared]
+    data = _present({**current, **values})
+    return data, faults or entering(pipeline, current, data) or _size(data)
+
+
+def checked(pipeline: Pipeline, values: Mapping[str, object]) -> tuple[Data, list[Fault]]:
+    """The values as they are stored, null where they are cleared, and their faults."""
+    data: Data = {}
+    faults: list[Fault] = []
+    for name, value in values.items():
+        check = pipeline.checks.get(name)
+        if check is None:
+            faults.append(unknown_field("/data", name))
+        elif value is None:
+            data[name] = None
+        else:
+            try:
+                data[name] = check(value)
+            except Wrong as wrong:
+                faults.append(Fault(f"/data/{escape(name)}", wrong.code, wrong.detail))
+    return data, faults
+
+
+def entering(pipeline: Pipeline, before: Mapping[str, object], after: Mapping[str, object]) -> list[Fault]:
+    """The faults of the stages that a record enters: no way leads there, or a field is missing."""
+    faults: list[Fault] = []
+    for field in pipeline.stages:
+        old, new = before.get(field.name), after.get(field.name)
+        if new is None or new == old:
+            continue
+        if old is not None and field.transitions is not None and new not in field.transitions.get(str(old), ()):
+            detail = f"No transition leads from '{old}' to '{new}'"
+            faults.append(Fault(f"/data/{field.name}", "invalid_transition", detail))
+        needed = next((stage.required_fields for stage in field.stages if stage.value == new), ())
+        faults += [_for_stage(name, str(new)) for name in needed if _blank(after.get(name))]
+    return faults
+
+
+def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """The names of the fields whose values differ, in order."""
+    return sorted(name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name)))
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two JSON values are the same; true is not 1."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _merged(current: Mapping[str, object], patch: Mapping[str, object]) -> Data:
+    return {name: merge(current.get(name), value) for name, value in patch.items()}
+
+
+def merge(target: object, patch: object) -> object:
+    """RFC 7396: objects are merged key by key, null takes away, anything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def _present(data: Mapping[str, object]) -> Data:
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _blank(value: object) -> bool:
+    return value is None or value == "" or value == []
+
+
+def _required(name: str) -> Fault:
+    return Fault(f"/data/{name}", "required", f"'{name}' is required")
+
+
+def _for_stage(name: str, stage: str) -> Fault:
+    return Fault(f"/data/{name}", "required_for_stage", f"'{name}' is required to enter '{stage}'")
+
+
+def _size(data: Mapping[str, object]) -> list[Fault]:
+    if len(_encoder.encode(data)) <= MAX_DATA_BYTES:
+        return []
+    return [Fault("/data", "too_large", f"A record holds at most {MAX_DATA_BYTES} bytes")]
+
+
+def below(faults: Iterable[Fault], pointer: str) -> list[Fault]:
+    """Faults of a part, with pointers from the whole."""
+    return [Fault(f"{pointer}{fault.pointer}", fault.code, fault.detail) for fault in faults]

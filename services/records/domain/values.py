@@ -1,0 +1,238 @@
+"""Values of fields: a check per field type, compiled from the field's options, giving the value as it is stored.
+
+Dates are stored as `YYYY-MM-DD`, times as RFC 3339 in UTC with milliseconds, ids in lower case. Numbers are JSON
+numbers that a double or a signed 64-bit integer holds.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from fractions import Fraction
+from functools import lru_cache
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import re2
+from email_validator import EmailNotValidError, validate_email
+
+from libs.common.clock import rfc3339
+from services.records.domain.definitions import Field
+
+MAX_TEXT = 100_000
+MAX_URL = 2_048
+MAX_TAGS = 100
+MAX_TAG = 100
+MAX_RELATED = 1_000
+INT64 = 2**63
+
+Check = Callable[[object], object]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+class Wrong(Exception):
+    """The value does not fit: a stable code, and why in words."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(detail)
+
+
+def compile_check(field: Field) -> Check:
+    """The check of a field's values. A type that is not known here takes any JSON."""
+    make = _TYPES.get(field.type)
+    return make(field) if make else lambda value: value
+
+
+def _string(value: object, most: int = MAX_TEXT) -> str:
+    if not isinstance(value, str):
+        raise Wrong("wrong_type", "Text is expected")
+    if len(value) > most:
+        raise Wrong("too_long", f"At most {most} characters are taken")
+    if "\0" in value:
+        raise Wrong("invalid_text", "Text may not contain the NUL character")
+    return value
+
+
+def _text(field: Field) -> Check:
+    least, most = field.min_length or 0, MAX_TEXT if field.max_length is None else field.max_length
+    pattern = _pattern(field.pattern) if field.pattern else None
+
+    def check(value: object) -> object:
+        text = _string(value, most)
+        if text and len(text) < least:
+            raise Wrong("too_short", f"At least {least} characters are expected")
+        if pattern is not None and text and pattern.search(text) is None:
+            raise Wrong("pattern_mismatch", "The text does not have the expected form")
+        return text
+
+    return check
+
+
+@lru_cache(maxsize=1000)
+def _pattern(text: str) -> "re2._Regexp":
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 1 << 20
+    return re2.compile(text, options)
+
+
+def _number(field: Field) -> Check:
+    integer = field.kind == "integer"
+
+    def check(value: object) -> object:
+        if type(value) is not int and type(value) is not float:
+            raise Wrong("wrong_type", "A number is expected")
+        return bounded(field, _finite(value, integer))
+
+    return check
+
+
+def _finite(value: int | float, integer: bool) -> int | float:
+    if not -INT64 <= value < INT64 if type(value) is int else not math.isfinite(value):
+        raise Wrong("out_of_range", "A number that a double or a 64-bit integer holds is expected")
+    if integer and value != int(value):
+        raise Wrong("not_integer", "An integer is expected")
+    whole = integer or value == 0
+    return _finite(int(value), False) if whole and type(value) is float else value
+
+
+def bounded(field: Field, value: int | float) -> int | float:
+    """A number within the field's bounds and on its steps, which count from `min`."""
+    if field.min is not None and value < field.min:
+        raise Wrong("too_small", f"At least {field.min:g} is expected")
+    if field.max is not None and value > field.max:
+        raise Wrong("too_large", f"At most {field.max:g} is expected")
+    if field.step and (Fraction(str(value)) - Fraction(str(field.min or 0))) % Fraction(str(field.step)):
+        raise Wrong("invalid_step", f"A multiple of {field.step:g} is expected")
+    return value
+
+
+def _boolean(_: Field) -> Check:
+    def check(value: object) -> object:
+        if not isinstance(value, bool):
+            raise Wrong("wrong_type", "true or false is expected")
+        return value
+
+    return check
+
+
+def _date(_: Field) -> Check:
+    def check(value: object) -> object:
+        text = _string(value)
+        try:
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text).isoformat()
+        except ValueError:
+            pass
+        raise Wrong("invalid_date", "A date is expected: YYYY-MM-DD")
+
+    return check
+
+
+def _datetime(_: Field) -> Check:
+    def check(value: object) -> object:
+        text = _string(value)
+        try:
+            if _MOMENT.fullmatch(text):
+                return rfc3339(datetime.fromisoformat(text.upper()))
+        except (ValueError, OverflowError):
+            pass
+        raise Wrong("invalid_datetime", "A time with its offset is expected: 2026-01-31T12:00:00Z")
+
+    return check
+
+
+def _email(_: Field) -> Check:
+    def check(value: object) -> object:
+        text = _string(value, 320).strip()
+        try:
+            return validate_email(text, check_deliverability=False, test_environment=True).normalized if text else text
+        except EmailNotValidError as error:
+            raise Wrong("invalid_email", str(error)) from None
+
+    return check
+
+
+def _url(_: Field) -> Check:
+    def check(value: object) -> object:
+        text = _string(value, MAX_URL).strip()
+        if text and not _is_url(text):
+            raise Wrong("invalid_url", "A web address is expected: https://example.com/")
+        return text
+
+    return check
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    blank = any(character.isspace() for character in text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not blank
+
+
+def _choice(values: frozenset[str]) -> Check:
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise Wrong("wrong_type", "One of the options is expected")
+        if value not in values:
+            raise Wrong("invalid_option", "The value is not one of the options")
+        return value
+
+    return check
+
+
+def _select(field: Field) -> Check:
+    return _choice(frozenset(option.value for option in field.options))
+
+
+def _stage(field: Field) -> Check:
+    return _choice(frozenset(stage.value for stage in field.stages))
+
+
+def _listed(check: Check, most: int) -> Check:
+    def check_all(value: object) -> object:
+        if not isinstance(value, list):
+            raise Wrong("wrong_type", "A list is expected")
+        if len(value) > most:
+            raise Wrong("too_many", f"At most {most} values are taken")
+        return list(dict.fromkeys(check(item) for item in value))
+
+    return check_all
+
+
+def _tag(value: object) -> object:
+    text = _string(value, MAX_TAG).strip()
+    if not text:
+        raise Wrong("too_short", "A tag has at least one character")
+    return text
+
+
+def _identifier(value: object) -> object:
+    try:
+        return str(UUID(_string(value, 45)))
+    except ValueError:
+        raise Wrong("invalid_id", "The id of a record is expected") from None
+
+
+_TYPES: dict[str, Callable[[Field], Check]] = {
+    "text": _text,
+    "textarea": _text,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+    "email": _email,
+    "url": _url,
+    "select": _select,
+    "multiselect": lambda field: _listed(_select(field), len(field.options)),
+    "tags": lambda _: _listed(_tag, MAX_TAGS),
+    "stage": _stage,
+    "relation": lambda field: _listed(_identifier, MAX_RELATED) if field.many else _identifier,
+}

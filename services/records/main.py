@@ -1,0 +1,38 @@
+"""The records service, put together: settings → resources → application."""
+
+from litestar.types import ASGIApp
+
+from libs.common import logging, settings
+from libs.common.app import Platform, create_app, serve
+from services.records.consumers import auth, pipelines, questions
+from services.records.routes.batch import BatchController
+from services.records.routes.records import RecordsController
+from services.records.routes.relationships import RelationshipsController, WaysController
+from services.records.settings import Settings
+from services.records.usecases.catalog import Catalog
+
+ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController)
+
+
+def build(given: Settings) -> ASGIApp:
+    """The service as an ASGI application."""
+    platform = Platform("records", given)
+    catalog = Catalog(platform.database, platform.bus)
+
+    async def listen() -> None:
+        pipelines.listen(platform.bus, platform.database, catalog)
+        auth.listen(platform.bus, platform.database, catalog)
+        questions.serve(platform, catalog)
+
+    return create_app(platform, ROUTES, dependencies={"catalog": catalog}, on_start=[listen])
+
+
+def main() -> None:
+    """Runs the service until it is told to stop."""
+    given = settings.load(Settings)
+    logging.configure("records", given.log_level)
+    serve(build(given), given)
+
+
+if __name__ == "__main__":
+    main()

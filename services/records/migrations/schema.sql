@@ -1,0 +1,291 @@
+-- What the migrations add up to, for reading. Written by `task schema`, checked by a test.
+
+CREATE SCHEMA records;
+
+CREATE FUNCTION records.current_tenant() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid;
+
+CREATE PROCEDURE records.isolate(IN name regclass)
+    LANGUAGE plpgsql
+    AS $$
+begin
+    execute format('alter table %s enable row level security', name);
+    execute format('alter table %s force row level security', name);
+    execute format(
+        'create policy tenant_isolation on %s using (tenant_id = current_tenant()) with check (tenant_id = current_tenant())',
+        name
+    );
+end $$;
+
+CREATE TABLE records.edges (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    type text NOT NULL,
+    source_id uuid NOT NULL,
+    source_pipeline uuid NOT NULL,
+    target_id uuid NOT NULL,
+    target_pipeline uuid NOT NULL,
+    field text NOT NULL,
+    one_target boolean NOT NULL,
+    one_source boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY records.edges FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.history (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    version bigint NOT NULL,
+    operation text NOT NULL,
+    changes jsonb NOT NULL,
+    actor_id uuid NOT NULL,
+    actor_kind text NOT NULL,
+    actor_name text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY records.history FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.inbox (
+    tenant_id uuid NOT NULL,
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    handled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY records.inbox FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.operations (
+    tenant_id uuid NOT NULL,
+    principal_id uuid NOT NULL,
+    operation_id text NOT NULL,
+    record_id uuid NOT NULL,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY records.operations FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.outbox (
+    id bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    subject text NOT NULL,
+    payload text NOT NULL,
+    traceparent text,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY records.outbox FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE records.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME records.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE records.pipelines (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    definition jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.pipelines FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.records (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    version bigint NOT NULL,
+    title text NOT NULL,
+    data jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by uuid NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    updated_by uuid NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+ALTER TABLE ONLY records.records FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.relationship_types (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    inverse_name text,
+    source_pipeline uuid,
+    target_pipeline uuid,
+    cardinality text NOT NULL,
+    on_delete text NOT NULL,
+    deleted boolean NOT NULL
+);
+
+ALTER TABLE ONLY records.relationship_types FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.role_grants (
+    tenant_id uuid NOT NULL,
+    role_id uuid NOT NULL,
+    version bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    grants jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.role_grants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE records.unique_values (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    field text NOT NULL,
+    value text NOT NULL,
+    record_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY records.unique_values FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY records.edges
+    ADD CONSTRAINT edges_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.history
+    ADD CONSTRAINT history_pkey PRIMARY KEY (tenant_id, record_id, version);
+
+ALTER TABLE ONLY records.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
+
+ALTER TABLE ONLY records.operations
+    ADD CONSTRAINT operations_pkey PRIMARY KEY (tenant_id, principal_id, operation_id);
+
+ALTER TABLE ONLY records.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY records.pipelines
+    ADD CONSTRAINT pipelines_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.records
+    ADD CONSTRAINT records_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.relationship_types
+    ADD CONSTRAINT relationship_types_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.role_grants
+    ADD CONSTRAINT role_grants_pkey PRIMARY KEY (tenant_id, role_id);
+
+ALTER TABLE ONLY records.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY records.unique_values
+    ADD CONSTRAINT unique_values_pkey PRIMARY KEY (tenant_id, pipeline_id, field, value);
+
+CREATE UNIQUE INDEX edges_one_source ON records.edges USING btree (tenant_id, type, target_id) WHERE one_source;
+
+CREATE UNIQUE INDEX edges_one_target ON records.edges USING btree (tenant_id, type, source_id) WHERE one_target;
+
+CREATE UNIQUE INDEX edges_source ON records.edges USING btree (tenant_id, source_id, type, target_id, field);
+
+CREATE INDEX edges_target ON records.edges USING btree (tenant_id, target_id, type);
+
+CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_at);
+
+CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
+
+CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (gin_pending_list_limit='512');
+
+CREATE INDEX records_pipeline ON records.records USING btree (tenant_id, pipeline_id, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX records_trash ON records.records USING btree (tenant_id, pipeline_id, id) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX records_updated ON records.records USING btree (tenant_id, pipeline_id, updated_at, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX relationship_types_name ON records.relationship_types USING btree (tenant_id, name);
+
+CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_id, record_id);
+
+ALTER TABLE records.edges ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.inbox ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.operations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.outbox ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outbox_insert ON records.outbox FOR INSERT WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY outbox_relay ON records.outbox TO millrace_records_relay USING (true);
+
+ALTER TABLE records.pipelines ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.records ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.relationship_types ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.role_grants ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.inbox USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.operations USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.pipelines USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.records USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.relationship_types USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.role_grants USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+ALTER TABLE records.unique_values ENABLE ROW LEVEL SECURITY;
+
+GRANT USAGE ON SCHEMA records TO millrace_records;
+GRANT USAGE ON SCHEMA records TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.history TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.inbox TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.operations TO millrace_records;
+
+GRANT INSERT ON TABLE records.outbox TO millrace_records;
+GRANT SELECT,DELETE ON TABLE records.outbox TO millrace_records_relay;
+
+GRANT SELECT,USAGE ON SEQUENCE records.outbox_id_seq TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.pipelines TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.records TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.relationship_types TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.role_grants TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.unique_values TO millrace_records;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA records GRANT SELECT,USAGE ON SEQUENCES TO millrace_records;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA records GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO millrace_records;

@@ -1,0 +1,204 @@
+"""Records of a pipeline."""
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, patch, post, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody
+from litestar.response.base import ASGIResponse
+
+from libs.common.app import Platform
+from libs.common.identity import Principal
+from libs.common.ids import parse_id
+from libs.common.permissions import Permissions
+from services.records.domain.operations import Update
+from services.records.domain.records import Record
+from services.records.routes.answers import (
+    answer,
+    answers,
+    made_answer,
+    not_modified,
+    page_answer,
+    record_answer,
+    tagged_version,
+)
+from services.records.routes.shapes import DataInput, IncrementInput, MadeRecord, RecordInput, RecordPage
+from services.records.usecases import read, trash
+from services.records.usecases.caller import Caller
+from services.records.usecases.catalog import Catalog
+from services.records.usecases.create import create, upsert
+from services.records.usecases.increment import increment
+from services.records.usecases.read import ListRequest
+from services.records.usecases.update import update
+
+
+def provide_caller(
+    principal: NamedDependency[Principal],
+    permissions: NamedDependency[Permissions],
+    catalog: NamedDependency[Catalog],
+    platform: NamedDependency[Platform],
+) -> Caller:
+    """Who asks."""
+    return Caller(principal, permissions, catalog, platform.database)
+
+
+CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
+
+
+class RecordsController(Controller):
+    """Records of a pipeline, by their ids."""
+
+    path = "/pipelines/{pipeline_id:str}/records"
+    tags = ("Records",)
+    dependencies = CALLER
+
+    @get(responses=answers(RecordPage), operation_id="ListRecords")
+    async def list_records(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        pipeline_id: FromPath[str],
+        sort: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+        fields: FromQuery[str | None] = None,
+        expand: FromQuery[str | None] = None,
+        count: FromQuery[str] = "none",
+    ) -> ASGIResponse:
+        """The records that may be seen. Filters: `filter[score][gte]=50`, or a JSON tree in `filter`."""
+        position = platform.bus.position
+        pairs = list(request.query_params.multi_items())
+        asked = ListRequest(
+            pairs=pairs, sort=sort, limit=limit, cursor=cursor, fields=fields, expand=expand, count=count
+        )
+        page = await read.list_records(caller, parse_id(pipeline_id), asked)
+        return page_answer(page.bodies, page.next_cursor, page.count, {"change-seq": str(position)})
+
+    @get("/trash", responses=answers(RecordPage), operation_id="ListTrash")
+    async def list_trash(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        pipeline_id: FromPath[str],
+        sort: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+        count: FromQuery[str] = "none",
+    ) -> ASGIResponse:
+        """The records in the trash."""
+        position = platform.bus.position
+        pairs = list(request.query_params.multi_items())
+        asked = ListRequest(pairs=pairs, sort=sort, limit=limit, cursor=cursor, count=count, trashed=True)
+        page = await read.list_records(caller, parse_id(pipeline_id), asked)
+        return page_answer(page.bodies, page.next_cursor, page.count, {"change-seq": str(position)})
+
+    @post(responses=answers(MadeRecord, 201), operation_id="CreateRecord")
+    async def create_record(
+        self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], data: JSONBody[RecordInput]
+    ) -> ASGIResponse:
+        """Make a record, with its relationships to others."""
+        wanted = [relationship.request() for relationship in data.relationships]
+        shown, outcome = await create(caller, parse_id(pipeline_id), data.data, wanted)
+        assert outcome.record is not None
+        location = f"/api/v1/pipelines/{outcome.record.pipeline_id}/records/{outcome.record.id}"
+        return made_answer(shown, outcome.record.version, outcome.relationships, location)
+
+    @get("/{record_id:str}", responses=answers(Record), operation_id="GetRecord")
+    async def get_record(
+        self,
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        fields: FromQuery[str | None] = None,
+        expand: FromQuery[str | None] = None,
+        if_none_match: FromHeader[str | None] = None,
+    ) -> ASGIResponse:
+        """One record; its version is its entity tag."""
+        position = str(platform.bus.position)
+        version, body = await read.get(caller, parse_id(pipeline_id), parse_id(record_id), fields, expand)
+        if not_modified(if_none_match, version):
+            return answer(b"", 304, {"etag": f'"{version}"', "change-seq": position})
+        return record_answer(body, version, headers={"change-seq": position})
+
+    @patch("/{record_id:str}", responses=answers(Record), operation_id="PatchRecord")
+    async def patch_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        data: JSONBody[DataInput],
+        if_match: FromHeader[str | None] = None,
+    ) -> ASGIResponse:
+        """Merge a patch. One made to an old version is merged too, unless others changed the same fields since."""
+        operation = Update(parse_id(record_id), data.data, tagged_version(if_match))
+        shown, outcome = await update(caller, parse_id(pipeline_id), operation)
+        assert outcome.record is not None
+        return record_answer(shown, outcome.record.version)
+
+    @put("/{record_id:str}", responses=answers(Record), operation_id="ReplaceRecord")
+    async def replace_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        data: JSONBody[DataInput],
+        if_match: FromHeader[str | None] = None,
+    ) -> ASGIResponse:
+        """Replace all visible fields; what is not given is cleared."""
+        version = tagged_version(if_match)
+        operation = Update(parse_id(record_id), data.data, version, exact=True, replace=True)
+        shown, outcome = await update(caller, parse_id(pipeline_id), operation)
+        assert outcome.record is not None
+        return record_answer(shown, outcome.record.version)
+
+    @delete("/{record_id:str}", operation_id="DeleteRecord")
+    async def delete_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        permanent: FromQuery[bool] = False,
+        if_match: FromHeader[str | None] = None,
+    ) -> None:
+        """Put a record into the trash, or take it away for good."""
+        remove = trash.purge if permanent else trash.trash
+        await remove(caller, parse_id(pipeline_id), parse_id(record_id), tagged_version(if_match))
+
+    @post("/{record_id:str}/restore", status_code=200, responses=answers(Record), operation_id="RestoreRecord")
+    async def restore_record(
+        self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], record_id: FromPath[str]
+    ) -> ASGIResponse:
+        """Take a record out of the trash."""
+        shown, record = await trash.restore(caller, parse_id(pipeline_id), parse_id(record_id))
+        return record_answer(shown, record.version)
+
+    @post("/{record_id:str}/increment", status_code=200, responses=answers(Record), operation_id="IncrementRecord")
+    async def increment_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        data: JSONBody[IncrementInput],
+    ) -> ASGIResponse:
+        """Add to a number; of many at once none is lost."""
+        shown, record = await increment(caller, parse_id(pipeline_id), parse_id(record_id), data.field, data.by)
+        return record_answer(shown, record.version)
+
+    @put("/by/{field:str}/{value:path}", responses=answers(Record), operation_id="UpsertRecord")
+    async def upsert_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        field: FromPath[str],
+        value: FromPath[str],
+        data: JSONBody[DataInput],
+    ) -> ASGIResponse:
+        """Change the record that has this value in a unique field, or make it."""
+        text = str(value).removeprefix("/")
+        shown, outcome = await upsert(caller, parse_id(pipeline_id), field, text, data.data)
+        assert outcome.record is not None
+        status = 201 if outcome.status == "created" else 200
+        return record_answer(shown, outcome.record.version, status)

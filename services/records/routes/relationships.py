@@ -1,0 +1,146 @@
+"""Relationships of records, their history, and the ways between them."""
+
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.response.base import ASGIResponse
+
+from libs.common import pages
+from libs.common.app import Platform
+from libs.common.errors import Fault, Invalid
+from libs.common.ids import NIL, parse_id
+from libs.common.pages import Page
+from services.records.domain.paths import parse_steps
+from services.records.domain.records import Edge
+from services.records.routes.answers import answer, answers, page_answer
+from services.records.routes.records import CALLER
+from services.records.routes.shapes import HistoryPage, Path, ReachedPage, Relationship, RelationshipInput
+from services.records.usecases import history
+from services.records.usecases.caller import Caller
+from services.records.usecases.relate import relate, relationships, unrelate
+from services.records.usecases.traverse import shortest_path, traverse
+
+
+class RelationshipsController(Controller):
+    """What a record is related to, and what became of it."""
+
+    path = "/pipelines/{pipeline_id:str}/records/{record_id:str}"
+    tags = ("Relationships",)
+    dependencies = CALLER
+
+    @get("/relationships", operation_id="ListRelationships")
+    async def list_relationships(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        relationship_type: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[Relationship]:
+        """The relationships of a record, in both directions."""
+        pages.check_limit(limit)
+        after, ids = pages.after_id(cursor), (parse_id(pipeline_id), parse_id(record_id))
+        found = await relationships(caller, *ids, after, relationship_type, limit)
+        return pages.by_id(found, limit, lambda edge: edge.id, Relationship.of)
+
+    @post("/relationships", operation_id="CreateRelationship")
+    async def create_relationship(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        data: JSONBody[RelationshipInput],
+    ) -> Relationship:
+        """Relate a record to another one."""
+        edge = await relate(caller, parse_id(pipeline_id), parse_id(record_id), data.request())
+        return Relationship.of(edge)
+
+    @delete("/relationships/{relationship_id:str}", operation_id="DeleteRelationship")
+    async def delete_relationship(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        relationship_id: FromPath[str],
+    ) -> None:
+        """Part two records; a relation field that held the other lets it go."""
+        await unrelate(caller, parse_id(pipeline_id), parse_id(record_id), parse_id(relationship_id))
+
+    @get("/history", tags=("Records",), operation_id="ListHistory")
+    async def list_history(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> HistoryPage:
+        """Who changed what and when, newest first."""
+        pages.check_limit(limit)
+        before, ids = history.parse_cursor(cursor), (parse_id(pipeline_id), parse_id(record_id))
+        entries, following = await history.history(caller, *ids, before, limit)
+        return HistoryPage(entries, None if following is None else str(following))
+
+
+class WaysController(Controller):
+    """The ways between records of all pipelines."""
+
+    path = "/records/{record_id:str}"
+    tags = ("Relationships",)
+    dependencies = CALLER
+
+    @get("/traverse", responses=answers(ReachedPage), operation_id="Traverse")
+    async def get_traversal(
+        self,
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        record_id: FromPath[str],
+        path: FromQuery[str | None] = None,
+        direction: FromQuery[str] = "both",
+        max_depth: FromQuery[int | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+        count: FromQuery[str] = "none",
+    ) -> ASGIResponse:
+        """The records at the end of a path of relationship types; without one all within `max_depth` steps."""
+        position = platform.bus.position
+        pages.check_limit(limit)
+        steps = parse_steps(path, direction, max_depth)
+        after = _after(cursor)
+        found = await traverse(caller, parse_id(record_id), steps, ends_only=bool(path), after=after, limit=limit)
+        following = None if found.last is None else found.last.hex
+        counted = None if count == "none" else found.count
+        return page_answer(found.bodies, following, counted, {"change-seq": str(position)})
+
+    @get("/shortest-path/{other_id:str}", responses=answers(Path), operation_id="ShortestPath")
+    async def get_shortest_path(
+        self,
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        record_id: FromPath[str],
+        other_id: FromPath[str],
+    ) -> ASGIResponse:
+        """The shortest way to another record, by relationships of any type, of at most six steps."""
+        position = platform.bus.position
+        way = await shortest_path(caller, parse_id(record_id), parse_id(other_id))
+        bodies, edges = (way.bodies, way.relationships) if way else ([], [])
+        length = len(edges) if way else "null"
+        body = f'{{"length":{length},"records":[{",".join(bodies)}],"relationships":{_shown(edges)}}}'
+        return answer(body, 200, {"change-seq": str(position)})
+
+
+def _after(cursor: str | None) -> UUID:
+    if cursor is None:
+        return NIL
+    try:
+        return UUID(hex=cursor)
+    except ValueError:
+        raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")]) from None
+
+
+def _shown(edges: list[Edge]) -> str:
+    return msgspec.json.encode([Relationship.of(edge) for edge in edges]).decode()

@@ -1,0 +1,145 @@
+"""What clients send and get: the Structs of requests and, for the document, of answers."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Fault
+from libs.common.http import Input
+from services.records.domain.records import Edge, End, Record
+from services.records.usecases.create import LinkRequest
+from services.records.usecases.history import HistoryEntry
+
+
+class RelationshipInput(Input):
+    """A relationship to another record, by the name of its type or of the type's inverse."""
+
+    target_pipeline: UUID
+    target_record: UUID
+    relationship_type: str
+
+    def request(self) -> LinkRequest:
+        """What is asked for."""
+        return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type)
+
+
+class RecordInput(Input):
+    """A new record."""
+
+    data: dict[str, Any]
+    relationships: tuple[RelationshipInput, ...] = ()
+
+
+class DataInput(Input):
+    """The data of a record: a merge patch (RFC 7396), or with PUT all of it."""
+
+    data: dict[str, Any]
+
+
+class IncrementInput(Input):
+    """How much to add to which number."""
+
+    field: str
+    by: int | float = 1
+
+
+class BatchOperation(Input):
+    """One operation: create takes `data` and `relationships`, update `id`, `data` and `version`, upsert `by` and
+    `data`, delete `id` and `version`.
+    """
+
+    op: Literal["create", "update", "upsert", "delete"]
+    id: UUID | None = None
+    by: str | None = None
+    data: dict[str, Any] | None = None
+    version: int | None = None
+    relationships: tuple[RelationshipInput, ...] = ()
+
+
+class BatchInput(Input):
+    """Up to 10,000 operations; `atomic` is all or nothing, a dry run writes nothing."""
+
+    operations: list[BatchOperation]
+    atomic: bool = False
+    dry_run: bool = False
+
+
+class BatchResult(msgspec.Struct, omit_defaults=True):
+    """What became of one operation: `created updated unchanged deleted failed`."""
+
+    index: int
+    status: str
+    id: UUID | None = None
+    version: int | None = None
+    errors: tuple[Fault, ...] = ()
+
+
+class BatchAnswer(msgspec.Struct):
+    """What became of all."""
+
+    results: list[BatchResult]
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    failed: int
+
+
+class Relationship(msgspec.Struct, omit_defaults=True):
+    """A relationship; `field` names the relation field that it stands for, if one does."""
+
+    id: UUID
+    relationship_type: str
+    source: End
+    target: End
+    field: str | None = None
+
+    @classmethod
+    def of(cls, edge: Edge) -> "Relationship":
+        """The relationship that is stored."""
+        source, target = End(edge.source_id, edge.source_pipeline), End(edge.target_id, edge.target_pipeline)
+        return cls(edge.id, edge.type, source, target, edge.field or None)
+
+
+class MadeRecord(Record, frozen=True, kw_only=True):
+    """A record that was just made, with the relationships that were asked for."""
+
+    relationships: list[Relationship]
+
+
+class ReachedRecord(Record, frozen=True, kw_only=True):
+    """A record that a walk came to, and in how many steps."""
+
+    depth: int
+
+
+class RecordPage(msgspec.Struct, omit_defaults=True):
+    """One page of records."""
+
+    items: list[Record]
+    next_cursor: str | None
+    count: int | None = None
+
+
+class ReachedPage(msgspec.Struct, omit_defaults=True):
+    """One page of what a walk came to."""
+
+    items: list[ReachedRecord]
+    next_cursor: str | None
+    count: int | None = None
+
+
+class HistoryPage(msgspec.Struct):
+    """One page of history, newest first."""
+
+    items: list[HistoryEntry]
+    next_cursor: str | None
+
+
+class Path(msgspec.Struct):
+    """The shortest way between two records; `length` is null where none was found."""
+
+    length: int | None
+    records: list[Record]
+    relationships: list[Relationship]

@@ -1,0 +1,95 @@
+"""Relationships between records, findable from both ends."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.common import sql
+from libs.common.identity import Principal
+from libs.common.postgres import Connection
+from services.records.domain.records import Edge
+
+SQL = sql.load(__file__)
+
+FieldEnd = tuple[UUID, str, UUID]
+"""Source, relation field, target."""
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A record one step away, and the relationship and record by which it was come to."""
+
+    id: UUID
+    pipeline_id: UUID
+    edge_id: UUID
+    via: UUID
+
+
+async def insert(connection: Connection, by: Principal, at: datetime, edges: Sequence[Edge]) -> set[UUID]:
+    """Writes relationships; gives back the ids of those for which there is room."""
+    if not edges:
+        return set()
+    rows = await connection.fetch(
+        SQL["insert"], by.tenant_id, at, by.id, [e.id for e in edges], [e.type for e in edges],
+        [e.source_id for e in edges], [e.source_pipeline for e in edges], [e.target_id for e in edges],
+        [e.target_pipeline for e in edges], [e.field for e in edges], [e.one_target for e in edges],
+        [e.one_source for e in edges],
+    )  # fmt: skip
+    return {row[0] for row in rows}
+
+
+async def get(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | None:
+    """One relationship."""
+    row = await connection.fetchrow(SQL["get"], tenant_id, edge_id)
+    return None if row is None else Edge(*row)
+
+
+async def delete(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Edge]:
+    """Takes relationships away."""
+    return [Edge(*row) for row in await connection.fetch(SQL["delete"], tenant_id, list(ids))]
+
+
+async def delete_of_fields(connection: Connection, tenant_id: UUID, gone: Sequence[FieldEnd]) -> list[Edge]:
+    """Takes away what relation fields no longer hold."""
+    if not gone:
+        return []
+    columns = [g[0] for g in gone], [g[1] for g in gone], [g[2] for g in gone]
+    return [Edge(*row) for row in await connection.fetch(SQL["delete_of_fields"], tenant_id, *columns)]
+
+
+async def delete_of_records(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Edge]:
+    """Takes away all relationships of records."""
+    return [Edge(*row) for row in await connection.fetch(SQL["delete_of_records"], tenant_id, list(ids))]
+
+
+async def page(
+    connection: Connection, tenant_id: UUID, record_id: UUID, after: UUID, type_: str | None, limit: int
+) -> list[Edge]:
+    """The relationships of a record to live ones, ordered by id."""
+    rows = await connection.fetch(SQL["page"], tenant_id, record_id, after, type_, limit)
+    return [Edge(*row) for row in rows]
+
+
+async def incoming(connection: Connection, tenant_id: UUID, ids: Collection[UUID], limit: int) -> list[Edge]:
+    """The relationships by which other live records hold on to these."""
+    return [Edge(*row) for row in await connection.fetch(SQL["incoming"], tenant_id, list(ids), limit)]
+
+
+async def held_fields(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Edge]:
+    """The relationships by which relation fields of others hold on to these."""
+    return [Edge(*row) for row in await connection.fetch(SQL["held_fields"], tenant_id, list(ids))]
+
+
+async def hop(
+    connection: Connection, tenant_id: UUID, near: Collection[UUID], type_: str | None, *, along: bool, against: bool,
+    but: Collection[UUID], limit: int,
+) -> list[Hop]:  # fmt: skip
+    """The live records one step away from any of these, but for those named."""
+    rows = await connection.fetch(SQL["hop"], tenant_id, list(near), type_, along, against, list(but), limit)
+    return [Hop(*row) for row in rows]
+
+
+async def rename(connection: Connection, tenant_id: UUID, old: str, new: str) -> None:
+    """Lets a type's relationships go by its new name."""
+    await connection.execute(SQL["rename"], tenant_id, old, new)

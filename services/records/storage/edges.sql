@@ -1,0 +1,72 @@
+-- name: insert
+-- New relationships; those that come back broke no rule of how many there may be.
+insert into edges (tenant_id, id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target,
+    one_source, created_at, created_by)
+select $1, new.id, new.type, new.source_id, new.source_pipeline, new.target_id, new.target_pipeline, new.field,
+    new.one_target, new.one_source, $2, $3
+from unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::boolean[],
+    $12::boolean[]) as new(id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source)
+on conflict do nothing
+returning id;
+
+-- name: get -> Edge
+-- One relationship.
+select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
+from edges where tenant_id = $1 and id = $2;
+
+-- name: delete -> Edge
+-- Takes relationships away.
+delete from edges where tenant_id = $1 and id = any($2::uuid[])
+returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source;
+
+-- name: delete_of_fields -> Edge
+-- Takes away what relation fields made and no longer hold.
+delete from edges e using unnest($2::uuid[], $3::text[], $4::uuid[]) as gone(source_id, field, target_id)
+where e.tenant_id = $1 and e.source_id = gone.source_id and e.field = gone.field and e.target_id = gone.target_id
+returning e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
+    e.one_source;
+
+-- name: delete_of_records -> Edge
+-- Takes away all relationships of records, in both directions.
+delete from edges where tenant_id = $1 and (source_id = any($2::uuid[]) or target_id = any($2::uuid[]))
+returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source;
+
+-- name: page -> Edge
+-- The relationships of a record to live ones, in both directions.
+select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source
+from edges e
+join records r on r.tenant_id = e.tenant_id and r.deleted_at is null
+    and r.id = case when e.source_id = $2 then e.target_id else e.source_id end
+where e.tenant_id = $1 and (e.source_id = $2 or e.target_id = $2) and e.id > $3 and ($4::text is null or e.type = $4)
+order by e.id limit $5;
+
+-- name: incoming -> Edge
+-- The relationships by which live records hold on to these.
+select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source
+from edges e
+join records r on r.tenant_id = e.tenant_id and r.id = e.source_id and r.deleted_at is null
+where e.tenant_id = $1 and e.target_id = any($2::uuid[]) and not e.source_id = any($2::uuid[])
+limit $3;
+
+-- name: held_fields -> Edge
+-- The relationships by which relation fields of any record hold on to these.
+select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
+from edges where tenant_id = $1 and target_id = any($2::uuid[]) and not source_id = any($2::uuid[]) and field <> '';
+
+-- name: hop -> Hop
+-- The live records one step away; null as type is any, and each flag opens one direction.
+select distinct on (near.id) near.id, near.pipeline_id, near.edge_id, near.via
+from (
+    select e.target_id as id, e.target_pipeline as pipeline_id, e.id as edge_id, e.source_id as via
+    from edges e where $4 and e.tenant_id = $1 and e.source_id = any($2::uuid[]) and ($3::text is null or e.type = $3)
+    union all
+    select e.source_id, e.source_pipeline, e.id, e.target_id
+    from edges e where $5 and e.tenant_id = $1 and e.target_id = any($2::uuid[]) and ($3::text is null or e.type = $3)
+) near
+join records r on r.tenant_id = $1 and r.id = near.id and r.deleted_at is null
+where not near.id = any($6::uuid[])
+order by near.id, near.edge_id limit $7;
+
+-- name: rename
+-- A type goes by another name.
+update edges set type = $3 where tenant_id = $1 and type = $2;

@@ -1,0 +1,82 @@
+"""Lists of records: filtered, ordered and paged by the filter language, their bodies written by PostgreSQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from libs.common import filters
+from libs.common.filters import Context, Node, Schema, Sort
+from libs.common.postgres import Connection
+from services.records.domain.permissions import Access, Fields
+from services.records.storage import records
+
+MAX_LIMIT = 200
+COUNTED = 10_000
+"""Up to here an estimate is exact."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A list within one pipeline. `using` are the fields it looks at; `links` the relations whose ids it gives."""
+
+    access: Access
+    schema: Schema
+    context: Context
+    node: Node | None
+    sort: Sort
+    using: frozenset[str]
+    after: Sequence[object] | None
+    binding: str
+    limit: int
+    only: Fields = None
+    links: frozenset[str] = frozenset()
+    trashed: bool = False
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One record of a page."""
+
+    id: UUID
+    body: str
+    links: str | None
+    cursor_key: str
+
+
+async def page(connection: Connection, tenant_id: UUID, query: Query) -> list[Listed]:
+    """Up to one record more than the page holds."""
+    params: list[object] = [tenant_id, query.access.pipeline.id]
+    body = records.body(query.access, params, query.context, query.only)
+    links = records.links(query.access, params, query.context, query.links)
+    columns = f"r.id, {body} as body, {links} as links"
+    where = _where(query, params)
+    rows = await connection.fetch(query.sort.page(columns, where, query.after, query.limit + 1, params), *params)
+    return [Listed(*row) for row in rows]
+
+
+async def count(connection: Connection, tenant_id: UUID, query: Query, *, exact: bool) -> int:
+    """How many records the list has; past ten thousand an estimate is what the planner expects."""
+    params: list[object] = [tenant_id, query.access.pipeline.id]
+    parts = {"trashed": _trashed(query), "condition": condition(query, params)}
+    bound = "null" if exact else str(COUNTED + 1)
+    found: int = await connection.fetchval(records.fill("count", bound=bound, **parts), *params)
+    if exact or found <= COUNTED:
+        return found
+    plan = await connection.fetchval(records.fill("explain", **parts), *params)
+    return max(found, int(msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"]))
+
+
+def condition(query: Query, params: list[object]) -> str:
+    """SQL for the rows of a list: what may be seen and passes the filter."""
+    seen = query.access.condition(params, query.context, using=query.using)
+    if query.node is None:
+        return seen
+    return f"{seen} and {filters.to_sql(query.node, query.schema, params, query.context)}"
+
+
+def _where(query: Query, params: list[object]) -> str:
+    place = f"r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {_trashed(query)}"
+    return f"{place} and {condition(query, params)}"
+
+
+def _trashed(query: Query) -> str:
+    return "not null" if query.trashed else "null"

@@ -1,0 +1,242 @@
+"""Records, their history, and the operations of clients that changed them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from libs.common import sql
+from libs.common.filters import Context
+from libs.common.identity import Principal
+from libs.common.postgres import Connection
+from services.records.domain.permissions import Access, Fields
+from services.records.domain.records import Change, Record
+
+SQL = sql.load(__file__)
+
+_json = msgspec.json.Encoder()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a record is."""
+
+    id: UUID
+    pipeline_id: UUID
+    deleted: bool
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """A record about to be changed. `reads`, `updates` and `deletes` are the `Passes` of the three actions."""
+
+    id: UUID
+    pipeline_id: UUID
+    version: int
+    title: str
+    data: str
+    created_at: str
+    created_by: UUID
+    updated_at: str
+    updated_by: UUID
+    deleted: bool
+    reads: list[bool] | None
+    updates: list[bool] | None
+    deletes: list[bool] | None
+
+    def record(self) -> Record:
+        """The record."""
+        data = msgspec.json.decode(self.data, type=dict[str, Any])
+        return Record(
+            self.id, self.pipeline_id, self.version, self.title, data,
+            self.created_at, self.created_by, self.updated_at, self.updated_by,
+        )  # fmt: skip
+
+
+class HistoryRow(msgspec.Struct, frozen=True):
+    """One line of a record's history; `changes` is JSON text."""
+
+    version: int
+    operation: str
+    changes: str
+    actor_id: UUID
+    actor_kind: str
+    actor_name: str
+    at: datetime
+
+
+def fill(name: str, **parts: str) -> str:
+    """A statement with its open parts filled in."""
+    text = SQL[name]
+    for part, value in parts.items():
+        text = text.replace(f"{{{part}}}", value)
+    return text
+
+
+def body(access: Access, params: list[object], context: Context, only: Fields = None) -> str:
+    """SQL for a record as its reader may see it."""
+    data, title = access.data(params, context, only=only), access.title(params, context)
+    return fill("body", title=title, data=data)
+
+
+def links(access: Access, params: list[object], context: Context, names: frozenset[str]) -> str:
+    """SQL for what the named relations of a record hold, as JSON text."""
+    return f"{access.data(params, context, only=names)}::text" if names else "null::text"
+
+
+async def get(
+    connection: Connection, tenant_id: UUID, record_id: UUID, access: Access, context: Context, only: Fields = None
+) -> tuple[int, str] | None:
+    """Version and body of a record."""
+    params: list[object] = [tenant_id, access.pipeline.id, record_id]
+    shown = body(access, params, context, only)
+    row = await connection.fetchrow(fill("get", body=shown, condition=access.condition(params, context)), *params)
+    return None if row is None else (row[0], row[1])
+
+
+async def bodies(
+    connection: Connection, tenant_id: UUID, ids: Collection[UUID], access: Access, context: Context,
+    only: Fields = None, related: frozenset[str] = frozenset(),
+) -> dict[UUID, tuple[str, str | None]]:  # fmt: skip
+    """Bodies and links of those of the records that may be seen."""
+    params: list[object] = [tenant_id, access.pipeline.id, list(ids)]
+    shown = body(access, params, context, only)
+    held = links(access, params, context, related)
+    condition = access.condition(params, context)
+    rows = await connection.fetch(fill("bodies", body=shown, links=held, condition=condition), *params)
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def place(connection: Connection, tenant_id: UUID, record_id: UUID) -> Place | None:
+    """Where a record is, in the trash as well."""
+    row = await connection.fetchrow(SQL["place"], tenant_id, record_id)
+    return None if row is None else Place(*row)
+
+
+async def places(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Place]:
+    """Where records are, in the trash as well."""
+    return [Place(*row) for row in await connection.fetch(SQL["places"], tenant_id, list(ids))]
+
+
+async def visible(
+    connection: Connection, tenant_id: UUID, ids: Collection[UUID], access: Access, context: Context, *, hold: bool
+) -> set[UUID]:
+    """Which of the records may be seen. Held ones are not purged until the transaction ends."""
+    if not ids or not access.alternatives:
+        return set()
+    params: list[object] = [tenant_id, access.pipeline.id, list(ids)]
+    text = fill("visible" if hold else "seen", condition=access.condition(params, context))
+    return {row[0] for row in await connection.fetch(text, *params)}
+
+
+async def lock(
+    connection: Connection, tenant_id: UUID, ids: Collection[UUID], context: Context,
+    read: Access, update: Access, delete: Access,
+) -> dict[UUID, Locked]:  # fmt: skip
+    """Locks records of a pipeline, in one order for all, in the trash as well."""
+    params: list[object] = [tenant_id, read.pipeline.id, list(ids)]
+    accesses = {"read": read, "update": update, "delete": delete}
+    passes = {name: access.passes(params, context) for name, access in accesses.items()}
+    rows = await connection.fetch(fill("lock", **passes), *params)
+    return {row[0]: Locked(*row) for row in rows}
+
+
+async def lock_any(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Locked]:
+    """Locks records of any pipeline."""
+    rows = await connection.fetch(SQL["lock_any"], tenant_id, list(ids))
+    return {row[0]: Locked(*row) for row in rows}
+
+
+async def passes(
+    connection: Connection, tenant_id: UUID, ids: Collection[UUID], access: Access, context: Context
+) -> dict[UUID, list[bool] | None]:
+    """Which rules hold on records."""
+    if not access.ruled:
+        return dict.fromkeys(ids)
+    params: list[object] = [tenant_id, list(ids)]
+    rows = await connection.fetch(fill("passes", passes=access.passes(params, context)), *params)
+    return {row[0]: row[1] for row in rows}
+
+
+async def insert(connection: Connection, by: Principal, at: datetime, records: Sequence[Record]) -> None:
+    """Writes new records of one pipeline."""
+    if not records:
+        return
+    await connection.execute(
+        SQL["insert"], by.tenant_id, records[0].pipeline_id, at, by.id, [r.id for r in records],
+        [r.title for r in records], [_json.encode(r.data).decode() for r in records], by.kind, by.name,
+    )  # fmt: skip
+
+
+async def advance(connection: Connection, by: Principal, at: datetime, changes: Sequence[Change]) -> None:
+    """Writes the next versions of locked records."""
+    if not changes:
+        return
+    after = [change.after for change in changes]
+    await connection.execute(
+        SQL["advance"], by.tenant_id, at, by.id, by.kind, [r.id for r in after], [r.version for r in after],
+        [r.title for r in after], [_json.encode(r.data).decode() for r in after],
+        [change.operation == "deleted" for change in changes], [change.operation for change in changes],
+        [_json.encode(change.difference()).decode() for change in changes], by.name,
+    )  # fmt: skip
+
+
+async def increment(
+    connection: Connection, by: Principal, at: datetime, record_id: UUID, field: str, amount: Decimal,
+    read: Access, update: Access, context: Context,
+) -> Any:  # fmt: skip
+    """Adds to a number where the rules let it be seen and written; the row after, and the old value as JSON text."""
+    params: list[object] = [
+        by.tenant_id, read.pipeline.id, record_id, field, amount, at, by.id, by.kind, by.name,
+    ]  # fmt: skip
+    name = frozenset((field,))
+    condition = read.condition(params, context)
+    writable = update.condition_to_write(params, context, name)
+    return await connection.fetchrow(fill("increment", condition=condition, writable=writable), *params)
+
+
+async def retitle(connection: Connection, tenant_id: UUID, record_id: UUID, title: str) -> None:
+    """Writes a title within the change that it follows from."""
+    await connection.execute(SQL["retitle"], tenant_id, record_id, title)
+
+
+async def purge(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> None:
+    """Takes records away for good."""
+    await connection.execute(SQL["purge"], tenant_id, list(ids))
+
+
+async def history(
+    connection: Connection, tenant_id: UUID, record_id: UUID, before: int, limit: int
+) -> list[HistoryRow]:
+    """Lines of a record's history below a version, newest first."""
+    rows = await connection.fetch(SQL["history_page"], tenant_id, record_id, before, limit)
+    return [HistoryRow(*row) for row in rows]
+
+
+async def changes_since(connection: Connection, tenant_id: UUID, record_id: UUID, version: int) -> dict[str, object]:
+    """The values that fields had at a version, of those that were changed after it."""
+    rows = await connection.fetch(SQL["changes_since"], tenant_id, record_id, version)
+    return {row["name"]: msgspec.json.decode(row["base"] or "null") for row in rows}
+
+
+async def begin_operation(
+    connection: Connection, by: Principal, operation_id: str, record_id: UUID, at: datetime
+) -> tuple[UUID, int] | None:
+    """Notes an operation; where it was noted before, the record and version that it made."""
+    new = await connection.fetchval(SQL["remember_operation"], by.tenant_id, by.id, operation_id, record_id, at)
+    if new:
+        return None
+    row = await connection.fetchrow(SQL["recall_operation"], by.tenant_id, by.id, operation_id)
+    assert row is not None
+    return row[0], row[1]
+
+
+async def finish_operation(connection: Connection, by: Principal, operation_id: str, version: int) -> None:
+    """Notes the version that an operation made."""
+    await connection.execute(SQL["finish_operation"], by.tenant_id, by.id, operation_id, version)
+
+
+async def forget_tenant(connection: Connection, tenant_id: UUID) -> None:
+    """Takes away everything of a tenant."""
+    await connection.execute(SQL["forget_tenant"], tenant_id)

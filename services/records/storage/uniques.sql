@@ -1,0 +1,36 @@
+-- name: claim
+-- Takes values; those that come back were free. Another's unfinished claim is waited for.
+insert into unique_values (tenant_id, pipeline_id, field, value, record_id)
+select $1, $2, new.field, new.value, new.record_id
+from unnest($3::text[], $4::text[], $5::uuid[]) as new(field, value, record_id)
+order by new.field, new.value
+on conflict do nothing
+returning field, value;
+
+-- name: release
+-- Gives values back.
+delete from unique_values u using unnest($3::text[], $4::text[], $5::uuid[]) as gone(field, value, record_id)
+where u.tenant_id = $1 and u.pipeline_id = $2 and u.field = gone.field and u.value = gone.value
+    and u.record_id = gone.record_id;
+
+-- name: release_records
+-- Gives back all values of records.
+delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[]);
+
+-- name: find
+-- The records that have these values.
+select value, record_id from unique_values
+where tenant_id = $1 and pipeline_id = $2 and field = $3 and value = any($4::text[]);
+
+-- name: backfill
+-- Takes the values that records had before the field was unique; of two that are the same the older record's.
+insert into unique_values (tenant_id, pipeline_id, field, value, record_id)
+select $1, $2, $3, case when length(key) <= 200 then key
+    else 'sha256:' || encode(sha256(convert_to(key, 'UTF8')), 'hex') end, id
+from (
+    select id, case jsonb_typeof(data->$3)
+        when 'number' then trim_scale((data->$3)::numeric)::text
+        else case when $4 then lower(data->>$3) else data->>$3 end end as key
+    from records where tenant_id = $1 and pipeline_id = $2 and deleted_at is null and data ? $3
+) present
+order by id on conflict do nothing;

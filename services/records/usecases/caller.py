@@ -1,0 +1,82 @@
+"""Who asks, and what they may reach: the first argument of every use case."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from libs.common import clock
+from libs.common.errors import Invalid, NotFound, Unavailable
+from libs.common.filters import Context
+from libs.common.identity import Principal
+from libs.common.permissions import Permissions
+from libs.common.postgres import Database
+from services.records.domain.reach import Reach
+from services.records.usecases.catalog import Catalog
+
+T = TypeVar("T")
+MAX_COLD = 100
+
+
+class Cold(Exception):
+    """A pipeline is not in memory; a transaction asks nobody, so it ends, and begins anew when it is."""
+
+    def __init__(self, pipeline_id: UUID) -> None:
+        self.pipeline_id = pipeline_id
+        super().__init__()
+
+
+class Caller:
+    """One principal at one moment."""
+
+    __slots__ = ("catalog", "context", "database", "gone", "now", "permissions", "principal")
+
+    def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
+        self.principal = principal
+        self.permissions = permissions
+        self.catalog = catalog
+        self.database = database
+        self.gone: set[UUID] = set()
+        present = clock.now()
+        self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
+        self.context = Context(self.now, str(principal.id), UTC)
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The principal's tenant."""
+        return self.principal.tenant_id
+
+    async def reach(self, pipeline_id: UUID) -> Reach:
+        """A pipeline and what its relations lead to."""
+        cached = self.catalog.cached_reach(self.principal, self.permissions, pipeline_id)
+        return cached or await self.catalog.reach(self.principal, self.permissions, pipeline_id)
+
+    def warm_reach(self, pipeline_id: UUID) -> Reach | None:
+        """A reach that is in memory, for use within a transaction; null where there is no such pipeline."""
+        cached = self.catalog.cached_reach(self.principal, self.permissions, pipeline_id)
+        if cached is None and pipeline_id not in self.gone:
+            raise Cold(pipeline_id)
+        return cached
+
+    async def warmed(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of work whose transactions use what is in memory only; what is missing is fetched in between."""
+        for _ in range(MAX_COLD):
+            try:
+                return await work()
+            except Cold as cold:
+                try:
+                    await self.reach(cold.pipeline_id)
+                except NotFound:
+                    self.gone.add(cold.pipeline_id)
+        raise Unavailable("The definitions change faster than they can be read")
+
+    async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:
+        """The work's result. What it finds invalid is judged again if the pipeline has changed in the meantime."""
+        reach = await self.reach(pipeline_id)
+        try:
+            return await self.warmed(lambda: work(reach))
+        except Invalid:
+            if await self.catalog.newer(self.tenant_id, reach.pipeline) is None:
+                raise
+        newer = await self.reach(pipeline_id)
+        return await self.warmed(lambda: work(newer))

@@ -1,0 +1,175 @@
+"""What is known of pipelines and relationship types: memory, then our own table, then a question to `pipelines`."""
+
+import asyncio
+import time
+from collections import Counter
+from uuid import UUID
+
+import msgspec
+
+from libs.common import events
+from libs.common.bus import Bus
+from libs.common.errors import NotFound, Unavailable
+from libs.common.identity import Principal
+from libs.common.permissions import Permissions
+from libs.common.postgres import Database
+from services.records.domain.definitions import Definition, RelationshipType
+from services.records.domain.pipelines import Pipeline
+from services.records.domain.reach import Reach
+from services.records.storage import definitions
+
+CACHED = 20_000
+
+Key = tuple[UUID, UUID]
+
+
+class _Question(msgspec.Struct):
+    tenant_id: UUID
+    pipeline_id: UUID
+
+
+class _TypeQuestion(msgspec.Struct):
+    token: str
+    name: str
+    source_pipeline: UUID
+    target_pipeline: UUID
+
+
+class Catalog:
+    """Answers definitions. What memory holds is refreshed by events, and by asking before anything is refused."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._bus = bus
+        self._pipelines: dict[Key, Pipeline] = {}
+        self._types: dict[tuple[UUID, str], RelationshipType] = {}
+        self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}
+        self._changes: Counter[UUID] = Counter()
+        self._asked: dict[Key, float] = {}
+        self._asking: dict[Key, asyncio.Lock] = {}
+
+    async def pipeline(self, tenant_id: UUID, pipeline_id: UUID) -> Pipeline:
+        """A pipeline; one in the trash, or of another tenant, is `NotFound`."""
+        known = self._pipelines.get((tenant_id, pipeline_id)) or await self._load(tenant_id, pipeline_id)
+        if known is None or known.definition.deleted:
+            known = await self._fresh(tenant_id, pipeline_id)
+        if known.definition.deleted:
+            raise NotFound("There is no such pipeline")
+        return known
+
+    async def newer(self, tenant_id: UUID, than: Pipeline) -> Pipeline | None:
+        """The pipeline as it is now, if it has changed since; null also where nobody can tell."""
+        try:
+            known = await self._fresh(tenant_id, than.id)
+        except (Unavailable, NotFound):
+            return None
+        return known if known.version > than.version and not known.definition.deleted else None
+
+    def cached_reach(self, principal: Principal, permissions: Permissions, pipeline_id: UUID) -> Reach | None:
+        """A reach that was compiled before and still holds."""
+        found = self._reaches.get((principal.tenant_id, pipeline_id, principal.roles))
+        if found is None or found[0] != self._changes[principal.tenant_id] or found[1] is not permissions:
+            return None
+        return found[2]
+
+    async def reach(self, principal: Principal, permissions: Permissions, pipeline_id: UUID) -> Reach:
+        """A pipeline and what its relations lead to, as the principal may see them."""
+        known = self.cached_reach(principal, permissions, pipeline_id)
+        if known is not None:
+            return known
+        changes = self._changes[principal.tenant_id]
+        found = Reach(pipeline_id, await self._reachable(principal.tenant_id, pipeline_id), permissions)
+        if len(self._reaches) >= CACHED:
+            self._reaches.clear()
+        self._reaches[principal.tenant_id, pipeline_id, principal.roles] = (changes, permissions, found)
+        return found
+
+    async def relationship_type(self, principal: Principal, name: str, source: UUID, target: UUID) -> RelationshipType:
+        """A type by its name or its inverse's; it is made where it does not exist and the caller may make it."""
+        known = await self.known_type(principal.tenant_id, name)
+        if known is None:
+            question = _TypeQuestion(principal.token, name, source, target)
+            known = await self._bus.request("rpc.pipelines.relationship_type", question, RelationshipType)
+            async with self._database.tenant(principal.tenant_id) as connection:
+                await definitions.put_type(connection, principal.tenant_id, known)
+            self.remember_type(principal.tenant_id, known)
+        return known
+
+    async def known_type(self, tenant_id: UUID, name: str) -> RelationshipType | None:
+        """A type that was heard of, by its name or its inverse's."""
+        known = self._types.get((tenant_id, name))
+        if known is None:
+            async with self._database.tenant(tenant_id) as connection:
+                known = await definitions.relationship_type(connection, tenant_id, name)
+            if known is not None:
+                self._types[tenant_id, name] = known
+        return known
+
+    async def hear_pipeline(self, payload: bytes) -> None:
+        """Takes a changed definition into memory."""
+        event = events.decode(payload, Definition)
+        self._remember(event.tenant_id, event.data)
+
+    async def hear_type(self, payload: bytes) -> None:
+        """Takes a changed type into memory."""
+        event = events.decode(payload, RelationshipType)
+        self.remember_type(event.tenant_id, event.data)
+
+    def remember_type(self, tenant_id: UUID, it: RelationshipType) -> None:
+        """Takes a type into memory, and whatever names it had before out of it."""
+        old = [key for key, known in self._types.items() if key[0] == tenant_id and known.id == it.id]
+        for key in old:
+            del self._types[key]
+        if not it.deleted:
+            self._types[tenant_id, it.name] = it
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Forgets a tenant."""
+        self._changes[tenant_id] += 1
+        self._pipelines = {key: value for key, value in self._pipelines.items() if key[0] != tenant_id}
+        self._types = {key: value for key, value in self._types.items() if key[0] != tenant_id}
+
+    async def _reachable(self, tenant_id: UUID, pipeline_id: UUID) -> dict[UUID, Pipeline]:
+        found = {pipeline_id: await self.pipeline(tenant_id, pipeline_id)}
+        ahead = set(found[pipeline_id].targets)
+        while ahead:
+            target = ahead.pop()
+            if target not in found:
+                try:
+                    found[target] = await self.pipeline(tenant_id, target)
+                except NotFound:
+                    continue
+                ahead |= found[target].targets
+        return found
+
+    async def _load(self, tenant_id: UUID, pipeline_id: UUID) -> Pipeline | None:
+        async with self._database.tenant(tenant_id) as connection:
+            definition = await definitions.pipeline(connection, tenant_id, pipeline_id)
+        return None if definition is None else self._remember(tenant_id, definition)
+
+    async def _fresh(self, tenant_id: UUID, pipeline_id: UUID) -> Pipeline:
+        """The pipeline as it was at some moment after this call; those who wait together ask together."""
+        key, called = (tenant_id, pipeline_id), time.monotonic()
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            known = self._pipelines.get(key)
+            if known is not None and self._asked.get(key, 0.0) > called:
+                return known
+            try:
+                began = time.monotonic()
+                definition = await self._bus.request("rpc.pipelines.definition", _Question(*key), Definition)
+            finally:
+                self._asking.pop(key, None)
+            self._asked[key] = began
+            return self._remember(tenant_id, definition)
+
+    def _remember(self, tenant_id: UUID, definition: Definition) -> Pipeline:
+        key = (tenant_id, definition.id)
+        known = self._pipelines.get(key)
+        if known is not None and known.version >= definition.version:
+            return known
+        if len(self._pipelines) >= CACHED:
+            self._pipelines.clear()
+            self._asked.clear()
+        self._changes[tenant_id] += 1
+        self._pipelines[key] = Pipeline(definition)
+        return self._pipelines[key]

@@ -1,0 +1,65 @@
+"""What became of a record: who changed what, and when."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from libs.common.clock import rfc3339
+from libs.common.errors import Fault, Invalid, NotFound
+from services.records.domain.records import Actor
+from services.records.storage import records
+from services.records.storage.records import HistoryRow
+from services.records.usecases.caller import Caller
+
+NEWEST = 2**62
+
+
+class FieldChange(msgspec.Struct, frozen=True):
+    """A field's value before and after; null where it had none."""
+
+    old: Any
+    new: Any
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One version: what was done, by whom, when, and what the visible fields became."""
+
+    version: int
+    operation: str
+    changes: dict[str, FieldChange]
+    actor: Actor
+    at: str
+
+
+async def history(
+    caller: Caller, pipeline_id: UUID, record_id: UUID, before: int, limit: int
+) -> tuple[list[HistoryEntry], int | None]:
+    """Versions below one, newest first, and where the next page begins."""
+    reach = await caller.reach(pipeline_id)
+    read = reach.access("read")
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        ids = [record_id]
+        if record_id not in await records.visible(connection, caller.tenant_id, ids, read, caller.context, hold=False):
+            raise NotFound("There is no such record")
+        passes = await records.passes(connection, caller.tenant_id, ids, read, caller.context)
+        rows = await records.history(connection, caller.tenant_id, record_id, before, limit + 1)
+    readable = read.readable_of(passes[record_id])
+    more = len(rows) > limit
+    return [_entry(row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
+
+
+def parse_cursor(cursor: str | None) -> int:
+    """The version that a page of history goes on below."""
+    if cursor is None:
+        return NEWEST
+    if cursor.isascii() and cursor.isdigit() and 0 < len(cursor) <= 18:
+        return int(cursor)
+    raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
+
+
+def _entry(row: HistoryRow, readable: frozenset[str] | None) -> HistoryEntry:
+    changes = msgspec.json.decode(row.changes, type=dict[str, FieldChange])
+    shown = {name: change for name, change in changes.items() if readable is None or name in readable}
+    actor = Actor(row.actor_id, row.actor_kind, row.actor_name)
+    return HistoryEntry(row.version, row.operation, shown, actor, rfc3339(row.at))

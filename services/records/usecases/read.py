@@ -1,0 +1,153 @@
+"""Read records: one, a list, the trash; as JSON text that PostgreSQL wrote."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from libs.common import filters
+from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.filters import COLUMNS, Node, Sort
+from libs.common.postgres import Connection
+from services.records.domain.expansion import Tree, parse_expand
+from services.records.domain.permissions import Fields
+from services.records.domain.reach import Reach, fields_used, shown_by
+from services.records.storage import listing, records
+from services.records.storage.listing import Listed, Query
+from services.records.usecases.caller import Caller
+from services.records.usecases.expand import Row, expanded
+
+
+class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is asked for; `pairs` is the query string, which holds the filter."""
+
+    pairs: Sequence[tuple[str, str]] = ()
+    sort: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+    fields: str | None = None
+    expand: str | None = None
+    count: str = "none"
+    trashed: bool = False
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The bodies of one page, the cursor of the next, and how many there are where that was asked for."""
+
+    bodies: list[str]
+    next_cursor: str | None
+    count: int | None = None
+
+
+async def get(
+    caller: Caller, pipeline_id: UUID, record_id: UUID, fields: str | None = None, expand: str | None = None
+) -> tuple[int, str]:
+    """Version and body of a record."""
+    reach = await caller.reach(pipeline_id)
+    if fields is None and expand is None:
+        return await plain(caller, reach, record_id)
+
+    async def work(reach: Reach) -> tuple[int, str]:
+        access, only, tree = reach.access("read"), only_fields(reach, fields), parse_expand(expand, reach.schema)
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            found = await records.get(connection, caller.tenant_id, record_id, access, caller.context, only)
+            if found is None:
+                raise NotFound("There is no such record")
+            links = await records.bodies(
+                connection, caller.tenant_id, [record_id], access, caller.context, only, frozenset(tree)
+            )
+            row = Row(record_id, found[1], links[record_id][1])
+            return found[0], (await expanded(caller, reach, connection, access, tree, [row]))[0]
+
+    return await caller.settled(pipeline_id, work)
+
+
+async def plain(caller: Caller, reach: Reach, record_id: UUID) -> tuple[int, str]:
+    """Version and body of a record with nothing more: the hottest of all ways."""
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        found = await records.get(connection, caller.tenant_id, record_id, reach.access("read"), caller.context)
+    if found is None:
+        raise NotFound("There is no such record")
+    return found
+
+
+async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) -> Page:
+    """One page of the records that may be seen."""
+
+    async def work(reach: Reach) -> Page:
+        query, tree = compile_query(caller, reach, asked)
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            rows = await listing.page(connection, caller.tenant_id, query)
+            count = await _count(connection, caller, query, asked.count)
+            return await _page(caller, reach, connection, query, tree, rows, count)
+
+    return await caller.settled(pipeline_id, work)
+
+
+def compile_query(caller: Caller, reach: Reach, asked: ListRequest) -> tuple[Query, Tree]:
+    """The query of a list, or every fault of it."""
+    access = reach.require("read")
+    if not 1 <= asked.limit <= listing.MAX_LIMIT:
+        raise Invalid(errors=[Fault("/limit", "out_of_range", f"'limit' is from 1 to {listing.MAX_LIMIT}")])
+    if asked.count not in ("none", "estimated", "exact"):
+        raise Invalid(errors=[Fault("/count", "invalid_option", "'count' is none, estimated or exact")])
+    node = filters.parse_query(asked.pairs, reach.schema)
+    sort = filters.parse_sort(asked.sort, reach.schema)
+    tree = parse_expand(asked.expand, reach.schema)
+    binding = sort.binding(node, f"{reach.pipeline.id} {asked.trashed}")
+    after = sort.decode(asked.cursor, binding) if asked.cursor else None
+    query = Query(
+        access=access,
+        schema=reach.schema,
+        context=caller.context,
+        node=node,
+        sort=sort,
+        using=using(reach, node, sort),
+        after=after,
+        binding=binding,
+        limit=asked.limit,
+        only=only_fields(reach, asked.fields),
+        links=frozenset(tree),
+        trashed=asked.trashed,
+    )
+    return query, tree
+
+
+def using(reach: Reach, node: Node | None, sort: Sort | None = None) -> frozenset[str]:
+    """The fields of data that a list looks at, and which must therefore be visible in its rows."""
+    keys = frozenset(key.field.name for key in sort.keys) if sort else frozenset()
+    return shown_by(reach.pipeline, fields_used(node) | keys)
+
+
+def only_fields(reach: Reach, text: str | None) -> Fields:
+    """The fields that `fields=` names."""
+    if text is None:
+        return None
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in names if name not in COLUMNS and not reach.access("read").names(name)]
+    if unknown:
+        raise Invalid(errors=[Fault("/fields", "unknown_field", f"There is no field '{name}'") for name in unknown])
+    return frozenset(name for name in names if name not in COLUMNS)
+
+
+async def _count(connection: Connection, caller: Caller, query: Query, kind: str) -> int | None:
+    if kind == "none":
+        return None
+    return await listing.count(connection, caller.tenant_id, query, exact=kind == "exact")
+
+
+async def _page(
+    caller: Caller,
+    reach: Reach,
+    connection: Connection,
+    query: Query,
+    tree: Tree,
+    rows: list[Listed],
+    count: int | None,
+) -> Page:
+    shown, more = rows[: query.limit], len(rows) > query.limit
+    cursor = query.sort.encode(shown[-1].cursor_key, query.binding) if more else None
+    if tree:
+        linked = [Row(row.id, row.body, row.links) for row in shown]
+        return Page(await expanded(caller, reach, connection, query.access, tree, linked), cursor, count)
+    return Page([row.body for row in shown], cursor, count)

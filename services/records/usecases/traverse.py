@@ -1,0 +1,171 @@
+"""Walk relationships: to all that a path leads to, or the shortest way between two records.
+
+A record that may not be seen is not stepped on, so nothing behind it is found through it.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Invalid, NotFound
+from libs.common.postgres import Connection
+from services.records.domain.paths import MAX_DEPTH, MAX_NODES, Step
+from services.records.domain.reach import Reach
+from services.records.domain.records import Edge
+from services.records.storage import edges, records
+from services.records.storage.edges import Hop
+from services.records.usecases.caller import Caller
+from services.records.usecases.relate import visible_ids
+
+
+class Walk:
+    """A walk that begins at one record, which must be visible."""
+
+    def __init__(self, caller: Caller, connection: Connection) -> None:
+        self.caller = caller
+        self.connection = connection
+        self.pipelines: dict[UUID, UUID] = {}
+
+    async def begin(self, record_id: UUID) -> Reach:
+        """The reach of the first record's pipeline."""
+        place = await records.place(self.connection, self.caller.tenant_id, record_id)
+        if place is None:
+            raise NotFound("There is no such record")
+        reach = self.caller.warm_reach(place.pipeline_id)
+        if reach is None:
+            raise NotFound("There is no such record")
+        seen = await visible_ids(self.caller, reach, self.connection, place.pipeline_id, {record_id})
+        if not seen:
+            raise NotFound("There is no such record")
+        self.pipelines[record_id] = place.pipeline_id
+        return reach
+
+    async def step(self, near: Sequence[UUID], step: Step, reach: Reach) -> dict[UUID, Hop]:
+        """The visible records one step on that were not come to before."""
+        found = await edges.hop(
+            self.connection, self.caller.tenant_id, near, step.type, along=step.along, against=step.against,
+            but=list(self.pipelines), limit=MAX_NODES + 1,
+        )  # fmt: skip
+        hops = {hop.id: hop for hop in found}
+        seen = await self._visible(hops, reach)
+        reached = {record_id: hop for record_id, hop in hops.items() if record_id in seen}
+        self.pipelines |= {record_id: hop.pipeline_id for record_id, hop in reached.items()}
+        if len(found) > MAX_NODES or len(self.pipelines) > MAX_NODES:
+            raise Invalid(f"The way leads to more than {MAX_NODES} records", code="too-many-records")
+        return reached
+
+    async def _visible(self, hops: Mapping[UUID, Hop], reach: Reach) -> set[UUID]:
+        by_pipeline: dict[UUID, set[UUID]] = {}
+        for hop in hops.values():
+            by_pipeline.setdefault(hop.pipeline_id, set()).add(hop.id)
+        seen: set[UUID] = set()
+        for pipeline_id, ids in by_pipeline.items():
+            seen |= await visible_ids(self.caller, reach, self.connection, pipeline_id, ids)
+        return seen
+
+    async def bodies(self, ids: Sequence[UUID]) -> list[str]:
+        """The records' bodies in the given order."""
+        by_pipeline: dict[UUID, list[UUID]] = {}
+        for record_id in ids:
+            by_pipeline.setdefault(self.pipelines[record_id], []).append(record_id)
+        found: dict[UUID, str] = {}
+        for pipeline_id, members in by_pipeline.items():
+            reach = self.caller.warm_reach(pipeline_id)
+            assert reach is not None
+            context, access = self.caller.context, reach.access("read")
+            shown = await records.bodies(self.connection, self.caller.tenant_id, members, access, context)
+            found |= {record_id: body for record_id, (body, _) in shown.items()}
+        return [found[record_id] for record_id in ids if record_id in found]
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A page of what a walk came to, and how many records it came to in all."""
+
+    bodies: list[str]
+    last: UUID | None
+    count: int
+
+
+async def traverse(
+    caller: Caller, record_id: UUID, steps: Sequence[Step], *, ends_only: bool, after: UUID, limit: int
+) -> Reached:
+    """The records at the end of the path, or with any path all that were come to, ordered by id."""
+    named = [await _named(caller, step) for step in steps]
+
+    async def work() -> Reached:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            walk = Walk(caller, connection)
+            reached = await _reached(walk, record_id, named)
+            wanted = [i for i, depth in reached.items() if not ends_only or depth == len(steps)]
+            rest = sorted(i for i in wanted if i > after)
+            page = rest[:limit]
+            shown = zip(await walk.bodies(page), page, strict=True)
+            bodies = [f'{body[:-1]},"depth":{reached[i]}}}' for body, i in shown]
+            return Reached(bodies, page[-1] if len(rest) > limit else None, len(wanted))
+
+    return await caller.warmed(work)
+
+
+async def _reached(walk: Walk, record_id: UUID, steps: Sequence[Step]) -> dict[UUID, int]:
+    """What was come to, with the number of steps that it took."""
+    reach = await walk.begin(record_id)
+    near, reached = [record_id], dict[UUID, int]()
+    for depth, step in enumerate(steps, 1):
+        near = list(await walk.step(near, step, reach))
+        reached |= dict.fromkeys(near, depth)
+        if not near:
+            break
+    return reached
+
+
+async def _named(caller: Caller, step: Step) -> Step:
+    """The step by the type's own name; called by its inverse's, it is walked the other way."""
+    known = step.type and await caller.catalog.known_type(caller.tenant_id, step.type)
+    if not known or known.name == step.type:
+        return step
+    return Step(known.name, step.against, step.along)
+
+
+class Way(msgspec.Struct, frozen=True):
+    """The records from one to another, and the relationships between them."""
+
+    bodies: list[str]
+    relationships: list[Edge]
+
+
+async def shortest_path(caller: Caller, start: UUID, goal: UUID) -> Way | None:
+    """The shortest way of at most six steps, by any type in both directions; null where there is none."""
+
+    async def work() -> Way | None:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            await Walk(caller, connection).begin(goal)
+            walk = Walk(caller, connection)
+            came = await _search(walk, start, goal)
+            return await _way(walk, came, start, goal) if goal in walk.pipelines else None
+
+    return await caller.warmed(work)
+
+
+async def _search(walk: Walk, start: UUID, goal: UUID) -> dict[UUID, Hop]:
+    reach = await walk.begin(start)
+    came: dict[UUID, Hop] = {}
+    near = [start]
+    for _ in range(MAX_DEPTH):
+        if goal in walk.pipelines or not near:
+            break
+        reached = await walk.step(near, Step(None, along=True, against=True), reach)
+        came |= reached
+        near = list(reached)
+    return came
+
+
+async def _way(walk: Walk, came: Mapping[UUID, Hop], start: UUID, goal: UUID) -> Way:
+    hops: list[Hop] = []
+    while goal != start:
+        hops.append(came[goal])
+        goal = came[goal].via
+    hops.reverse()
+    found = [await edges.get(walk.connection, walk.caller.tenant_id, hop.edge_id) for hop in hops]
+    bodies = await walk.bodies([start, *(hop.id for hop in hops)])
+    return Way(bodies, [edge for edge in found if edge is not None])
