@@ -17,11 +17,11 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, PubAck, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from libs.common import events, tracing
-from libs.common.errors import AppError, Unavailable, WireError, from_wire, to_wire
+from libs.common.errors import AppError, Malformed, Unavailable, WireError, from_wire, to_wire
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
 
@@ -85,6 +85,7 @@ class Bus:
         self._js: JetStreamContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Event()
+        self._reconnected: list[Callable[[], None]] = []
         self.position = 0
 
     @property
@@ -152,7 +153,13 @@ class Bus:
             info = await self._js.add_stream(config)
         self._advance(info.state.last_seq)
 
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Calls back when the connection stands again: what was only listened to may have been missed meanwhile."""
+        self._reconnected.append(callback)
+
     async def _on_reconnect(self) -> None:
+        for callback in self._reconnected:
+            callback()
         self._tasks.append(asyncio.create_task(keep_trying(self._ensure_stream)))
 
     async def _on_position(self, message: Msg) -> None:
@@ -163,20 +170,26 @@ class Bus:
 
     async def publish(self, messages: Sequence[Outgoing]) -> int:
         """Publishes in order, pipelined, and returns the last sequence number when all are acknowledged."""
-        js = self.jetstream
-        futures = [
-            await js.publish_async(m.subject, m.payload, headers=_headers(m), wait_stall=PUBLISH_SECONDS)
-            for m in messages
-        ]
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                acks = await asyncio.gather(*futures)
-        except (TimeoutError, APIError, nats.errors.Error) as error:
-            raise Unavailable("The stream did not acknowledge", code="broker-unavailable") from error
+        acks = await self._acknowledged(self.jetstream, messages)
         last = max(ack.seq for ack in acks)
         self._advance(last)
         await self._client.publish(POSITION_SUBJECT, str(last).encode())
         return last
+
+    async def _acknowledged(self, js: JetStreamContext, messages: Sequence[Outgoing]) -> list[PubAck]:
+        futures: list[asyncio.Future[PubAck]] = []
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                for message in messages:
+                    future = await js.publish_async(message.subject, message.payload, headers=_headers(message))
+                    futures.append(future)
+                return await asyncio.gather(*futures)
+        except (TimeoutError, nats.errors.Error) as error:
+            raise Unavailable("The stream did not acknowledge", code="broker-unavailable") from error
+        finally:
+            # What is never answered would count as pending for ever.
+            for future in futures:
+                future.cancel()
 
     def listen(self, subject: str, callback: Callable[[bytes], Awaitable[None]]) -> None:
         """Hands every message of a subject to a callback from now on, not durably: to refresh what memory holds."""
@@ -256,10 +269,20 @@ class Bus:
         tracing.enter((message.headers or {}).get("traceparent"))
         try:
             event = events.decode(message.data, consumer.data, message.metadata.sequence.stream)
+        except msgspec.DecodeError as error:
+            await log.aerror("event not readable", consumer=consumer.name, subject=message.subject, error=repr(error))
+            await message.term()
+            return
+        try:
             async with database.tenant(event.tenant_id) as connection:
                 if await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
                     await consumer.handle(connection, event)
             await message.ack()
+        except asyncio.CancelledError:
+            # Who comes next shall not wait until the acknowledgement is overdue.
+            with suppress(nats.errors.Error):
+                await message.nak()
+            raise
         except Unavailable:
             await message.nak(delay=0.5)
         except Exception as error:
@@ -278,6 +301,8 @@ async def _answer(message: Msg, question: type[Q], answer: Callable[[Q], Awaitab
         return msgspec.json.encode({"ok": result})
     except AppError as error:
         return msgspec.json.encode({"error": to_wire(error)})
+    except msgspec.DecodeError as error:
+        return msgspec.json.encode({"error": to_wire(Malformed(str(error)))})
     except Exception as error:
         await log.aerror("request not answered", subject=message.subject, error=repr(error), exc_info=True)
         return msgspec.json.encode({"error": to_wire(AppError())})

@@ -1,13 +1,16 @@
 """The transactional outbox: a state change and its events commit together; a relay publishes them afterwards.
 
-Identity order is not commit order: a row is published only when no transaction as old as its own is still open. One
-relay runs per service (an advisory lock chooses it), woken by NOTIFY. A crash between publishing and deleting publishes
-again under the same `Nats-Msg-Id`, which JetStream drops, and consumers note event ids besides.
+Identity order is not commit order: a row is published only when no transaction as old as its own is still open, and no
+row before it waits for that; so what an entity's lock has put in order stays in order. One relay runs per service (an
+advisory lock chooses it), woken by NOTIFY. A crash between publishing and deleting publishes again under the same
+`Nats-Msg-Id`, which JetStream drops, and consumers note event ids besides.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
+from operator import itemgetter
 from uuid import UUID
 
 import asyncpg
@@ -104,7 +107,7 @@ class Relay:
         """How many were published, and whether rows wait for an older transaction to end."""
         async with self._database.relay(f"millrace_{self._service}_relay") as connection:
             rows = await connection.fetch(_READ, BATCH)
-        safe = [row for row in rows if row["safe"]]
+        safe = list(takewhile(itemgetter("safe"), rows))
         if safe:
             await self._bus.publish(
                 [Outgoing(r["subject"], r["payload"].encode(), str(r["event_id"]), r["traceparent"]) for r in safe]

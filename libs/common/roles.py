@@ -1,5 +1,6 @@
 """Each service's copy of its tenants' roles: memory, then its own table, then a question to auth."""
 
+import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from libs.common.permissions import Grant, Permissions, RoleGrants
 from libs.common.postgres import Connection, Database
 
 CACHED_ROLES = 20_000
+REMEMBERED_SECONDS = 60.0
 
 _READ = "select role_id, slug, name, version, grants from role_grants where tenant_id = $1 and role_id = $2"
 _WRITE = """
@@ -31,7 +33,10 @@ class _Question(msgspec.Struct):
 
 
 class RoleStore:
-    """Answers the permissions of a principal. A change of a role reaches every process's memory by its event."""
+    """Answers the permissions of a principal. A change of a role reaches every process's memory by its event.
+
+    Should an event not reach it, memory is read anew from the table after a reconnect, and every minute.
+    """
 
     def __init__(self, service: str, database: Database, bus: Bus) -> None:
         self._service = service
@@ -40,6 +45,7 @@ class RoleStore:
         self._memory: dict[tuple[UUID, UUID], RoleGrants] = {}
         self._compiled: dict[tuple[UUID, tuple[UUID, ...]], Permissions] = {}
         self._watchers: list[Callable[[UUID, UUID], None]] = []
+        self._since = time.monotonic()
 
     def watch(self, callback: Callable[[UUID, UUID], None]) -> None:
         """Calls back with tenant and role whenever a role is not what it was."""
@@ -50,9 +56,25 @@ class RoleStore:
         subject = "evt.*.auth.role.*"
         self._bus.consume(Consumer(f"{self._service}-roles", subject, RoleGrants, self._store), self._database)
         self._bus.listen(subject, self._hear)
+        self._bus.on_reconnect(self._doubt)
+
+    def _doubt(self) -> None:
+        # While the connection was away, changes were not heard.
+        remembered = list(self._memory)
+        self._forget()
+        for tenant_id, role_id in remembered:
+            for callback in self._watchers:
+                callback(tenant_id, role_id)
+
+    def _forget(self) -> None:
+        self._memory.clear()
+        self._compiled.clear()
+        self._since = time.monotonic()
 
     def cached(self, principal: Principal) -> Permissions | None:
         """The permissions of a principal whose roles are in memory already."""
+        if time.monotonic() - self._since > REMEMBERED_SECONDS:
+            self._forget()
         return self._compiled.get((principal.tenant_id, principal.roles))
 
     async def permissions(self, principal: Principal) -> Permissions:
