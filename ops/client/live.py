@@ -13,6 +13,10 @@ _SECONDS = 10.0
 Frame = dict[str, Any]
 
 
+class NotHeard(Exception):
+    """A frame did not come in time; the message names those that did."""
+
+
 class Live:
     """An authenticated socket. Frames that nobody asked for yet wait in `unread`, in the order they came."""
 
@@ -41,16 +45,20 @@ class Live:
         return await self.expect("subscribed", channel=channel)
 
     async def expect(self, kind: str, seconds: float = _SECONDS, **values: object) -> Frame:
-        """The first frame of this type with these values; `TimeoutError` when none comes in time."""
+        """The first frame of this type with these values, or `NotHeard`."""
         for index, frame in enumerate(self.unread):
             if _is(frame, kind, values):
                 return self.unread.pop(index)
-        async with asyncio.timeout(seconds):
-            while True:
-                frame = await self.receive()
-                if _is(frame, kind, values):
-                    return frame
-                self.unread.append(frame)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._next(kind, values)
+        except TimeoutError:
+            raise NotHeard(f"no {kind} {values} in {seconds:g} s, but {self.unread}") from None
+
+    async def _next(self, kind: str, values: dict[str, object]) -> Frame:
+        while not _is(frame := await self.receive(), kind, values):
+            self.unread.append(frame)
+        return frame
 
     async def receive(self) -> Frame:
         """The next frame, whatever it is."""

@@ -8,7 +8,7 @@ import time
 import click
 import httpx
 
-from ops.client import Api, ApiError
+from ops.client import Api, ApiError, NotHeard
 from ops.demo import people
 from ops.demo.load import Loader, LoadFailed
 from ops.demo.progress import bars
@@ -16,7 +16,7 @@ from ops.demo.story import StoryFailed, play
 from ops.stack.home import Home
 from ops.stack.plan import DEFAULT_PORT
 
-_EXPECTED = (ApiError, LoadFailed, StoryFailed, people.NotReachable)
+_EXPECTED = (ApiError, NotHeard, LoadFailed, StoryFailed, people.NotReachable)
 
 
 @click.group()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import airportsdata
 import click
@@ -88,12 +89,12 @@ async def watch(scene: Scene) -> str:
 async def edit(scene: Scene) -> str:
     """The owner edits a field on the socket; the member sees it, and the API has it."""
     words = f"Called them at {time.strftime('%H:%M:%S')}"
-    record = {"record_id": scene.company["id"], "field": "notes"}
+    update = {"record_id": scene.company["id"], "field": "notes", "value": words, "operation_id": str(uuid4())}
     started = time.perf_counter()
-    await scene.sockets["owner"].send(type="field_update", **record, value=words, operation_id="story-1")
+    await scene.sockets["owner"].send(type="field_update", **update)
     seen = await scene.sockets["member"].expect("field_update", field="notes", value=words)
     took = (time.perf_counter() - started) * 1000
-    ack = await scene.sockets["owner"].expect("ack", operation_id="story-1")
+    ack = await scene.sockets["owner"].expect("ack", operation_id=update["operation_id"])
     stored = await scene.apis["member"].get(scene.path("companies", scene.company["id"]))
     _must(stored["data"]["notes"] == words, "the API does not have what the socket announced")
     by = seen["user"]["name"]
