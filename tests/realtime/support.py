@@ -1,6 +1,7 @@
 """Nodes of the service in this process, sockets to them, and what auth, pipelines and records say on a real NATS."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ from services.realtime.sockets.server import Sockets
 from tests.support.issuer import Issuer
 from tests.support.waiting import eventually
 
-READ = ("read",)
 Json = dict[str, Any]
 
 
@@ -120,10 +120,11 @@ class World:
     def pipeline(self, *fields: Json, tenant: UUID | None = None, **more: Any) -> UUID:
         """A pipeline; without fields it has `name` (text), `score` (number) and `secret` (text)."""
         pipeline_id = new_id()
-        text = [{"name": "name", "type": "text"}, {"name": "score", "type": "number"}, {"name": "secret", "type": "text"}]
+        types = {"name": "text", "score": "number", "secret": "text"}
+        usual = [{"name": name, "type": kind} for name, kind in types.items()]
         self.pipelines[pipeline_id] = {
             "id": str(pipeline_id), "tenant_id": str(tenant or self.tenant), "version": 1, "slug": "p", "name": "P",
-            "title_template": "{name}", "deleted": False, "fields": list(fields) or text, **more,
+            "title_template": "{name}", "deleted": False, "fields": list(fields) or usual, **more,
         }  # fmt: skip
         return pipeline_id
 
@@ -158,6 +159,12 @@ class World:
         body = {"record": shown, "changed": [], "old": {}, "actor": actor, **data}
         return await self.publish(record["tenant_id"], f"records.record.{verb}", record["id"], body)
 
+    async def redefine(self, pipeline_id: UUID, **more: Any) -> None:
+        """Another version of a pipeline, announced."""
+        found = self.pipelines[pipeline_id]
+        found.update(more, version=found["version"] + 1)
+        await self.publish(UUID(found["tenant_id"]), "pipelines.pipeline.updated", str(pipeline_id), found)
+
     async def publish(self, tenant: UUID, kind: str, subject: str, data: object) -> int:
         """Any event; its position."""
         raw = msgspec.Raw(msgspec.json.encode(data))
@@ -178,6 +185,13 @@ class World:
         self.issuer.roles[self.tenant, role_id] = after
         await self.publish(self.tenant, "auth.role.updated", str(role_id), after)
 
+    async def revoke(self, token: str, *, whole_user: bool = False) -> None:
+        """Ends the token's session, or all of its user's."""
+        said = claims(token)
+        session = None if whole_user else said["sid"]
+        data = {"session_id": session, "user_id": said["sub"], "not_before": time.time() + 1}
+        await self.publish(self.tenant, "auth.session.revoked", said["sub"], data)
+
 
 def claims(token: str) -> Json:
     """What a token says, unverified."""
@@ -187,7 +201,7 @@ def claims(token: str) -> Json:
 
 def reader(pipeline_id: UUID | None = None, **more: Any) -> Grant:
     """A grant to read records."""
-    return Grant("records", READ, pipeline_id, **more)
+    return Grant("records", ("read",), pipeline_id, **more)
 
 
 async def quiet(live: Live) -> list[Json]:

@@ -11,24 +11,21 @@ _KINDS = {
     "text": Kind.TEXT,
     "textarea": Kind.TEXT,
     "email": Kind.TEXT,
-    "phone": Kind.TEXT,
     "url": Kind.TEXT,
     "select": Kind.TEXT,
     "stage": Kind.TEXT,
-    "auto_number": Kind.TEXT,
     "number": Kind.NUMBER,
-    "rating": Kind.NUMBER,
-    "duration": Kind.NUMBER,
     "boolean": Kind.BOOLEAN,
     "date": Kind.DATE,
     "datetime": Kind.DATETIME,
     "multiselect": Kind.LIST,
     "tags": Kind.LIST,
-    "user": Kind.UUID,
     "relation": Kind.RELATION,
 }
+TITLE = "title"
 _PLURAL = ("one_to_many", "many_to_many")
-_NAMES = re.compile(r"[a-z][a-z0-9_]*")
+_TITLES = ("text", "email", "url", "textarea", "select")
+_PLACEHOLDER = re.compile(r"\{\{?\s*([a-z][a-z0-9_]*)\s*\}?\}")
 
 
 class FieldDefinition(msgspec.Struct, frozen=True):
@@ -37,12 +34,11 @@ class FieldDefinition(msgspec.Struct, frozen=True):
     name: str
     type: str
     cardinality: str = ""
-    many: bool = False
 
     @property
     def plural(self) -> bool:
         """Whether the value is a list of ids."""
-        return self.many or self.cardinality in _PLURAL
+        return self.type == "relation" and self.cardinality in _PLURAL
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -57,15 +53,19 @@ class Definition(msgspec.Struct, frozen=True):
     def schema(self, readable: frozenset[str] | None = None) -> Schema:
         """The fields that a filter may name, without reaching other records; all, or the readable ones."""
         shown = {field.name: _field(field) for field in self.fields if readable is None or field.name in readable}
-        return Schema({**COLUMNS, **shown}, pipeline_id=self.id)
+        titled = self.title_shown(readable)
+        columns = {name: column for name, column in COLUMNS.items() if titled or name != TITLE}
+        return Schema({**shown, **columns}, pipeline_id=self.id)
 
     def title_shown(self, readable: frozenset[str] | None) -> bool:
-        """Whether a title tells nothing of a field that is hidden."""
-        if readable is None:
-            return True
-        names = {field.name for field in self.fields}
-        used = set(_NAMES.findall(self.title_template or "")) & names if self.title_template else names
-        return used <= readable
+        """Whether all that a title is made of may be read."""
+        return readable is None or self._title_fields() <= readable
+
+    def _title_fields(self) -> frozenset[str]:
+        if self.title_template:
+            return frozenset(_PLACEHOLDER.findall(self.title_template))
+        first = next((field.name for field in self.fields if field.type in _TITLES), None)
+        return frozenset([first] if first else ())
 
 
 def _field(field: FieldDefinition) -> Field:

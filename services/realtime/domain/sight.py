@@ -4,7 +4,7 @@ A grant may have a row rule and readable fields. A record is visible where the r
 that may be read are those of all grants whose rules hold.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,10 @@ import msgspec
 
 from libs.common import clock, filters
 from libs.common.errors import Invalid
+from libs.common.filters import COLUMNS
 from libs.common.permissions import Grant
 from services.realtime.domain.changes import Change, State
-from services.realtime.domain.definitions import Definition
+from services.realtime.domain.definitions import TITLE, Definition
 
 Kind = Literal["record_created", "record_updated", "record_deleted", "record_entered", "record_left"]
 Tree = object
@@ -33,14 +34,6 @@ class Mask:
         """Whether a field may be read."""
         return self.fields is None or name in self.fields
 
-    def over(self, state: State) -> State:
-        """A record without what is hidden."""
-        if self.fields is None:
-            return state
-        data = state["data"]
-        assert isinstance(data, dict)
-        return {**state, "data": {name: value for name, value in data.items() if name in self.fields}}
-
 
 EVERYTHING = Mask()
 
@@ -52,6 +45,7 @@ class Condition:
         self._schema = schema
         self._user = user
         self._node = filters.parse_tree(tree, schema)
+        self.names = frozenset(_names(tree))
         moving = filters.is_relative(self._node, schema)
         self._predicate = None if moving else self._compiled()
 
@@ -102,6 +96,11 @@ class Sight:
         mask = _union(self._alternatives)
         return frozenset() if mask is None else mask.fields
 
+    def shows(self, names: frozenset[str], mask: Mask) -> bool:
+        """Whether a filter may speak of these fields where a mask holds, so that nobody guesses what is hidden."""
+        data = names - COLUMNS.keys()
+        return (mask.fields is None or data <= mask.fields) and (TITLE not in names or self.titled(mask))
+
     def titled(self, mask: Mask) -> bool:
         """Whether the title may be shown with a mask."""
         return self._definition.title_shown(mask.fields)
@@ -144,6 +143,18 @@ def reaches(tree: Tree) -> bool:
     return any(reaches(tree[key]) for key in ("and", "or", "not") if key in tree)
 
 
+def _names(tree: Tree) -> Iterator[str]:
+    """The fields that a filter tree speaks of."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _names(item)
+    elif isinstance(tree, dict):
+        if isinstance(tree.get("field"), str):
+            yield tree["field"]
+        for key in ("and", "or", "not"):
+            yield from _names(tree.get(key))
+
+
 def personal(tree: Tree) -> bool:
     """Whether a filter tree may mean something else for another user."""
     return _USER in msgspec.json.encode(tree)
@@ -177,4 +188,4 @@ def _seen(sight: Sight, where: Condition | None, change: Change, after: bool) ->
     mask = sight.of(state)
     if mask is None or where is None:
         return mask
-    return mask if where.passes(mask.over(state)) else None
+    return mask if sight.shows(where.names, mask) and where.passes(state) else None

@@ -21,7 +21,7 @@ def record(change: Change, verdict: Verdict, sight: Sight) -> msgspec.Raw:
 def _masked(change: Change, mask: Mask, titled: bool) -> dict[str, object]:
     shown: dict[str, object] = dict(change.columns)
     if not titled:
-        shown["title"] = None
+        shown["title"] = ""
     shown["data"] = {name: value for name, value in change.values.items() if mask.covers(name)}
     return shown
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
-OperationId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+OperationId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Position: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 

@@ -55,7 +55,7 @@ async def bounds(bus: Bus) -> Bounds:
         state = (await bus.jetstream.stream_info(STREAM)).state
     except (nats.errors.Error, APIError, TimeoutError, OSError) as error:
         raise _away() from error
-    return Bounds(state.first_seq, state.last_seq)
+    return Bounds(max(1, state.first_seq), state.last_seq)
 
 
 async def last(bus: Bus, tenant_id: UUID) -> int:
