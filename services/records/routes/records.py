@@ -1,10 +1,10 @@
 """Records of a pipeline."""
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 from litestar import Controller, Request, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response.base import ASGIResponse
 
 from libs.common.app import Platform
@@ -42,6 +42,7 @@ def provide_caller(
     return Caller(principal, permissions, catalog, platform.database)
 
 
+IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
 CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
 
 
@@ -130,7 +131,7 @@ class RecordsController(Controller):
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
         data: JSONBody[DataInput],
-        if_match: FromHeader[str | None] = None,
+        if_match: IfMatch = None,
     ) -> ASGIResponse:
         """Merge a patch. One made to an old version is merged too, unless others changed the same fields since."""
         operation = Update(parse_id(record_id), data.data, tagged_version(if_match))
@@ -145,7 +146,7 @@ class RecordsController(Controller):
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
         data: JSONBody[DataInput],
-        if_match: FromHeader[str | None] = None,
+        if_match: IfMatch = None,
     ) -> ASGIResponse:
         """Replace all visible fields; what is not given is cleared."""
         version = tagged_version(if_match)
@@ -161,7 +162,7 @@ class RecordsController(Controller):
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
         permanent: FromQuery[bool] = False,
-        if_match: FromHeader[str | None] = None,
+        if_match: IfMatch = None,
     ) -> None:
         """Put a record into the trash, or take it away for good."""
         remove = trash.purge if permanent else trash.trash
