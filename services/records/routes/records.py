@@ -43,6 +43,7 @@ def provide_caller(
 
 
 IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
+IfNoneMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-None-Match")]
 CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
 
 
@@ -115,7 +116,7 @@ class RecordsController(Controller):
         record_id: FromPath[str],
         fields: FromQuery[str | None] = None,
         expand: FromQuery[str | None] = None,
-        if_none_match: FromHeader[str | None] = None,
+        if_none_match: IfNoneMatch = None,
     ) -> ASGIResponse:
         """One record; its version is its entity tag."""
         position = str(platform.bus.position)
