@@ -8,6 +8,7 @@ from services.records.consumers import auth, pipelines, questions
 from services.records.routes.batch import BatchController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
+from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.usecases.catalog import Catalog
 
@@ -24,7 +25,10 @@ def build(given: Settings) -> ASGIApp:
         auth.listen(platform.bus, platform.database, catalog)
         questions.serve(platform, catalog)
 
-    return create_app(platform, ROUTES, dependencies={"catalog": catalog}, on_start=[listen])
+    def shortcut(app: ASGIApp) -> ASGIApp:
+        return Shortcut(app, platform, catalog)
+
+    return create_app(platform, ROUTES, dependencies={"catalog": catalog}, on_start=[listen], shortcut=shortcut)
 
 
 def main() -> None:

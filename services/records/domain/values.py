@@ -150,11 +150,16 @@ def _email(_: Field) -> Check:
     def check(value: object) -> object:
         text = _string(value, 320).strip()
         try:
-            return validate_email(text, check_deliverability=False, test_environment=True).normalized if text else text
+            return _address(text) if text else text
         except EmailNotValidError as error:
             raise Wrong("invalid_email", str(error)) from None
 
     return check
+
+
+@lru_cache(maxsize=20_000)
+def _address(text: str) -> str:
+    return validate_email(text, check_deliverability=False, test_environment=True).normalized
 
 
 def _url(_: Field) -> Check:

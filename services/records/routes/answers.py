@@ -44,9 +44,14 @@ def page_answer(
     bodies: Sequence[str], cursor: str | None, count: int | None, headers: Mapping[str, str]
 ) -> ASGIResponse:
     """A page of records."""
+    return answer(page_body(bodies, cursor, count), 200, headers)
+
+
+def page_body(bodies: Sequence[str], cursor: str | None, count: int | None) -> str:
+    """A page of records as JSON."""
     end = "null" if cursor is None else f'"{cursor}"'
     counted = "" if count is None else f',"count":{count}'
-    return answer(f'{{"items":[{",".join(bodies)}],"next_cursor":{end}{counted}}}', 200, headers)
+    return f'{{"items":[{",".join(bodies)}],"next_cursor":{end}{counted}}}'
 
 
 def tagged_version(etag: str | None) -> int | None:
