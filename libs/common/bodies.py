@@ -49,6 +49,8 @@ def _invalid(found: list[Fault]) -> Invalid:
 def faults(value: object, type_: Any, pointer: str = "") -> list[Fault]:
     """All faults that keep decoded JSON from being of a type, with pointers below the given one; none if it is."""
     info = msgspec.inspect.type_info(type_)
+    if isinstance(info, msgspec.inspect.RawType):
+        return []
     if isinstance(info, msgspec.inspect.UnionType):
         structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]
         info = structs[0] if len(structs) == 1 and isinstance(value, dict) else info
