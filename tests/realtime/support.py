@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import httpx
 import jwt
 import msgspec
 import uvicorn
@@ -43,6 +44,11 @@ class Node:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    async def ready(self) -> bool:
+        """Whether everything that it needs is there."""
+        async with httpx.AsyncClient() as client:
+            return bool((await client.get(f"{self.url}/health")).json()["status"] == "ok")
+
     def live(self, token: str, path: str = "/api/v1/ws") -> Any:
         """A socket of a principal: `async with node.live(token) as live`."""
         return Live.open(self.url, token, path)
@@ -66,8 +72,9 @@ async def running_node(settings: Settings) -> AsyncIterator[Node]:
             return server.started
 
         await eventually(started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield Node(port, app, server)
+        node = Node(server.servers[0].sockets[0].getsockname()[1], app, server)
+        await eventually(node.ready)
+        yield node
     finally:
         server.should_exit = True
         await serving

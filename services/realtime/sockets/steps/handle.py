@@ -1,5 +1,7 @@
 """One frame of an open socket: read, counted against its rate, answered. An error is told and changes nothing else."""
 
+from typing import Any, get_args
+
 import msgspec
 import structlog
 
@@ -24,6 +26,7 @@ from services.realtime.sockets.steps.subscribe import subscribe, unsubscribe
 
 _decoder: msgspec.json.Decoder[AnyFrame] = msgspec.json.Decoder(AnyFrame)
 _lenient = msgspec.json.Decoder(dict[str, object])
+_kinds = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyFrame)}
 log = structlog.get_logger()
 
 
@@ -34,7 +37,18 @@ def read(data: bytes) -> AnyFrame:
             raise Malformed("Text may not contain the NUL character")
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return bodies.decode(data, AnyFrame)  # type: ignore[arg-type]
+        frame: AnyFrame = bodies.decode(data, _type(data))
+        return frame
+
+
+def _type(data: bytes) -> Any:
+    """The kind of frame that wrong data was meant to be, so that all its faults are found."""
+    try:
+        given = _lenient.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return AnyFrame
+    meant = given.get("type")
+    return _kinds.get(meant, AnyFrame) if isinstance(meant, str) else AnyFrame
 
 
 async def handle(context: Context, connection: Connection, data: bytes) -> None:
