@@ -131,8 +131,9 @@ class Transaction:
     ) -> None:
         connection = self._connection
         assert connection is not None
+        alive = not connection.is_closed()
         try:
-            if not connection.is_closed():
+            if alive:
                 await connection.execute("commit" if error is None else "rollback")
             elif error is None:
                 raise Unavailable("The database went away")
@@ -140,7 +141,9 @@ class Transaction:
             raise translate(error or failure) from failure
         finally:
             await asyncio.shield(self._database.pool.release(connection))
-        if error is not None and (known := translate(error)) is not error:
+        if error is None or (alive and isinstance(error, asyncpg.InterfaceError)):
+            return  # On a living connection the driver complains of its caller: a fault of ours, not an outage.
+        if (known := translate(error)) is not error:
             raise known from error
 
 
