@@ -35,6 +35,9 @@ STREAM_MAX_BYTES = 4 * 1024**3
 DEDUPLICATION_SECONDS = 600
 PUBLISH_SECONDS = 5.0
 MAX_ATTEMPTS = 20
+# What a killed consumer or broker held is delivered again after this. An effect that takes longer stays single: the
+# second delivery waits at the inbox.
+ACK_SECONDS = 5.0
 POSITION_SUBJECT = "position.events"
 
 _INBOX = "insert into inbox (tenant_id, consumer, event_id) values ($1, $2, $3) on conflict do nothing returning true"
@@ -250,7 +253,7 @@ class Bus:
     async def _consume(self, consumer: Consumer[Any], database: Database) -> None:
         await self.ready()
         config = ConsumerConfig(
-            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=30,
+            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_SECONDS,
             max_ack_pending=1, deliver_policy=DeliverPolicy.ALL, inactive_threshold=STREAM_MAX_AGE_SECONDS,
         )  # fmt: skip
         subscription = await self.jetstream.pull_subscribe(
