@@ -9,7 +9,8 @@ import pytest
 from libs.common import migrate
 from libs.common.migrate import MigrationError
 from ops.embedded import Postgres
-from tests.support.postgres import PASSWORD, PASSWORDS
+from tests.support.guard import PASSWORD
+from tests.support.postgres import PASSWORDS
 from tests.support.postgres import Database as Clone
 
 ONE = "-- migrate: up\ncreate table one (a int);\n-- migrate: down\ndrop table one;\n"

@@ -11,7 +11,8 @@ from libs.common.errors import Conflict, Unavailable
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from ops.embedded import Postgres
-from tests.support.postgres import PASSWORD, PASSWORDS, ROOT
+from tests.support.guard import PASSWORD
+from tests.support.postgres import PASSWORDS, ROOT
 from tests.support.postgres import Database as Clone
 from tests.support.servers import Mortal, mortal
 from tests.support.waiting import eventually
