@@ -13,6 +13,7 @@ from gateway.answers import docs
 from gateway.answers.openapi import OpenApi
 from gateway.answers.operating import Operating
 from gateway.answers.status import Status
+from gateway.api_keys import ApiKeys
 from gateway.app import Answer, Arrival, Step, Way
 from gateway.exchange import Exchange, Receive, Scope, Send
 from gateway.limits.stores import RedisStore
@@ -106,11 +107,12 @@ class Gateway:
     def _compose(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self.settings
         arrival: list[Arrival] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
+        keys = ApiKeys(self.upstreams["auth"], self.verifier, self.revocations, loop.time)
         common: list[Step] = [
             Routing(self.table),
             *([Cors(origins)] if (origins := items(settings.cors_origins)) else []),
             TenantOfHost(self.tenants, items(settings.base_domains)),
-            Authenticate(self.verifier),
+            Authenticate(self.verifier, keys),
             agree,
             NotRevoked(self.revocations),
         ]

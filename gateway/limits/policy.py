@@ -13,7 +13,7 @@ class Policy(msgspec.Struct, frozen=True):
     @property
     def lease(self) -> int:
         """A tenth of a second's worth: few questions to Redis, and little that another gateway has to miss."""
-        return max(1, min(100, int(self.rate / 10), self.burst // 4))
+        return max(1, min(1000, int(self.rate / 10), self.burst // 4))
 
     @property
     def interval(self) -> int:

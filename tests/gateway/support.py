@@ -52,6 +52,8 @@ class Services:
         self.resolved: list[str] = []
         self.closed: int | None = None
         self.tenants = dict(TENANTS)
+        self.keys: dict[str, str] = {}
+        self.exchanged: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answers."""
@@ -62,6 +64,8 @@ class Services:
             return await reply(send, 200, {"keys": [{**jwk, "kid": _KID, "alg": "EdDSA", "use": "sig"}]})
         if scope["path"] == "/internal/tenants/resolve":
             return await self.resolve(scope, send)
+        if scope["path"] == "/internal/api-keys/exchange":
+            return await self.exchange(receive, send)
         if scope["path"] == "/health":
             return await reply(send, 200, {"status": "ok", "service": "test", "version": "1", "checks": {}})
         return await self.echo(scope, receive, send)
@@ -75,6 +79,14 @@ class Services:
             return await reply(send, 404, {})
         tenant_id, status = self.tenants[slug]
         await reply(send, 200, {"id": str(tenant_id), "slug": slug, "name": slug.title(), "status": status})
+
+    async def exchange(self, receive: Any, send: Any) -> None:
+        """A token for a known key."""
+        key = json.loads((await receive())["body"])["key"]
+        self.exchanged.append(key)
+        if key not in self.keys:
+            return await reply(send, 401, {})
+        await reply(send, 200, {"access_token": self.keys[key], "expires_in": 300})
 
     async def echo(self, scope: Scope, receive: Any, send: Any) -> None:
         """What arrived, as JSON."""

@@ -2,13 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Fault
+from libs.common.errors import Fault, Invalid
 from libs.common.permissions import Grant, RoleGrants
 
 MAX_ROLES = 200
@@ -100,3 +100,19 @@ def announced(roles: Catalogue, role: Role, *, deleted: bool = False) -> RoleGra
     """A role as other services learn of it."""
     grants = () if deleted else flatten(roles, role.id)
     return RoleGrants(role.id, role.slug, role.name, role.version, grants, deleted)
+
+
+def choose(roles: Catalogue, named: Sequence[str]) -> tuple[UUID, ...]:
+    """The ids of roles that are named by id or slug, sorted; unknown ones and too many are faults."""
+    if len(named) > MAX_ROLES_OF_USER:
+        detail = f"At most {MAX_ROLES_OF_USER} roles are taken"
+        raise Invalid(errors=[Fault("/roles", "too_many", detail)])
+    known = {name: role.id for role in roles.values() for name in (str(role.id), role.slug)}
+    faults = [
+        Fault(f"/roles/{index}", "unknown_role", "There is no such role")
+        for index, name in enumerate(named)
+        if name.lower() not in known
+    ]
+    if faults:
+        raise Invalid(errors=faults)
+    return tuple(sorted({known[name.lower()] for name in named}))

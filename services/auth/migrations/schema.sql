@@ -18,6 +18,24 @@ begin
     );
 end $$;
 
+CREATE TABLE auth.api_keys (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    prefix text NOT NULL,
+    roles uuid[] NOT NULL,
+    created_by uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    last_used_address text,
+    CONSTRAINT api_keys_kind_check CHECK ((kind = ANY (ARRAY['api_key'::text, 'device'::text])))
+);
+
+ALTER TABLE ONLY auth.api_keys FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.domains (
     tenant_id uuid NOT NULL,
     host text NOT NULL,
@@ -165,6 +183,12 @@ CREATE TABLE auth.users (
 
 ALTER TABLE ONLY auth.users FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY auth.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.api_keys
+    ADD CONSTRAINT api_keys_tenant_id_hash_key UNIQUE (tenant_id, hash);
+
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (host);
 
@@ -210,6 +234,8 @@ ALTER TABLE ONLY auth.users
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_tenant_id_email_key UNIQUE (tenant_id, email);
 
+CREATE INDEX api_keys_created_by ON auth.api_keys USING btree (tenant_id, created_by, id);
+
 CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
 CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
@@ -221,6 +247,9 @@ CREATE INDEX role_members_role ON auth.role_members USING btree (tenant_id, role
 CREATE INDEX sessions_user ON auth.sessions USING btree (tenant_id, user_id, id);
 
 CREATE UNIQUE INDEX signing_keys_state ON auth.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
+
+ALTER TABLE ONLY auth.api_keys
+    ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
@@ -242,6 +271,8 @@ ALTER TABLE ONLY auth.sessions
 
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE auth.api_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
 
@@ -267,6 +298,8 @@ ALTER TABLE auth.roles ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tenant_isolation ON auth.api_keys USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.inbox USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
@@ -291,6 +324,8 @@ ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA auth TO millrace_auth;
 GRANT USAGE ON SCHEMA auth TO millrace_auth_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.api_keys TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
 

@@ -1,5 +1,6 @@
 from litestar import Router
 
+from services.auth.routes.api_keys import ApiKeysController, DevicesController, exchange
 from services.auth.routes.discovery import WellKnownController, resolve
 from services.auth.routes.organizations import OrganizationsController
 from services.auth.routes.permissions import PermissionsController
@@ -17,5 +18,7 @@ ROUTES = (
     RolesController,
     PermissionsController,
     OrganizationsController,
+    ApiKeysController,
+    DevicesController,
 )
-ROOT_ROUTES = (WellKnownController, resolve)
+ROOT_ROUTES = (WellKnownController, resolve, exchange)

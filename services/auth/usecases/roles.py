@@ -16,7 +16,7 @@ from services.auth.domain import events, people, seeds
 from services.auth.domain import grants as grant_rules
 from services.auth.domain import roles as rules
 from services.auth.domain.roles import Role
-from services.auth.storage import organizations, roles, users
+from services.auth.storage import api_keys, organizations, roles, users
 from services.auth.usecases.context import Context
 
 
@@ -108,6 +108,8 @@ async def delete(context: Context, principal: Principal, permissions: Permission
             raise Conflict("Other roles inherit from the role", code="role-in-use")
         if await users.members(connection, principal.tenant_id, role_id):
             raise Conflict("There are users who have the role", code="role-in-use")
+        if await api_keys.with_role(connection, principal.tenant_id, role_id):
+            raise Conflict("There are API keys or devices that have the role", code="role-in-use")
         await roles.delete(connection, principal.tenant_id, role_id)
         gone = msgspec.structs.replace(role, version=role.version + 1)
         await _announce(connection, principal.tenant_id, "deleted", [rules.announced(catalogue, gone, deleted=True)])

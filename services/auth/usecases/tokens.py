@@ -1,12 +1,12 @@
 """Issuing tokens: an access token for ten minutes, and a refresh token to get the next with."""
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from libs.common.identity import AUDIENCE, ISSUER, Claims
+from libs.common.identity import AUDIENCE, ISSUER, Claims, PrincipalKind
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
 from services.auth.domain.keys import Signer
@@ -19,8 +19,18 @@ class Tokens(msgspec.Struct, frozen=True):
     """What a client signs in with from now on; `expires_in` is the access token's life in seconds."""
 
     access_token: str
-    refresh_token: str
     expires_in: int
+    refresh_token: str
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whose token it is, and by what it is revoked: a session, or the key that it was exchanged for."""
+
+    id: UUID
+    session_id: UUID
+    kind: PrincipalKind
+    name: str
+    roles: tuple[UUID, ...]
 
 
 async def issue(
@@ -31,14 +41,20 @@ async def issue(
     token, digest = make_refresh_token(tenant_id)
     expires_at = lifetimes.of_refresh_token(now, session.expires_at)
     await sessions.insert_token(connection, tenant_id, digest, session.id, now, expires_at)
-    life = lifetimes.access_token.total_seconds()
-    return Tokens(signer.sign(_claims(tenant_id, user, session.id, life)), token, int(life))
+    return Tokens(*access_token(signer, tenant_id, subject(user, session.id), lifetimes.access_token), token)
 
 
-def _claims(tenant_id: UUID, user: User, session_id: UUID, life: float) -> Claims:
+def subject(user: User, session_id: UUID) -> Subject:
+    """A user in one of their sessions."""
+    return Subject(user.id, session_id, "user", user.name, user.roles)
+
+
+def access_token(signer: Signer, tenant_id: UUID, of: Subject, life: timedelta) -> tuple[str, int]:
+    """An access token, and its life in seconds."""
     # Not rounded: a token issued right after a revocation must be told from those before it.
     issued = time.time()
-    return Claims(
-        iss=ISSUER, aud=AUDIENCE, sub=user.id, tid=tenant_id, sid=session_id, kind="user", name=user.name,
-        roles=user.roles, iat=issued, exp=issued + life, jti=new_id().hex,
+    claims = Claims(
+        iss=ISSUER, aud=AUDIENCE, sub=of.id, tid=tenant_id, sid=of.session_id, kind=of.kind, name=of.name,
+        roles=of.roles, iat=issued, exp=issued + life.total_seconds(), jti=new_id().hex,
     )  # fmt: skip
+    return signer.sign(claims), int(life.total_seconds())

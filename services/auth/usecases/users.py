@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common import clock, outbox
-from libs.common.errors import Conflict, Fault, Invalid, NotFound
+from libs.common.errors import Conflict, Invalid, NotFound
 from libs.common.events import NewEvent
 from libs.common.identity import Principal
 from libs.common.ids import new_id
@@ -17,6 +17,7 @@ from services.auth.domain import roles as rules
 from services.auth.domain.people import User, UserStatus
 from services.auth.domain.roles import Catalogue
 from services.auth.storage import organizations, roles, sessions, users
+from services.auth.usecases import api_keys
 from services.auth.usecases.context import Context
 
 EVERYTHING = Permissions([Grant("*", ("*",))])
@@ -97,7 +98,7 @@ async def add(context: Context, tenant_id: UUID, giver: Permissions, given: NewU
             raise NotFound("There is no such organization", code="tenant-not-found")
         await organizations.lock(connection, tenant_id)
         catalogue = await roles.catalogue(connection, tenant_id)
-        chosen = _choose(catalogue, given.roles)
+        chosen = rules.choose(catalogue, given.roles)
         grants.require_covered(giver, rules.flatten_all(catalogue, chosen))
         locale = given.locale or organization.locale
         user = User(new_id(), email, given.name.strip(), locale, "active", now, now, chosen)
@@ -116,7 +117,7 @@ async def change(
     _check(given)
     async with context.database.tenant(principal.tenant_id) as connection:
         catalogue, before = await _lock(connection, principal.tenant_id, user_id)
-        chosen = before.roles if given.roles is None else _choose(catalogue, given.roles)
+        chosen = before.roles if given.roles is None else rules.choose(catalogue, given.roles)
         if ruled:
             own = set(before.roles) if user_id == principal.id else set()
             grants.require_covered(permissions, rules.flatten_all(catalogue, {*before.roles, *chosen} - own))
@@ -126,6 +127,8 @@ async def change(
         await _keep_an_owner(connection, principal.tenant_id, catalogue, before, after)
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await users.update(connection, principal.tenant_id, after)
+        if (after.status, after.roles) != (before.status, before.roles):
+            await api_keys.end_beyond(connection, principal.tenant_id, user_id, _holds(catalogue, after))
         await outbox.record(
             connection, principal.tenant_id, await _ended(connection, principal.tenant_id, before, after)
         )
@@ -140,9 +143,14 @@ async def delete(context: Context, principal: Principal, permissions: Permission
         catalogue, user = await _lock(connection, principal.tenant_id, user_id)
         grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
         await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
+        await api_keys.end_beyond(connection, principal.tenant_id, user_id, None)
         await users.delete(connection, principal.tenant_id, user_id)
         new = [events.user("deleted", user), events.tokens_revoked(user_id)]
         await outbox.record(connection, principal.tenant_id, new)
+
+
+def _holds(catalogue: Catalogue, user: User) -> Permissions | None:
+    return Permissions(rules.flatten_all(catalogue, user.roles)) if user.status == "active" else None
 
 
 async def _lock(connection: Connection, tenant_id: UUID, user_id: UUID) -> tuple[Catalogue, User]:
@@ -167,21 +175,6 @@ async def _keep_an_owner(
         return
     if not await users.other_active_members(connection, tenant_id, owner, before.id):
         raise Conflict("An organization keeps at least one active owner", code="last-owner")
-
-
-def _choose(catalogue: Catalogue, named: Sequence[str]) -> tuple[UUID, ...]:
-    if len(named) > rules.MAX_ROLES_OF_USER:
-        detail = f"A user has at most {rules.MAX_ROLES_OF_USER} roles"
-        raise Invalid(errors=[Fault("/roles", "too_many", detail)])
-    known = {name: role.id for role in catalogue.values() for name in (str(role.id), role.slug)}
-    faults = [
-        Fault(f"/roles/{index}", "unknown_role", "There is no such role")
-        for index, name in enumerate(named)
-        if name.lower() not in known
-    ]
-    if faults:
-        raise Invalid(errors=faults)
-    return tuple(sorted({known[name.lower()] for name in named}))
 
 
 def _check(given: Change) -> None:

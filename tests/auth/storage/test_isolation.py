@@ -16,6 +16,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TABLES = (
     "domains", "users", "roles", "role_members", "sessions", "refresh_tokens", "role_grants", "inbox",
+    "api_keys",
 )  # fmt: skip
 
 
@@ -24,6 +25,7 @@ async def two(tenant: Tenant, other: Tenant, bus: Bus, admin: Connection) -> tup
     """Two tenants that both have rows in every table."""
     for it in (tenant, other):
         await admin.execute("insert into domains (tenant_id, host) values ($1, $2)", it.id, f"{it.slug}.example.com")
+        await it.ask("POST", "/api-keys", json={"name": "Script", "roles": ["viewer"]})
 
     async def inboxes() -> bool:
         return int(await admin.fetchval("select count(distinct tenant_id) from inbox")) == 2
