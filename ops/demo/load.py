@@ -124,7 +124,8 @@ class Loader:
             path = f"{self._path(COUNTRIES)}/{ids[one]}/relationships"
             await self._api.post(path, {**target, "relationship_type": "borders"})
         except ApiError as error:
-            if error.status != 409:
+            # Any number of borders are allowed, so there is only no room for one that is there already.
+            if {fault["code"] for fault in error.problem.get("errors", ())} != {"cardinality"}:
                 raise
 
     async def _count(self, dataset: Dataset) -> int:

@@ -1,0 +1,46 @@
+"""Whatever is sent to any operation of the merged OpenAPI document, no answer is a server error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.crm import make_pipeline, make_record, number, text
+from tests.support.platform import Platform, Tenant
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(180)]
+
+SECONDS = 30
+# What ends the session that the fuzzer works with.
+ENDING = "^/api/v1/(sessions|auth/logout)"
+
+
+async def test_made_up_ids_make_no_server_error(stack: Platform, tenant: Tenant, tmp_path: Path) -> None:
+    """Every operation, with ids that the fuzzer makes up."""
+    _fuzz(stack, tenant, tmp_path, "")
+
+
+async def test_real_ids_make_no_server_error(stack: Platform, tenant: Tenant, tmp_path: Path) -> None:
+    """Every operation that does not delete, on a pipeline and a record that exist, so that bodies are looked at."""
+    fields = (text("name"), number("score"), {"name": "tags", "type": "tags"}, {"name": "due", "type": "date"})
+    pipeline = await make_pipeline(tenant.client, "Fuzzed", *fields)
+    record = await make_record(tenant.client, pipeline, {"name": "fuzzed", "score": 1})
+    ids = {"pipeline_id": pipeline["id"], "record_id": record["id"], "user_id": tenant.user["id"]}
+    lines = [f'"path.{name}" = "{value}"' for name, value in ids.items()]
+    _fuzz(stack, tenant, tmp_path, "\n".join(["[parameters]", *lines]), "--exclude-method", "DELETE")
+
+
+def _fuzz(stack: Platform, tenant: Tenant, directory: Path, configuration: str, *options: str) -> None:
+    path = directory / "schemathesis.toml"
+    path.write_text(configuration)
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(path),
+        "run", f"{stack.url}/openapi.json", "--url", stack.url,
+        "--header", f"Authorization: Bearer {tenant.access_token}",
+        "--checks", "not_a_server_error", "--exclude-path-regex", ENDING, "--phases", "coverage,fuzzing",
+        "--max-time", str(SECONDS), "--seed", "1", "--max-examples", "25", "--continue-on-failure", "--no-shrink",
+        "--generation-database", "none", "--warnings", "off", "--suppress-health-check", "all", *options,
+    ]  # fmt: skip
+    finished = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=150)
+    assert finished.returncode == 0, finished.stdout[-6000:] + finished.stderr[-2000:]
