@@ -131,7 +131,7 @@ class Transaction:
     ) -> None:
         connection = self._connection
         assert connection is not None
-        alive = not connection.is_closed()
+        alive = _alive(connection)
         try:
             if alive:
                 await connection.execute("commit" if error is None else "rollback")
@@ -140,11 +140,18 @@ class Transaction:
         except Exception as failure:
             raise translate(error or failure) from failure
         finally:
-            await asyncio.shield(self._database.pool.release(connection))
+            await self._database.pool.release(connection)
         if error is None or (alive and isinstance(error, asyncpg.InterfaceError)):
             return  # On a living connection the driver complains of its caller: a fault of ours, not an outage.
         if (known := translate(error)) is not error:
             raise known from error
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # The pool took a connection back that had died.
+        return False
 
 
 def translate(error: BaseException) -> BaseException:

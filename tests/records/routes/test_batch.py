@@ -1,0 +1,100 @@
+"""Many operations at once."""
+
+from typing import Any
+
+from tests.records.support import Service
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "name", "type": "text", "required": True},
+    {"name": "email", "type": "email", "unique": True},
+    {"name": "score", "type": "number"},
+]
+
+
+async def listed(service: Service, pipeline: object) -> list[dict[str, Any]]:
+    """The data of all records, by name."""
+    page = (await service.client.get(f"/pipelines/{pipeline}/records?sort=name&limit=200")).json()
+    return [item["data"] for item in page["items"]]
+
+
+async def test_each_row_has_its_own_result(service: Service) -> None:
+    """Without `atomic` what can be done is done, and each failure names its faults."""
+    pipeline = service.pipeline(*FIELDS)
+    first = await service.client.create(pipeline, {"name": "first", "email": "first@example.com"})
+    answer = await service.client.batch(
+        pipeline,
+        [
+            {"op": "create", "data": {"name": "a", "email": "a@example.com"}},
+            {"op": "create", "data": {"name": "b", "email": "first@example.com"}},
+            {"op": "create", "data": {"score": "x"}},
+            {"op": "update", "id": first["id"], "data": {"score": 5}},
+            {"op": "upsert", "by": "email", "data": {"name": "A", "email": "a@example.com", "score": 1}},
+            {"op": "upsert", "by": "email", "data": {"name": "z", "email": "z@example.com"}},
+            {"op": "delete", "id": "01890000-0000-7000-8000-000000000000"},
+            {"op": "create", "data": {"name": "c", "email": "a@example.com"}},
+        ],
+    )
+    statuses = [result["status"] for result in answer["results"]]
+    assert statuses == ["created", "failed", "failed", "updated", "updated", "created", "failed", "failed"]
+    assert (answer["created"], answer["updated"], answer["failed"]) == (2, 2, 4)
+    codes = [[fault["code"] for fault in result.get("errors", ())] for result in answer["results"]]
+    assert codes[1:3] == [["not_unique"], ["wrong_type", "required"]]
+    assert codes[6:] == [["not_found"], ["not_unique"]]
+    assert await listed(service, pipeline) == [
+        {"name": "A", "email": "a@example.com", "score": 1},
+        {"name": "first", "email": "first@example.com", "score": 5},
+        {"name": "z", "email": "z@example.com"},
+    ]
+
+
+async def test_all_or_nothing(service: Service) -> None:
+    """With `atomic` one failure is 422 with its pointer, and nothing was written."""
+    pipeline = service.pipeline(*FIELDS)
+    operations = [{"op": "create", "data": {"name": "a"}}, {"op": "create", "data": {"email": "x"}}]
+    body = {"operations": operations, "atomic": True}
+    response = await service.client.post(f"/pipelines/{pipeline}/records/batch", body)
+    assert response.status_code == 422
+    faults = {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
+    assert faults == {("/operations/1/data/name", "required"), ("/operations/1/data/email", "invalid_email")}
+    assert await listed(service, pipeline) == []
+
+
+async def test_a_dry_run_writes_nothing(service: Service) -> None:
+    """A dry run answers as the run would and leaves no record."""
+    pipeline = service.pipeline(*FIELDS)
+    answer = await service.client.batch(pipeline, [{"op": "create", "data": {"name": "a"}}], dry_run=True)
+    assert answer["created"] == 1
+    assert await listed(service, pipeline) == []
+
+
+async def test_one_record_may_be_touched_again_and_again(service: Service) -> None:
+    """Operations on one record are done in their order."""
+    pipeline = service.pipeline(*FIELDS)
+    made = await service.client.create(pipeline, {"name": "a"})
+    operations = [{"op": "update", "id": made["id"], "data": {"score": score}} for score in range(20)]
+    answer = await service.client.batch(pipeline, [*operations, {"op": "delete", "id": made["id"]}])
+    assert (answer["updated"], answer["deleted"]) == (20, 1)
+    assert answer["results"][-1]["version"] == 22
+
+
+async def test_bounds_and_shapes_are_told(service: Service) -> None:
+    """Too many operations, a missing part and an unknown operation are 422 with pointers."""
+    pipeline = service.pipeline(*FIELDS)
+    path = f"/pipelines/{pipeline}/records/batch"
+    many = await service.client.post(path, {"operations": [{"op": "delete"}] * 10_001})
+    assert (many.status_code, many.json()["errors"][0]["code"]) == (422, "too_many")
+    missing = await service.client.post(path, {"operations": [{"op": "update", "data": {}}]})
+    assert missing.json()["errors"][0]["pointer"] == "/operations/0/id"
+    assert (await service.client.post(path, {"operations": [{"op": "drop"}]})).status_code == 422
+
+
+async def test_upsert_by_address(service: Service) -> None:
+    """PUT by a unique value makes the record once and changes it afterwards."""
+    pipeline = service.pipeline(*FIELDS)
+    path = f"/pipelines/{pipeline}/records/by/email/u@example.com"
+    made = await service.client.put(path, {"data": {"name": "U"}})
+    assert (made.status_code, made.json()["data"]["email"]) == (201, "u@example.com")
+    changed = await service.client.put(path, {"data": {"score": 3}})
+    assert (changed.status_code, changed.json()["id"], changed.json()["version"]) == (200, made.json()["id"], 2)
+    wrong = await service.client.put(f"/pipelines/{pipeline}/records/by/name/x", {"data": {}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "not_unique_field")

@@ -1,0 +1,158 @@
+"""Relationships: made with records, by relation fields and by themselves; walked; taken away."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+from tests.records.support import Service
+
+
+def company_field(company: UUID, **options: Any) -> dict[str, Any]:
+    """A relation to a company."""
+    kind = {"name": "company", "type": "relation", "target_pipeline": str(company), "relationship_type": "employer"}
+    return {**kind, **options}
+
+
+async def test_a_contact_is_made_with_its_company(service: Service) -> None:
+    """A relationship in the body is made with the record, its type on first use, and both ends tell of it."""
+    company, contact = (service.pipeline({"name": "name", "type": "text"}) for _ in range(2))
+    acme = await service.client.create(company, {"name": "Acme"})
+    wanted = {"target_pipeline": str(company), "target_record": acme["id"], "relationship_type": "works_at"}
+    made = await service.client.create(contact, {"name": "Ada"}, relationships=[wanted])
+    (relationship,) = made["relationships"]
+    assert relationship["relationship_type"] == "works_at"
+    assert relationship["target"] == {"id": acme["id"], "pipeline_id": str(company)}
+    for pipeline, record in ((contact, made), (company, acme)):
+        path = f"/pipelines/{pipeline}/records/{record['id']}/relationships"
+        assert (await service.client.get(path)).json()["items"] == [relationship]
+    path = f"/pipelines/{contact}/records/{made['id']}/relationships"
+    assert (await service.client.delete(f"{path}/{relationship['id']}")).status_code == 204
+    assert (await service.client.get(path)).json()["items"] == []
+    again = await service.client.post(path, wanted)
+    assert again.status_code == 201
+    assert (await service.client.post(path, wanted)).json()["errors"][0]["code"] == "cardinality"
+
+
+async def test_a_relation_to_what_does_not_exist_is_refused(service: Service) -> None:
+    """A relation field takes only records that exist, are live, and are in its target pipeline."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    contact = service.pipeline(company_field(company))
+    other = await service.client.create(contact, {})
+    gone = await service.client.create(company, {})
+    await service.client.delete(f"/pipelines/{company}/records/{gone['id']}")
+    for target in (other["id"], gone["id"], str(UUID(int=7))):
+        response = await service.client.post(f"/pipelines/{contact}/records", {"data": {"company": target}})
+        faults = [(fault["pointer"], fault["code"]) for fault in response.json()["errors"]]
+        assert (response.status_code, faults) == (422, [("/data/company", "not_found")])
+
+
+async def test_a_relation_field_and_its_relationship_are_one(service: Service) -> None:
+    """Setting the field makes the relationship, changing it moves it, and deleting the relationship clears the field."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    contact = service.pipeline(company_field(company))
+    first, second = [await service.client.create(company, {"name": name}) for name in ("One", "Two")]
+    made = await service.client.create(contact, {"company": first["id"]})
+    path = f"/pipelines/{contact}/records/{made['id']}"
+    (edge,) = (await service.client.get(f"{path}/relationships")).json()["items"]
+    assert (edge["field"], edge["target"]["id"]) == ("company", first["id"])
+    assert (await service.client.patch(path, {"data": {"company": second["id"]}})).status_code == 200
+    (moved,) = (await service.client.get(f"{path}/relationships")).json()["items"]
+    assert moved["target"]["id"] == second["id"]
+    assert (await service.client.delete(f"{path}/relationships/{moved['id']}")).status_code == 204
+    cleared = (await service.client.get(path)).json()
+    assert (cleared["data"], cleared["version"]) == ({}, 3)
+
+
+async def test_one_to_one_holds_under_concurrency(service: Service) -> None:
+    """Of ten contacts who take the same company one to one at once, one gets it."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    contact = service.pipeline(company_field(company, cardinality="one_to_one"))
+    acme = await service.client.create(company, {"name": "Acme"})
+    path, body = f"/pipelines/{contact}/records", {"data": {"company": acme["id"]}}
+    responses = await asyncio.gather(*(service.client.post(path, body) for _ in range(10)))
+    assert sorted(response.status_code for response in responses) == [201] + [422] * 9
+    refused = next(response for response in responses if response.status_code == 422)
+    assert refused.json()["errors"][0]["code"] == "cardinality"
+
+
+async def test_deleting_follows_the_rule_of_the_type(service: Service) -> None:
+    """What `restrict` holds stays, what `cascade` ties goes along, and what is purged is unlinked from fields."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    pipelines = {}
+    for rule in ("restrict", "cascade", "unlink"):
+        known = service.definitions.type(f"by_{rule}", on_delete=rule)
+        await service.definitions.announce(service.tenant_id, "pipelines.relationship_type.created", known.id, known)
+        pipelines[rule] = service.pipeline(company_field(company, relationship_type=f"by_{rule}"))
+    targets = {rule: await service.client.create(company, {"name": rule}) for rule in pipelines}
+    holders = {
+        rule: await service.client.create(pipeline, {"company": targets[rule]["id"]})
+        for rule, pipeline in pipelines.items()
+    }
+    paths = {rule: f"/pipelines/{pipelines[rule]}/records/{holders[rule]['id']}" for rule in pipelines}
+    gone = {rule: f"/pipelines/{company}/records/{targets[rule]['id']}" for rule in pipelines}
+
+    async def restricted() -> bool:
+        return (await service.client.delete(gone["restrict"])).status_code == 409
+
+    assert await restricted()
+    assert (await service.client.delete(gone["cascade"])).status_code == 204
+    assert (await service.client.get(paths["cascade"])).status_code == 404
+    assert (await service.client.delete(f"{gone['unlink']}?permanent=true")).status_code == 204
+    unlinked = (await service.client.get(paths["unlink"])).json()
+    assert (unlinked["data"], unlinked["version"]) == ({}, 2)
+
+
+async def test_two_hops_lead_to_all_employees(service: Service) -> None:
+    """From a company over ten departments to five hundred employees, either way of its arrows, within 100 ms."""
+    company, department, employee = (service.pipeline({"name": "name", "type": "text"}) for _ in range(3))
+    for name in ("belongs_to", "works_in"):
+        service.definitions.type(name, inverse_name=f"has_{name}")
+    acme = await service.client.create(company, {"name": "Acme"})
+    link = {"target_pipeline": str(company), "target_record": acme["id"], "relationship_type": "belongs_to"}
+    departments = await service.client.batch(
+        department, [{"op": "create", "data": {"name": f"d{i}"}, "relationships": [link]} for i in range(10)]
+    )
+    ids = [result["id"] for result in departments["results"]]
+    to = [{"target_pipeline": str(department), "target_record": i, "relationship_type": "works_in"} for i in ids]
+    made = await service.client.batch(
+        employee, [{"op": "create", "data": {"name": f"e{i}"}, "relationships": [to[i % 10]]} for i in range(500)]
+    )
+    assert made["created"] == 500
+    for path in ("belongs_to,works_in", "~belongs_to,~works_in", "has_belongs_to,has_works_in"):
+        found = await walk(service, f"/records/{acme['id']}/traverse?path={path}&count=exact&limit=200")
+        assert len(found) == 500
+        assert {item["pipeline_id"] for item in found} == {str(employee)}
+    forward = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out")
+    assert forward.json()["items"] == []
+    began = time.perf_counter()
+    await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&limit=200&count=exact")
+    assert time.perf_counter() - began < 0.1
+    everything = await walk(service, f"/records/{acme['id']}/traverse?max_depth=2&limit=200")
+    assert len(everything) == 510
+    way = (await service.client.get(f"/records/{acme['id']}/shortest-path/{found[0]['id']}")).json()
+    assert (way["length"], [r["id"] for r in way["records"]][::2]) == (2, [acme["id"], found[0]["id"]])
+
+
+async def walk(service: Service, path: str) -> list[dict[str, Any]]:
+    """All pages of a traversal."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        response = await service.client.get(path + cursor)
+        assert response.status_code == 200, response.text
+        page = response.json()
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def test_no_way_is_told_as_such(service: Service) -> None:
+    """Between records that nothing joins the shortest path has no length; to one that does not exist it is 404."""
+    pipeline = service.pipeline({"name": "name", "type": "text"})
+    one, other = [await service.client.create(pipeline, {}) for _ in range(2)]
+    way = await service.client.get(f"/records/{one['id']}/shortest-path/{other['id']}")
+    assert way.json() == {"length": None, "records": [], "relationships": []}
+    assert (await service.client.get(f"/records/{one['id']}/shortest-path/{UUID(int=9)}")).status_code == 404
+    assert (await service.client.get(f"/records/{one['id']}/traverse?max_depth=7")).status_code == 422
