@@ -104,7 +104,7 @@ class Way:
     def end(self, exchange: Exchange) -> None:
         """Called once, when the request is answered or given up."""
         leave(exchange)
-        self._observe(exchange, time.perf_counter() - exchange.started)
+        self._observe(exchange, time.monotonic() - exchange.started)
 
     def _observe(self, exchange: Exchange, seconds: float) -> None:
         route = exchange.route.pattern if exchange.route is not None else "own"

@@ -1,7 +1,7 @@
 """One request on its way: what the steps have learned of it so far. Made once per request, so it is kept small."""
 
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from time import perf_counter
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,11 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-SECURITY_HEADERS: tuple[Header, ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-)
+SECURITY_LINES = b"x-content-type-options: nosniff\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n"
 
 
 class Client(Protocol):
@@ -35,12 +31,12 @@ class Client(Protocol):
 
 
 class Exchange:
-    """A request and what is known of it. `lines` go to the service, `answer_headers` to the client."""
+    """A request and what is known of it. `lines` go to the service, `answer_lines` to the client."""
 
     __slots__ = (
         "_client",
         "address",
-        "answer_headers",
+        "answer_lines",
         "answered",
         "buffered",
         "host",
@@ -66,7 +62,7 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client | None = None) -> None:
-        self.started = perf_counter()
+        self.started = monotonic()
         self.scope = scope
         self._client = client
         self.receive = receive
@@ -76,7 +72,7 @@ class Exchange:
         self.query: bytes = scope["query_string"]
         self.known: dict[bytes, bytes] = {}
         self.lines: list[bytes] = []
-        self.answer_headers: list[Header] = list(SECURITY_HEADERS)
+        self.answer_lines = [SECURITY_LINES]
         self.request_id = ""
         self.traceparent = ""
         self.address = ""
@@ -103,11 +99,16 @@ class Exchange:
         """Whether the client sends a body."""
         return self.known.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.known
 
+    def answer_headers(self) -> list[Header]:
+        """The `answer_lines` taken apart."""
+        lines = b"".join(self.answer_lines).split(b"\r\n")
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines) if name]
+
     async def answer(self, status: int, headers: list[Header], body: bytes) -> None:
         """Answers at the edge."""
         self.answered = True
         self.status = status
         length = (b"content-length", str(len(body)).encode())
-        headers = [*headers, *self.answer_headers] if status == 204 else [*headers, length, *self.answer_headers]
+        headers = [*headers, *([] if status == 204 else [length]), *self.answer_headers()]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})

@@ -61,7 +61,7 @@ class SocketWay:
             raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
         upstream.sockets += 1
         tunnel.ended.add_done_callback(lambda _: _left(upstream))
-        tunnel.answer_headers = exchange.answer_headers
+        tunnel.answer_lines = b"".join(exchange.answer_lines)
         await self._join(exchange, tunnel, upstream)
 
     async def _join(self, exchange: Exchange, tunnel: Tunnel, upstream: Upstream) -> None:

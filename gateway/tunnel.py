@@ -42,10 +42,9 @@ class Far(asyncio.Protocol):
             self.connection_lost(None)
 
     def _answer(self, end: int) -> None:
-        extra = b"".join(b"\r\n%b: %b" % header for header in self.tunnel.answer_headers)
-        if self.status != 101:
-            extra += b"\r\nconnection: close"
-        self.tunnel.begin(bytes(self._head[:end]) + extra + bytes(self._head[end:]), joined=self.status == 101)
+        extra = self.tunnel.answer_lines if self.status == 101 else self.tunnel.answer_lines + b"connection: close\r\n"
+        head, rest = bytes(self._head[: end + 2]), bytes(self._head[end + 2 :])
+        self.tunnel.begin(head + extra + rest, joined=self.status == 101)
         self._head.clear()
         if not self.answered.done():
             self.answered.set_result(None)
@@ -73,7 +72,7 @@ class Tunnel(asyncio.Protocol):
         self.scope = scope
         self.transport = transport
         self.far: Far | None = None
-        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.answer_lines = b""
         self.joined = False
         self.lost = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -19,7 +19,7 @@ from libs.common.errors import RateLimited
 LEASE_SECONDS = 1.0
 CAPACITY = 20_000
 
-Key = Hashable  # users and tenants by the integer of their id, which is hashed without a call into Python
+Key = Hashable  # an id is given as its integer, which is hashed and compared without a call into Python
 
 
 class Lease:
@@ -99,6 +99,8 @@ class Limiter:
         want = lease.size - lease.tokens
         granted, lease.remaining, wait = await self._store.take(self.policy, f"{self.policy.name}:{name}", want)
         lease.tokens += granted
+        if granted < want:
+            lease.low = 0
         if granted:
             lease.expires = self._clock() + LEASE_SECONDS
         else:

@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Iterable
 
 from gateway.exchange import Exchange
 
-_EXPOSED = b"etag, change-seq, location, retry-after, ratelimit, ratelimit-policy, x-request-id, content-disposition"
+_EXPOSED = (
+    b"access-control-expose-headers: etag, change-seq, location, retry-after, ratelimit, ratelimit-policy, "
+    b"x-request-id, content-disposition\r\n"
+)
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers",
@@ -23,11 +26,11 @@ class Cors:
     def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
         """Marks the answer, and answers preflights."""
         origin = exchange.known.get(b"origin")
-        exchange.answer_headers.append((b"vary", b"Origin"))
+        exchange.answer_lines.append(b"vary: Origin\r\n")
         if origin is None or not (self._any or origin in self._origins):
             return None
-        exchange.answer_headers.append((b"access-control-allow-origin", origin))
-        exchange.answer_headers.append((b"access-control-expose-headers", _EXPOSED))
+        exchange.answer_lines.append(b"access-control-allow-origin: %b\r\n" % origin)
+        exchange.answer_lines.append(_EXPOSED)
         if exchange.method == "OPTIONS" and b"access-control-request-method" in exchange.known:
             return exchange.answer(204, _PREFLIGHT, b"")
         return None

@@ -240,8 +240,7 @@ def _headers(exchange: Exchange, connection: Connection) -> list[Header]:
     headers = [header for header in connection.headers if header[0] not in _NOT_PASSED_BACK]
     if connection.status in (204, 304):
         headers = [header for header in headers if header[0] != b"content-length"]
-    headers += exchange.answer_headers
-    return headers
+    return headers + exchange.answer_headers()
 
 
 def _reply(exchange: Exchange, connection: Connection) -> bool:
@@ -262,9 +261,7 @@ def _lines(exchange: Exchange, connection: Connection, length: int) -> list[byte
             lines += (name, b": ", value, b"\r\n")
     if not connection.has_length and not connection.bodiless:
         lines.append(b"content-length: %d\r\n" % length)
-    for name, value in exchange.answer_headers:
-        lines += (name, b": ", value, b"\r\n")
-    return lines
+    return lines + exchange.answer_lines
 
 
 async def _watch(exchange: Exchange, connection: Connection) -> None:

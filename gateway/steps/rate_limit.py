@@ -1,13 +1,13 @@
 """Step 10: rate limits, per tenant and principal, or address; on sign-in per address and account as well."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from gateway.body import read_small
 from gateway.exchange import Exchange
-from gateway.limits.lease import Limiter
+from gateway.limits.lease import Key, Limiter
 from gateway.limits.policy import Policy
 from gateway.limits.stores import Store
 from gateway.route_table import Limit
@@ -44,13 +44,15 @@ class RateLimit:
     def __call__(self, exchange: Exchange) -> Awaitable[None] | None:
         """Admits the request or refuses it; a principal within its leases does not wait."""
         principal = exchange.principal
-        if principal is not None:
-            mine, all_of_tenant = self._principal.holds(principal.id), self._tenant.holds(principal.tenant_id)
-            if mine is not None and all_of_tenant is not None:
-                all_of_tenant.take()
-                _tell(exchange, self._principal, mine.take())
-                return None
-        return self._admit(exchange)
+        if principal is None:
+            return self._admit(exchange)
+        who, tenant, now = principal.id.int, principal.tenant_id.int, exchange.started
+        mine, all_of_tenant = self._principal.holds(who, now), self._tenant.holds(tenant, now)
+        if mine is None or all_of_tenant is None:
+            return self._admit(exchange)
+        self._tenant.take(tenant, all_of_tenant)
+        exchange.answer_lines.append(self._principal.lines(self._principal.take(who, mine)))
+        return None
 
     async def _admit(self, exchange: Exchange) -> None:
         tightest, least, remaining = None, 2.0, 0
@@ -58,18 +60,18 @@ class RateLimit:
             try:
                 left = await limiter.spend(key)
             except RateLimited:
-                _tell(exchange, limiter, 0)
+                exchange.answer_lines.append(limiter.lines(0))
                 raise
             if left / limiter.policy.burst < least:
                 tightest, least, remaining = limiter, left / limiter.policy.burst, left
         if tightest is not None:
-            _tell(exchange, tightest, remaining)
+            exchange.answer_lines.append(tightest.lines(remaining))
 
-    async def _quotas(self, exchange: Exchange) -> list[tuple[Limiter, Hashable]]:
+    async def _quotas(self, exchange: Exchange) -> list[tuple[Limiter, Key]]:
         assert exchange.route is not None
         if exchange.principal is not None:
             principal = exchange.principal
-            return [(self._principal, principal.id), (self._tenant, principal.tenant_id)]
+            return [(self._principal, principal.id.int), (self._tenant, principal.tenant_id.int)]
         if exchange.route.limit is Limit.SOCKET:
             return [(self._socket, exchange.address)]
         if exchange.route.limit is Limit.SIGN_IN and exchange.method == "POST":
@@ -86,8 +88,3 @@ def _account(body: bytes) -> str:
         return ""
     named = credentials.email or credentials.mfa_token or credentials.token or ""
     return hashlib.sha256(named.strip().lower().encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _tell(exchange: Exchange, limiter: Limiter, remaining: int) -> None:
-    exchange.answer_headers.append((b"ratelimit-policy", limiter.header))
-    exchange.answer_headers.append((b"ratelimit", limiter.state(remaining)))

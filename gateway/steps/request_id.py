@@ -18,7 +18,7 @@ def name_request(exchange: Exchange) -> None:
         exchange.request_id = given.decode()
     else:
         exchange.request_id = str(uuid_utils.uuid7())
-    exchange.answer_headers.append((b"x-request-id", exchange.request_id.encode()))
+    exchange.answer_lines.append(b"x-request-id: %b\r\n" % exchange.request_id.encode())
     parent = exchange.known.get(b"traceparent")
     if parent is not None and _TRACE.fullmatch(parent):
         exchange.traceparent = parent.decode()
