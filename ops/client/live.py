@@ -29,7 +29,7 @@ class Live:
     async def open(cls, gateway: str, token: str, path: str = "/api/v1/ws") -> AsyncIterator["Live"]:
         """A socket through the gateway, the token in its first frame."""
         address = gateway.replace("http", "ws", 1) + path
-        async with connect(address, max_size=None, compression=None) as connection:
+        async with connect(address, max_size=None, max_queue=None, compression=None) as connection:
             live = cls(connection)
             await live.send(type="authenticate", token=token)
             await live.expect("authenticated")
