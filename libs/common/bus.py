@@ -253,8 +253,9 @@ class Bus:
     async def _consume(self, consumer: Consumer[Any], database: Database) -> None:
         await self.ready()
         config = ConsumerConfig(
-            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_SECONDS,
-            max_ack_pending=1, deliver_policy=DeliverPolicy.ALL, inactive_threshold=STREAM_MAX_AGE_SECONDS,
+            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_SECONDS, max_ack_pending=1, deliver_policy=DeliverPolicy.ALL,
+            inactive_threshold=STREAM_MAX_AGE_SECONDS,
         )  # fmt: skip
         subscription = await self.jetstream.pull_subscribe(
             consumer.subject, durable=consumer.name, stream=events.STREAM, config=config
