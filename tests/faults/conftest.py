@@ -1,0 +1,36 @@
+"""A platform to break: PostgreSQL, Valkey, NATS and the five services, all of its own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from ops.embedded import free_port
+from ops.stack import Stack
+from ops.stack.home import Home
+from ops.stack.plan import SERVERS
+from tests.faults.watching import well
+from tests.support import platform
+from tests.support.platform import Tenant
+from tests.support.waiting import until
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack that belongs to one module of tests."""
+    environ = {name: value for name, value in os.environ.items() if name not in SERVERS.values()}
+    home = Home(tmp_path_factory.mktemp("victim"))
+    stack = Stack(home, {**environ, "PORT": str(free_port()), "RATE_LIMITS": "off"})
+    try:
+        stack.up(tied=True)
+        yield stack
+    finally:
+        stack.reset()
+
+
+@pytest.fixture
+async def victims_tenant(victim: Stack) -> AsyncIterator[Tenant]:
+    """A fresh tenant on it, once it has recovered from what was done to it before."""
+    until(lambda: well(victim), 40)
+    async with platform.signed_up(victim.plan.gateway_url) as fresh:
+        yield fresh

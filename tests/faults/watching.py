@@ -1,0 +1,136 @@
+"""Those who write while things break, and those who must hear of each write."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from typing import Any
+
+import httpx
+import msgspec
+import nats
+import nats.errors
+from websockets.exceptions import WebSocketException
+
+from ops.client import Live, NotHeard
+from ops.stack import Stack
+from ops.stack.plan import ALL, SERVERS
+from tests.journeys.crm import Json
+from tests.support.platform import Tenant
+from tests.support.waiting import eventually
+
+WRITERS = 4
+_AWAY = (OSError, WebSocketException, TimeoutError, NotHeard)
+
+
+class Writers:
+    """Create records at the same time, all along; `acknowledged` are the ids of those that got a 201."""
+
+    def __init__(self, tenant: Tenant, pipeline: Json) -> None:
+        self._api = tenant.client
+        self._path = f"/pipelines/{pipeline['id']}/records"
+        self._numbers = count()
+        self.acknowledged: list[str] = []
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """They write until the block ends."""
+        tasks = [asyncio.create_task(self._write()) for _ in range(WRITERS)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def more(self, records: int, seconds: float = 40.0) -> None:
+        """Wait until so many more were acknowledged."""
+        goal = len(self.acknowledged) + records
+
+        async def reached() -> bool:
+            return len(self.acknowledged) >= goal
+
+        await eventually(reached, seconds)
+
+    async def _write(self) -> None:
+        while True:
+            data = {"name": f"Record {next(self._numbers)}"}
+            try:
+                answer = await self._api.post(self._path, json={"data": data}, timeout=5)
+            except httpx.TransportError:
+                continue
+            if answer.status_code == 201:
+                self.acknowledged.append(answer.json()["id"])
+            else:
+                assert answer.status_code in (502, 503, 504), answer.text
+                await asyncio.sleep(0.05)
+
+
+class Watcher:
+    """A socket on a pipeline that comes back where it was cut off; `heard` counts each record it was told of."""
+
+    def __init__(self, url: str, tenant: Tenant, pipeline: Json) -> None:
+        self._url = url
+        self._token = tenant.access_token
+        self._channel = f"pipeline:{pipeline['id']}"
+        self._position: int | None = None
+        self.heard: Counter[str] = Counter()
+        self.ready = asyncio.Event()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """It listens until the block ends."""
+        task = asyncio.create_task(self._listen())
+        try:
+            await asyncio.wait_for(self.ready.wait(), 20)
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(*_AWAY):
+                async with Live.open(self._url, self._token) as live:
+                    await self._follow(live)
+            await asyncio.sleep(0.05)
+
+    async def _follow(self, live: Live) -> None:
+        resume = {} if self._position is None else {"from_seq": self._position}
+        subscribed = await live.subscribe(self._channel, **resume)
+        if self._position is None:
+            self._position = subscribed["seq"]
+        self.ready.set()
+        while True:
+            frame = live.unread.pop(0) if live.unread else await live.receive()
+            assert frame["type"] != "resync_required", frame
+            if frame["type"] == "record_created":
+                self._position = frame["seq"]
+                self.heard[frame["record"]["id"]] += 1
+
+
+def well(stack: Stack) -> bool:
+    """Whether every process runs and is ready."""
+    conditions = stack.status()
+    return len(conditions) == len(ALL) + len(SERVERS) and all(condition.ready for condition in conditions)
+
+
+async def announced(stack: Stack, tenant: Tenant, verb: str = "created") -> Counter[str]:
+    """How often the stream holds an event of each record of a tenant."""
+    connection = await nats.connect(stack.plan.nats_url)
+    try:
+        jetstream = connection.jetstream()
+        subscription = await jetstream.pull_subscribe(f"evt.{tenant.id}.records.record.{verb}", stream="EVENTS")
+        found: Counter[str] = Counter()
+        pending = (await subscription.consumer_info()).num_pending or 0
+        while sum(found.values()) < pending:
+            found.update(_record(message.data) for message in await subscription.fetch(500, timeout=5))
+        return found
+    finally:
+        await connection.close()
+
+
+def _record(payload: bytes) -> str:
+    event: dict[str, Any] = msgspec.json.decode(payload)
+    return str(event["data"]["record"]["id"])
