@@ -81,6 +81,11 @@ async def held_fields(connection: Connection, tenant_id: UUID, ids: Collection[U
     return [Edge(*row) for row in await connection.fetch(SQL["held_fields"], tenant_id, list(ids))]
 
 
+async def begin_walk(connection: Connection) -> None:
+    """Lets each hop of the transaction be planned for what it begins from."""
+    await connection.execute(SQL["plan_each"])
+
+
 async def hop(
     connection: Connection, tenant_id: UUID, near: Collection[UUID], type_: str | None, *, along: bool, against: bool,
     but: Collection[UUID], limit: int,

@@ -29,6 +29,7 @@ class Walk:
 
     async def begin(self, record_id: UUID) -> Reach:
         """The reach of the first record's pipeline."""
+        await edges.begin_walk(self.connection)
         place = await records.place(self.connection, self.caller.tenant_id, record_id)
         if place is None:
             raise NotFound("There is no such record")
