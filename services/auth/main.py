@@ -13,6 +13,7 @@ from services.auth.consumers import operators, services
 from services.auth.domain.sessions import Lifetimes
 from services.auth.routes import ROOT_ROUTES, ROUTES
 from services.auth.settings import Settings
+from services.auth.storage.attempts import Attempts
 from services.auth.usecases.context import Context
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
@@ -40,7 +41,7 @@ def build(given: Settings) -> ASGIApp:
         threads=given.hash_threads, queue=given.hash_queue,
     )  # fmt: skip
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
-    context = Context(database, platform.bus, hasher, keys, lifetimes, bases)
+    context = Context(database, platform.bus, hasher, Attempts(platform.redis), keys, lifetimes, bases)
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)

@@ -1,9 +1,9 @@
 """`/users`: the people of an organization. They are under `/admin/users` as well."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, UnsetType
@@ -14,9 +14,9 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
-from services.auth.routes.shapes import RoleName, UserAnswer, role_name, user_answer
+from services.auth.routes.shapes import RoleName, UserAnswer, client_of, role_name, user_answer
+from services.auth.usecases import credentials, users
 from services.auth.usecases import permissions as permission_cases
-from services.auth.usecases import users
 from services.auth.usecases.context import Context
 from services.auth.usecases.users import People
 
@@ -48,6 +48,13 @@ class MePatch(Input):
 
     name: str | UnsetType = UNSET
     locale: str | UnsetType = UNSET
+
+
+class PasswordInput(Input):
+    """One's password, and the one to have from now on."""
+
+    current_password: Annotated[str, Meta(max_length=1024)]
+    new_password: Annotated[str, Meta(max_length=1024)]
 
 
 class PermissionsAnswer(msgspec.Struct, frozen=True):
@@ -83,6 +90,18 @@ class MeController(Controller):
     ) -> UserAnswer:
         """Changes what is given."""
         return _one(await users.change(auth, principal, permissions, principal.id, _change(data)))
+
+    @post("/password", summary="Change my password", status_code=204)
+    async def change_password(
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[PasswordInput],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+    ) -> None:
+        """Changes one's own password and ends one's other sessions; this one goes on."""
+        client = client_of(request)
+        await credentials.change_password(auth, principal, data.current_password, data.new_password, client)
 
     @get("/permissions", summary="What I may do")
     async def permissions(

@@ -50,6 +50,11 @@ async def revoke_all(connection: Connection, tenant_id: UUID, user_id: UUID) -> 
     await connection.execute(SQL["revoke_all"], tenant_id, user_id)
 
 
+async def revoke_others(connection: Connection, tenant_id: UUID, user_id: UUID, keep: UUID) -> list[UUID]:
+    """Ends all sessions of a user but one; returns which."""
+    return [row[0] for row in await connection.fetch(SQL["revoke_others"], tenant_id, user_id, keep)]
+
+
 async def revoke_oldest(connection: Connection, tenant_id: UUID, user_id: UUID, keep: int) -> list[UUID]:
     """Forgets a user's sessions that are over, and ends all but the newest of the others; returns which."""
     await connection.execute(SQL["forget_ended"], tenant_id, user_id)

@@ -19,6 +19,10 @@ where tenant_id = $1 and user_id = $2 and id = $3 and revoked_at is null and exp
 -- name: revoke_all
 update sessions set revoked_at = now() where tenant_id = $1 and user_id = $2 and revoked_at is null;
 
+-- name: revoke_others
+update sessions set revoked_at = now()
+where tenant_id = $1 and user_id = $2 and id <> $3 and revoked_at is null and expires_at > now() returning id;
+
 -- name: revoke_oldest
 -- Ends what is beyond the newest of a user's sessions.
 update sessions set revoked_at = now() where tenant_id = $1 and id in (

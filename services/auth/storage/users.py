@@ -64,9 +64,9 @@ async def update(connection: Connection, tenant_id: UUID, user: User) -> None:
     await connection.execute(SQL["add_role"], tenant_id, user.id, user.roles)
 
 
-async def set_password_hash(connection: Connection, tenant_id: UUID, user_id: UUID, old: str, new: str) -> None:
-    """Replaces the hash of the same password by a better one."""
-    await connection.execute(SQL["set_password_hash"], tenant_id, user_id, old, new)
+async def set_password_hash(connection: Connection, tenant_id: UUID, user_id: UUID, old: str, new: str) -> bool:
+    """Replaces a hash by another; False where it is another one meanwhile."""
+    return bool(await connection.fetchval(SQL["set_password_hash"], tenant_id, user_id, old, new))
 
 
 async def delete(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:

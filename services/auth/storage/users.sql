@@ -23,7 +23,7 @@ update users set email = $3, name = $4, locale = $5, status = $6, updated_at = $
 
 -- name: set_password_hash
 -- Only where nobody changed it meanwhile.
-update users set password_hash = $4 where tenant_id = $1 and id = $2 and password_hash = $3;
+update users set password_hash = $4 where tenant_id = $1 and id = $2 and password_hash = $3 returning true;
 
 -- name: delete
 delete from users where tenant_id = $1 and id = $2;

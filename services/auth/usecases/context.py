@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from libs.common.bus import Bus
 from libs.common.postgres import Database
 from services.auth.domain.sessions import Lifetimes
+from services.auth.storage.attempts import Attempts
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
 
@@ -16,6 +17,7 @@ class Context:
     database: Database
     bus: Bus
     hasher: Hasher
+    attempts: Attempts
     keys: KeyRing
     lifetimes: Lifetimes
     base_domains: frozenset[str]

@@ -39,7 +39,8 @@ async def sign_up(context: Context, given: SignUp, client: Client) -> tuple[Orga
     email = people.normalize_email(given.email)
     _refuse([
         *people.check_name(given.organization, "/organization"), *rules.check_slug(given.slug),
-        *people.check_email(email), *people.check_password(given.password), *people.check_name(given.name),
+        *people.check_email(email), *people.check_name(given.name),
+        *people.check_password(given.password, (email, given.name, given.organization, given.slug)),
     ])  # fmt: skip
     organization = _new(given.organization, given.slug)
     password_hash = await context.hasher.hash(given.password)

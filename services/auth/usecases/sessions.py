@@ -7,7 +7,7 @@ from libs.common.errors import NotFound, Unauthenticated
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
-from services.auth.domain import events, people
+from services.auth.domain import attempts, events, people
 from services.auth.domain.keys import Signer
 from services.auth.domain.people import User
 from services.auth.domain.sessions import (
@@ -20,16 +20,18 @@ from services.auth.domain.sessions import (
 )
 from services.auth.storage import sessions, users
 from services.auth.storage.users import Credentials
+from services.auth.usecases import credentials
 from services.auth.usecases.context import Context
 from services.auth.usecases.tokens import Tokens, issue
 
 
 async def login(context: Context, tenant_id: UUID, email: str, password: str, client: Client) -> tuple[User, Tokens]:
     """Signs a user in. Whatever is wrong, the answer is the same, after one verification of a password."""
-    known = await _credentials(context, tenant_id, people.normalize_email(email))
-    right = await context.hasher.verify(known.password_hash if known else None, password)
-    if known is None or not right or known.status != "active":
-        raise _wrong()
+    address = people.normalize_email(email)
+    known = await _credentials(context, tenant_id, address)
+    counters = attempts.of_account(tenant_id, address, client.address)
+    await credentials.prove(context, counters, known, password, wrong=_wrong())
+    assert known is not None
     await _upgrade(context, tenant_id, known, password)
     signer = await context.keys.signer()
     async with context.database.tenant(tenant_id) as connection:

@@ -86,7 +86,8 @@ async def create(context: Context, principal: Principal, permissions: Permission
 async def add(context: Context, tenant_id: UUID, giver: Permissions, given: NewUser) -> People:
     """A new user, as an operator or one who may makes it."""
     email = people.normalize_email(given.email)
-    faults = [*people.check_email(email), *people.check_name(given.name), *people.check_password(given.password)]
+    faults = [*people.check_email(email), *people.check_name(given.name)]
+    faults += people.check_password(given.password, (email, given.name))
     faults += people.check_locale(given.locale) if given.locale is not None else []
     if faults:
         raise Invalid(errors=faults)

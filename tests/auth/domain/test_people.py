@@ -1,5 +1,7 @@
 """Addresses, names, passwords and languages."""
 
+import time
+
 import pytest
 
 from services.auth.domain import people
@@ -28,9 +30,36 @@ def test_addresses_that_differ_in_case_or_composition_are_one() -> None:
 
 
 def test_passwords_have_ten_to_128_characters() -> None:
-    """Nothing else is asked of them."""
-    codes = {length: [f.code for f in people.check_password("x" * length)] for length in (9, 10, 128, 129)}
-    assert codes == {9: ["too_short"], 10: [], 128: [], 129: ["too_long"]}
+    """Shorter ones are guessed, longer ones are an attack on the hash."""
+    good = "Xk9-" * 3
+    codes = {length: [f.code for f in people.check_password((good * 11)[:length])] for length in (9, 129)}
+    assert codes == {9: ["too_short"], 129: ["too_long"]}
+    assert people.check_password("lemur quartz 41") == []
+
+
+@pytest.mark.parametrize("password", ["x" * 16, "password123", "Passw0rd!2024", "qwertyuiop12", "1234567890"])
+def test_a_password_that_is_soon_guessed_is_too_weak(password: str) -> None:
+    """However many kinds of characters are in it."""
+    assert [fault.code for fault in people.check_password(password)] == ["too_weak"]
+
+
+def test_a_password_is_not_about_its_owner() -> None:
+    """What would do for someone else is weak for the person whose name it is."""
+    password, about = "ottokarhrubesch", ("Ottokar Hrubesch", "ada@example.com")
+    assert people.check_password(password) == []
+    assert [fault.code for fault in people.check_password(password, about)] == ["too_weak"]
+
+
+@pytest.mark.parametrize("password", ["a1!" * 42, "abcdefgh" * 16, "20012002200320042005" * 6])
+def test_judging_a_password_is_quick(password: str) -> None:
+    """However long and however patterned, the best of three tries takes under 0.2 s."""
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        people.check_password(password)
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(3)) < 0.2
 
 
 def test_names_are_visible() -> None:

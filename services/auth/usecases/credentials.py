@@ -1,0 +1,61 @@
+"""Proving who one is by a password, and changing it."""
+
+from collections.abc import Sequence
+
+from libs.common import outbox
+from libs.common.errors import AppError, Conflict, Fault, Forbidden, Invalid, NotFound, RateLimited
+from libs.common.identity import Principal
+from services.auth.domain import attempts, events, people
+from services.auth.domain.attempts import Counter
+from services.auth.domain.sessions import Client
+from services.auth.storage import sessions, users
+from services.auth.storage.users import Credentials
+from services.auth.usecases.context import Context
+
+
+async def prove(
+    context: Context, counters: Sequence[Counter], known: Credentials | None, password: str, *, wrong: AppError
+) -> None:
+    """Raises `wrong` unless the password is that of an active user; too many wrong ones in a row have to wait."""
+    await require_patience(context, counters)
+    right = await context.hasher.verify(known.password_hash if known else None, password)
+    if known is None or not right or known.status != "active":
+        await context.attempts.failed(counters)
+        raise wrong
+    await context.attempts.succeeded(counters)
+
+
+async def require_patience(context: Context, counters: Sequence[Counter]) -> None:
+    """Refuses an attempt that comes too soon after those that failed."""
+    wait = await context.attempts.wait(counters)
+    if wait > 0:
+        detail = "Too many attempts failed; wait before the next"
+        raise RateLimited(detail, code="too-many-attempts", retry_after=wait)
+
+
+async def change_password(context: Context, principal: Principal, current: str, new: str, client: Client) -> None:
+    """Changes the principal's own password, and ends their other sessions."""
+    if principal.kind != "user":
+        raise Forbidden("Only people have passwords", code="people-only")
+    tenant_id = principal.tenant_id
+    async with context.database.tenant(tenant_id) as connection:
+        user = await users.get(connection, tenant_id, principal.id)
+        known = await users.credentials(connection, tenant_id, user.email) if user else None
+    if user is None or known is None:
+        raise NotFound
+    counters = attempts.of_account(tenant_id, user.email, client.address)
+    await prove(context, counters, known, current, wrong=_not_current())
+    faults = people.check_password(new, (user.email, user.name), "/new_password")
+    if faults:
+        raise Invalid(errors=faults)
+    digest = await context.hasher.hash(new)
+    async with context.database.tenant(tenant_id) as connection:
+        await users.lock(connection, tenant_id, user.id)
+        if not await users.set_password_hash(connection, tenant_id, user.id, known.password_hash or "", digest):
+            raise Conflict("The password was changed meanwhile", code="busy", retry_after=1)
+        ended = await sessions.revoke_others(connection, tenant_id, user.id, principal.session_id)
+        await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
+
+
+def _not_current() -> Invalid:
+    return Invalid(errors=[Fault("/current_password", "wrong", "This is not the current password")])
