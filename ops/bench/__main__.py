@@ -22,7 +22,7 @@ _EXPECTED = (ApiError, requests.BenchFailed, ServerFailed, StackError, httpx.Tra
 async def measure() -> list[Figure]:
     """Everything, on a stage of its own."""
     async with stage() as place:
-        load = Figure("demo load", place.load_seconds, "s", bar=60, at_most=True, note="62,000 records and links")
+        load = Figure("demo load", place.load_seconds, "s", most=60, note="62,000 records and links")
         return [
             *await requests.measure(place, click.echo),
             *await sockets.measure(place),

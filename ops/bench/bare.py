@@ -16,12 +16,12 @@ _COLUMNS_AS_TEXT = "id::text, pipeline_id::text, version, title, data::text, cre
 READ = f"select {_COLUMNS_AS_TEXT} from bench.records where tenant_id = $1::text::uuid and id = $2::text::uuid"  # noqa: S608
 LIST = f"""
 select {_COLUMNS_AS_TEXT} from bench.records where tenant_id = $1::text::uuid and pipeline_id = $2::text::uuid
-order by id limit 50
+order by records.id limit 50
 """  # noqa: S608
 FILTER = f"""
 select {_COLUMNS_AS_TEXT} from bench.records
 where tenant_id = $1::text::uuid and pipeline_id = $2::text::uuid and (data->'elevation')::numeric >= 8000
-order by (data->'elevation')::numeric desc, id limit 50
+order by (data->'elevation')::numeric desc, records.id limit 50
 """  # noqa: S608
 CREATE = f"""
 insert into bench.records (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at)

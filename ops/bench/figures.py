@@ -6,19 +6,22 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH = 130
+
 
 class Figure(msgspec.Struct):
-    """One measurement: the platform's value, that of what it is compared with, and the bar it should clear.
+    """One measurement: the platform's value, that of what it is compared with, and the bars it should clear.
 
-    The bar is about the ratio where there is a base, otherwise about the value; `at_most` turns it round.
+    `least` and `most` are about the value, `least_ratio` about its part of the base.
     """
 
     name: str
     value: float
     unit: str
     base: float | None = None
-    bar: float | None = None
-    at_most: bool = False
+    least: float | None = None
+    most: float | None = None
+    least_ratio: float | None = None
     note: str = ""
 
     @property
@@ -28,11 +31,13 @@ class Figure(msgspec.Struct):
 
     @property
     def clears(self) -> bool | None:
-        """Whether it clears its bar; none where there is no bar."""
-        if self.bar is None:
-            return None
-        judged = self.ratio if self.ratio is not None else self.value
-        return judged <= self.bar if self.at_most else judged >= self.bar
+        """Whether it clears every bar it has; none where it has none."""
+        verdicts = [
+            *([] if self.least is None else [self.value >= self.least]),
+            *([] if self.most is None else [self.value <= self.most]),
+            *([] if self.least_ratio is None else [(self.ratio or 0) >= self.least_ratio]),
+        ]
+        return all(verdicts) if verdicts else None
 
 
 def show(figures: list[Figure]) -> None:
@@ -44,7 +49,9 @@ def show(figures: list[Figure]) -> None:
     table.add_column("note", style="dim")
     for figure in figures:
         table.add_row(*_cells(figure))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table)
 
 
 def write(figures: list[Figure], path: Path) -> None:
@@ -55,14 +62,14 @@ def write(figures: list[Figure], path: Path) -> None:
 
 
 def _cells(figure: Figure) -> list[str]:
-    sign = "≤" if figure.at_most else "≥"
+    bars = (("≥ {:,g}", figure.least), ("≤ {:,g}", figure.most), ("≥ {:g} of bare", figure.least_ratio))
     verdict = {True: "[green]ok[/]", False: "[red]short[/]", None: ""}[figure.clears]
     return [
         figure.name,
         f"{figure.value:,.{0 if figure.value >= 100 else 1}f} {figure.unit}",
         "" if figure.base is None else f"{figure.base:,.0f}",
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
-        "" if figure.bar is None else f"{sign} {figure.bar:,g}",
+        ", ".join(form.format(bar) for form, bar in bars if bar is not None),
         verdict,
         figure.note,
     ]

@@ -28,8 +28,8 @@ async def measure(stage: Stage) -> list[Figure]:
         if len(found) != EMPLOYEES or page["count"] != EMPLOYEES:
             raise BenchFailed(f"the traversal found {len(found)} and counted {page['count']} instead of {EMPLOYEES}")
     return [
-        Figure("traversal to 500 over two hops", median(pages), "ms", bar=100, at_most=True, note="three pages"),
-        Figure("the same, one page and the count", median(counts), "ms", bar=100, at_most=True),
+        Figure("traversal to 500 over two hops", median(pages), "ms", most=100, note="three pages"),
+        Figure("the same, one page and the count", median(counts), "ms", most=100),
     ]
 
 
