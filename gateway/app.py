@@ -58,7 +58,6 @@ class Way:
     def _start(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         for arrive in self.arrival:
             arrive(exchange)
-        logging.begin(request_id=exchange.request_id)
         own = self.own.get(exchange.path.rstrip(b"/"))
         if own is not None:
             return self.go_on(exchange, own(exchange))
@@ -73,6 +72,7 @@ class Way:
 
     async def go_on(self, exchange: Exchange, waiting: Awaitable[None], rest: Sequence[Step] = ()) -> None:
         """The rest of the way, from a step that has to wait."""
+        logging.begin(request_id=exchange.request_id)
         try:
             await waiting
             for step in rest:
@@ -86,6 +86,7 @@ class Way:
             self.end(exchange)
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
+        logging.begin(request_id=exchange.request_id)
         try:
             await self._refuse(exchange, error)
         finally:
@@ -97,7 +98,7 @@ class Way:
         elif isinstance(error, AppError) and not exchange.answered:
             await refuse(exchange, error)
         else:
-            await log.aerror("request failed", path=exchange.scope["path"], error=repr(error), exc_info=error)
+            await log.aerror("request failed", path=_text(exchange.raw_path), error=repr(error), exc_info=error)
             if not exchange.answered:
                 await refuse(exchange, AppError())
 
@@ -114,10 +115,14 @@ class Way:
         self.metrics.observe(method, route, exchange.status, seconds)
         if exchange.status >= 500 or seconds > SLOW_SECONDS:
             log.warning(
-                "request", method=method, path=exchange.path.decode("ascii", "replace"), status=exchange.status,
+                "request", method=method, path=_text(exchange.path), status=exchange.status,
                 seconds=round(seconds, 4), tenant=str(exchange.tenant_id or ""),
                 user=str(exchange.principal.id) if exchange.principal else "", request_id=exchange.request_id,
             )  # fmt: skip
+
+
+def _text(path: bytes) -> str:
+    return path.decode("ascii", "replace")
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

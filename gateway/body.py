@@ -16,7 +16,7 @@ async def receive(exchange: Exchange, limit: int) -> tuple[bytes, bool]:
     """The next piece of the body, and whether more follows."""
     try:
         async with asyncio.timeout(CLIENT_SECONDS):
-            message = await exchange.receive()
+            message = await exchange.channel.receive()
     except TimeoutError:
         raise Malformed("The body did not arrive in time.", code="request-timeout") from None
     if message["type"] == "http.disconnect":

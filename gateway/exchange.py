@@ -20,6 +20,16 @@ Header = tuple[bytes, bytes]
 SECURITY_LINES = b"x-content-type-options: nosniff\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n"
 
 
+class Channel(Protocol):
+    """Messages to and from the client, as ASGI has them."""
+
+    async def receive(self) -> Any:
+        """The next message."""
+
+    async def send(self, message: Any) -> None:
+        """Sends a message."""
+
+
 class Client(Protocol):
     """The client's connection, where an answer goes out and where the rest of a way becomes a task."""
 
@@ -39,6 +49,8 @@ class Exchange:
         "answer_lines",
         "answered",
         "buffered",
+        "channel",
+        "headers",
         "host",
         "known",
         "lines",
@@ -46,13 +58,11 @@ class Exchange:
         "path",
         "principal",
         "query",
-        "receive",
+        "raw_path",
         "received",
         "request_id",
         "route",
         "scheme",
-        "scope",
-        "send",
         "span",
         "started",
         "status",
@@ -61,23 +71,32 @@ class Exchange:
         "upstream",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: bytes,
+        query: bytes,
+        headers: list[Header],
+        address: str,
+        scheme: str,
+        channel: Channel,
+        client: Client | None = None,
+    ) -> None:
         self.started = monotonic()
-        self.scope = scope
+        self.method = method
+        self.raw_path = self.path = path
+        self.query = query
+        self.headers = headers
+        self.address = address
+        self.scheme = scheme
+        self.channel = channel
         self._client = client
-        self.receive = receive
-        self.send = send
-        self.method: str = scope["method"]
-        self.path: bytes = scope["raw_path"]
-        self.query: bytes = scope["query_string"]
         self.known: dict[bytes, bytes] = {}
         self.lines: list[bytes] = []
         self.answer_lines = [SECURITY_LINES]
         self.request_id = ""
         self.traceparent = ""
-        self.address = ""
         self.host = ""
-        self.scheme = "http"
         self.route: Route | None = None
         self.tenant_id: UUID | None = None
         self.principal: Principal | None = None
@@ -110,5 +129,5 @@ class Exchange:
         self.status = status
         length = (b"content-length", str(len(body)).encode())
         headers = [*headers, *([] if status == 204 else [length]), *self.answer_headers()]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        await self.channel.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.channel.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})

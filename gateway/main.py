@@ -76,9 +76,9 @@ class Gateway:
         """Sends a request on its way."""
         self.way.enter(exchange)
 
-    async def open(self, tunnel: Tunnel) -> None:
+    async def open(self, exchange: Exchange, tunnel: Tunnel) -> None:
         """Takes a WebSocket handshake on."""
-        await self.socket_way.open(tunnel)
+        await self.socket_way.open(exchange, tunnel)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -7,7 +7,7 @@ from libs.common.errors import AppError
 
 def document(exchange: Exchange, error: AppError) -> tuple[int, list[Header], bytes]:
     """Status, headers and body for an error."""
-    instance = exchange.scope["raw_path"].decode("ascii", "replace")[:512]
+    instance = exchange.raw_path.decode("ascii", "replace")[:512]
     status, headers, body = problems.render(error, request_id=exchange.request_id, instance=instance)
     return status, [(name.encode(), value.encode()) for name, value in headers], body
 

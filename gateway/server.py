@@ -4,9 +4,10 @@ Refusals of unreadable requests are problem documents, and WebSocket handshakes 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -32,14 +33,47 @@ class Door(Protocol):
     def enter(self, exchange: Exchange) -> None:
         """Sends a request on its way."""
 
-    async def open(self, tunnel: Tunnel) -> None:
+    async def open(self, exchange: Exchange, tunnel: Tunnel) -> None:
         """Takes the steps and joins the tunnel with its service."""
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its answer, with a short way for an answer that is there as a whole."""
+    """One request and its answer, with a short way for an answer that is there as a whole.
 
-    tasks: set[asyncio.Task[None]]
+    Made for each request, so it sets only what differs between requests, and an event only where one is waited for.
+    """
+
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+    access_log = False
+
+    def __init__(self, edge: "EdgeProtocol", method: str, keep_alive: bool) -> None:
+        self.scope = {"method": method}  # type: ignore[typeddict-item]
+        self.transport = edge.transport
+        self.flow = edge.flow
+        self.tasks = edge.tasks
+        self.default_headers = edge.server_state.default_headers
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = edge.expect_100_continue
+        self.on_response = edge.on_response_complete
+        self.body = bytearray()
+
+    @cached_property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]
+        """Set while there is something to receive."""
+        event = asyncio.Event()
+        if self.body or not self.more_body or self.disconnected or self.response_complete:
+            event.set()
+        return event
+
+    def wake(self) -> None:
+        """Lets who waits for the client go on."""
+        if "message_event" in self.__dict__:
+            self.message_event.set()
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
         """Writes status, header lines and body at once, unless the client reads too slowly for that.
@@ -51,7 +85,7 @@ class Cycle(RequestResponseCycle):
         self.response_started = self.response_complete = True
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
         self.transport.write(b"".join((STATUS_LINE[status], *self.default_lines(), *lines, end, body)))
-        self.message_event.set()
+        self.wake()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
@@ -79,6 +113,7 @@ class EdgeProtocol(HttpToolsProtocol):
     """One client connection. `door` is set on a subclass per gateway."""
 
     door: ClassVar[Door]
+    cycle: Cycle
     _in_head = True
     _head_bytes = 0
     _head_since = 0.0
@@ -89,6 +124,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admits the connection, if there are not too many."""
         super().connection_made(transport)
+        self._peer = self.client[0] if self.client else "unknown"
+        self._waiting: deque[Exchange] = deque()
         self._head_since = self.loop.time()
         if len(self.connections) > self.door.max_connections:
             self._refuse(Unavailable("Too many connections.", code="overloaded", retry_after=1))
@@ -99,13 +136,21 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(Malformed("The request could not be read as HTTP."))
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
         if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
             self._refuse(Malformed("The headers are too large.", code="headers-too-large"))
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = self._in_message = True
         self._linger_since = 0.0
         self._head_since = self.loop.time()
@@ -114,35 +159,21 @@ class EdgeProtocol(HttpToolsProtocol):
         """The head is there."""
         self._in_head = False
         self._head_bytes = 0
-        scope, version = self.scope, self.parser.get_http_version()
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        if self.parser.should_upgrade() and self._should_upgrade():
+        parser = self.parser
+        if parser.should_upgrade() and self._should_upgrade():
             return
-        url = httptools.parse_url(self.url)
-        scope["raw_path"] = url.path
-        scope["path"] = unquote(url.path.decode("ascii"))
-        scope["query_string"] = url.query or b""
-        self._begin_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
-
-    def _begin_cycle(self, keep_alive: bool) -> None:
-        previous = self.cycle
-        self.cycle = Cycle(
-            scope=self.scope, transport=self.transport, flow=self.flow, logger=self.logger,
-            access_logger=self.access_logger, access_log=False, default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(), expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )  # fmt: skip
-        self.cycle.tasks = self.tasks
+        method = parser.get_method().decode("ascii")
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        previous, self.cycle = self.cycle, Cycle(self, method, keep_alive)
+        path, query = _path_and_query(self.url)
+        exchange = Exchange(
+            method, path, query, self.headers, self._peer, self.scheme or "http", self.cycle, self.cycle
+        )
         if previous is None or previous.response_complete:
-            self._enter(self.cycle)
+            self.door.enter(exchange)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def _enter(self, cycle: RequestResponseCycle) -> None:
-        assert isinstance(cycle, Cycle)
-        self.door.enter(Exchange(cycle.scope, cycle.receive, cycle.send, cycle))  # type: ignore[arg-type]
+            self._waiting.append(exchange)
 
     def on_response_complete(self) -> None:
         """The next request of this connection may be served; how long it idles is watched by the sweeper."""
@@ -150,15 +181,17 @@ class EdgeProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.pipeline:
-            self._enter(self.pipeline.pop()[0])
+        if self._waiting:
+            self.door.enter(self._waiting.popleft())
         else:
             self._idle_since = self.loop.time()
 
     def on_message_complete(self) -> None:
         """The body is there, or what of it was discarded after an early answer."""
         self._in_message = False
-        super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False
+            self.cycle.wake()
 
     def check(self, now: float) -> None:
         """Closes the connection of a client that does not finish a head, or goes on with a body after its answer."""
@@ -170,19 +203,15 @@ class EdgeProtocol(HttpToolsProtocol):
         if late_head or (idle and not lingering) or (lingering and self._linger_since < now - LINGER_SECONDS):
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
-        """The answer to what is not HTTP."""
-        self._refuse(Malformed("The request could not be read as HTTP."))
-
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, error: AppError) -> None:
         if self._answering:
-            own_body = self._in_message and not self.pipeline and not self.cycle.response_started
+            own_body = self._in_message and not self._waiting and not self.cycle.response_started
             self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self.cycle.wake()
             if not own_body:
                 self.transport.close()
                 return
@@ -198,16 +227,23 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.connections.discard(self)
-        url = httptools.parse_url(self.url)
-        scope: dict[str, Any] = {
-            **self.scope, "type": "websocket", "raw_path": url.path or b"/", "query_string": url.query or b"",
-            "path": (url.path or b"/").decode("ascii", "replace"),
-        }  # fmt: skip
-        tunnel = Tunnel(scope, self.transport, self.connections)
+        tunnel = Tunnel(self.transport, self.connections)
+        path, query = _path_and_query(self.url)
+        method = self.parser.get_method().decode("ascii")
+        exchange = Exchange(method, path, query, self.headers, self._peer, self.scheme or "http", tunnel)
         self.transport.set_protocol(tunnel)
-        task = self.loop.create_task(self.door.open(tunnel))
+        task = self.loop.create_task(self.door.open(exchange, tunnel))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+
+def _path_and_query(target: bytes) -> tuple[bytes, bytes]:
+    """The parts of a request target (RFC 9112 §3.2), which the parser has found to be well-formed."""
+    if target[:1] == b"/" and b"#" not in target:
+        path, _, query = target.partition(b"?")
+        return path, query
+    url = httptools.parse_url(target)
+    return url.path or b"/", url.query or b""
 
 
 def protocol_for(door: Door) -> type[EdgeProtocol]:

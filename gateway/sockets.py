@@ -31,9 +31,8 @@ class SocketWay:
         self._metrics = metrics
         self._max = max_sockets
 
-    async def open(self, tunnel: Tunnel) -> None:
+    async def open(self, exchange: Exchange, tunnel: Tunnel) -> None:
         """Lets the handshake take the steps, joins the two sides, and stays until they part."""
-        exchange = Exchange(tunnel.scope, tunnel.receive, tunnel.send)
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
@@ -41,7 +40,9 @@ class SocketWay:
         except AppError as error:
             await refuse(exchange, error)
         except Exception as error:
-            await log.aerror("handshake failed", path=tunnel.scope["path"], error=repr(error), exc_info=True)
+            await log.aerror(
+                "handshake failed", path=exchange.raw_path.decode("ascii", "replace"), error=repr(error), exc_info=True
+            )
             await refuse(exchange, AppError())
         route = exchange.route.pattern if exchange.route is not None else "own"
         self._metrics.observe("WS", route, exchange.status, loop.time() - started)

@@ -8,7 +8,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from gateway.exchange import Message, Scope
+from gateway.exchange import Message
 from gateway.upstream.connection import MAX_HEAD
 
 _END = b"\r\n\r\n"
@@ -68,8 +68,7 @@ class Far(asyncio.Protocol):
 class Tunnel(asyncio.Protocol):
     """The connection of the client; it became a tunnel with its handshake."""
 
-    def __init__(self, scope: Scope, transport: asyncio.Transport, connections: set[Any]) -> None:
-        self.scope = scope
+    def __init__(self, transport: asyncio.Transport, connections: set[Any]) -> None:
         self.transport = transport
         self.far: Far | None = None
         self.answer_lines = b""

@@ -129,7 +129,7 @@ class Forward:
         exchange.answered = True
         exchange.status = connection.status
         headers = _headers(exchange, connection)
-        await exchange.send({"type": "http.response.start", "status": connection.status, "headers": headers})
+        await exchange.channel.send({"type": "http.response.start", "status": connection.status, "headers": headers})
         watcher = asyncio.create_task(_watch(exchange, connection)) if watch else None
         try:
             while True:
@@ -137,11 +137,11 @@ class Forward:
                 data = await connection.chunk()
                 if connection.complete:
                     break
-                await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+                await exchange.channel.send({"type": "http.response.body", "body": data, "more_body": True})
         finally:
             if watcher is not None:
                 watcher.cancel()
-        await exchange.send({"type": "http.response.body", "body": data, "more_body": False})
+        await exchange.channel.send({"type": "http.response.body", "body": data, "more_body": False})
 
 
 class Upload:
@@ -266,7 +266,7 @@ def _lines(exchange: Exchange, connection: Connection, length: int) -> list[byte
 
 async def _watch(exchange: Exchange, connection: Connection) -> None:
     """Gives the service's answer up when the client has gone."""
-    while (await exchange.receive())["type"] != "http.disconnect":
+    while (await exchange.channel.receive())["type"] != "http.disconnect":
         pass
     connection.abort()
 

@@ -30,7 +30,7 @@ _PLAIN_CONNECTION: Final = frozenset((b"keep-alive", b"close", b"upgrade", b"kee
 def read_headers(exchange: Exchange) -> None:
     """Sorts the headers of a request; `lines` gets those that are passed on, as they stand on the wire."""
     known, lines = exchange.known, exchange.lines
-    for name, value in exchange.scope["headers"]:
+    for name, value in exchange.headers:
         kind = _SPECIAL.get(name)
         if kind is None:
             if not name.startswith(_INTERNAL):

@@ -18,11 +18,7 @@ class Origin:
         self._networks = [ip_network(network) for network in trusted]
 
     def __call__(self, exchange: Exchange) -> None:
-        """Notes address, scheme and host."""
-        client = exchange.scope["client"]
-        exchange.address = client[0] if client else "unknown"
-        if exchange.scope["scheme"] in ("https", "wss"):
-            exchange.scheme = "https"
+        """Notes the host, and what a trusted proxy tells of address and scheme."""
         host = exchange.known.get(b"host", b"")
         if self._networks and self._trusts(exchange.address):
             host = self._from_proxy(exchange, host)
