@@ -23,4 +23,5 @@ def name_request(exchange: Exchange) -> None:
     if parent is not None and _TRACE.fullmatch(parent):
         exchange.traceparent = parent.decode()
     else:
-        exchange.traceparent = f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-00"
+        dice = getrandbits(192).to_bytes(24, "big").hex()
+        exchange.traceparent = f"00-{dice[:32]}-{dice[32:]}-00"
