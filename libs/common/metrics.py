@@ -49,7 +49,7 @@ class Durations:
 
 
 class Requests(Collector):
-    """Counts requests in plain lists, from the one thread that answers them: a sixth of what Histogram and Counter take."""
+    """Counts requests in plain lists, from the one thread that answers them: cheaper than label objects by far."""
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, int], Durations] = {}
