@@ -145,15 +145,15 @@ class Presence:
         if entry.connection not in view.entries:
             view.entries[entry.connection] = entry
             message = PresenceJoin(channel=view.channel, user=entry.user, connection=entry.connection)
-            self._announce(view, encode(message), entry.connection)
+            self._announce(view, encode(message), entry.connection, len(view.entries))
 
     def _went(self, view: View, entry: Entry) -> None:
         if view.entries.pop(entry.connection, None) is not None:
             message = PresenceLeave(channel=view.channel, user=entry.user, connection=entry.connection)
-            self._announce(view, encode(message), entry.connection)
+            self._announce(view, encode(message), entry.connection, len(view.entries) + 1)
 
-    def _announce(self, view: View, text: str, but: str) -> None:
-        if len(view.entries) <= self._members:
+    def _announce(self, view: View, text: str, but: str, crowd: int) -> None:
+        if crowd <= self._members:
             view.hub.send(parse(view.channel), Frame(text), but)
 
     async def _write(self, view: View, entry: Entry) -> bool:
