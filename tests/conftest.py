@@ -1,11 +1,15 @@
 """The fixtures of all tests, and the beginning and end of a test run."""
 
+import os
+
 import pytest
 
 from tests.support import postgres
 
 SERVERS = {"postgres_server", "nats_server", "valkey_server", "stack"}
 pytest_plugins = ["tests.support.fixtures"]
+if "MILLRACE_URL" in os.environ:
+    pytest_plugins.append("tests.support.remote")
 
 
 def pytest_configure(config: pytest.Config) -> None:
