@@ -54,11 +54,11 @@ def show(figures: list[Figure]) -> None:
     console.print(table)
 
 
-def write(figures: list[Figure], path: Path) -> None:
-    """Write them as JSON."""
+def write(figures: list[Figure], busy: float, path: Path) -> None:
+    """Write them as JSON, with the load average that the run found."""
     rows = [{**msgspec.to_builtins(figure), "ratio": figure.ratio, "clears": figure.clears} for figure in figures]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode({"load_before": busy, "figures": rows})) + b"\n")
 
 
 def _cells(figure: Figure) -> list[str]:
