@@ -236,7 +236,7 @@ _TYPES: dict[str, Callable[[Field], Check]] = {
     "email": _email,
     "url": _url,
     "select": _select,
-    "multiselect": lambda field: _listed(_select(field), len(field.options)),
+    "multiselect": lambda field: _listed(_select(field), MAX_RELATED),
     "tags": lambda _: _listed(_tag, MAX_TAGS),
     "stage": _stage,
     "relation": lambda field: _listed(_identifier, MAX_RELATED) if field.many else _identifier,

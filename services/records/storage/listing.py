@@ -44,13 +44,18 @@ class Listed(msgspec.Struct, frozen=True):
 
 async def page(connection: Connection, tenant_id: UUID, query: Query) -> list[Listed]:
     """Up to one record more than the page holds."""
+    text, params = statement(tenant_id, query)
+    return [Listed(*row) for row in await connection.fetch(text, *params)]
+
+
+def statement(tenant_id: UUID, query: Query) -> tuple[str, list[object]]:
+    """The select of a page, with its parameters."""
     params: list[object] = [tenant_id, query.access.pipeline.id]
     body = records.body(query.access, params, query.context, query.only)
     links = records.links(query.access, params, query.context, query.links)
     columns = f"r.id, {body} as body, {links} as links"
     where = _where(query, params)
-    rows = await connection.fetch(query.sort.page(columns, where, query.after, query.limit + 1, params), *params)
-    return [Listed(*row) for row in rows]
+    return query.sort.page(columns, where, query.after, query.limit + 1, params), params
 
 
 async def count(connection: Connection, tenant_id: UUID, query: Query, *, exact: bool) -> int:

@@ -48,7 +48,7 @@ async def test_a_relation_to_what_does_not_exist_is_refused(service: Service) ->
 
 
 async def test_a_relation_field_and_its_relationship_are_one(service: Service) -> None:
-    """Setting the field makes the relationship, changing it moves it, and deleting the relationship clears the field."""
+    """Setting the field makes the relationship, changing it moves it, deleting the relationship clears the field."""
     company = service.pipeline({"name": "name", "type": "text"})
     contact = service.pipeline(company_field(company))
     first, second = [await service.client.create(company, {"name": name}) for name in ("One", "Two")]

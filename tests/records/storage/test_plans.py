@@ -1,0 +1,140 @@
+"""The hot statements are index work under row level security, as the service's own role."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from libs.common import filters
+from libs.common.filters import Context
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, Permissions
+from services.records.domain.definitions import Definition, Field
+from services.records.domain.pipelines import Pipeline
+from services.records.domain.reach import Reach
+from services.records.storage import edges, listing, records
+from services.records.storage.listing import Query
+from tests.support.postgres import Database
+
+FILL = """
+insert into records.records (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at,
+    updated_by)
+select $1, uuidv7(), pipeline, 1, 'n' || n, jsonb_build_object('name', 'n' || n, 'stage', (array['new', 'won', 'lost',
+    'open', 'void', 'idle', 'late', 'held'])[1 + n % 8], 'code', n), now() + n * interval '1 s', $1, now(), $1
+from unnest($2::uuid[]) pipeline, generate_series(1, 5000) n
+"""
+RELATE = """
+with numbered as materialized (
+    select id, pipeline_id, row_number() over (order by id) n from records.records where tenant_id = $1
+)
+insert into records.edges (tenant_id, id, type, source_id, source_pipeline, target_id, target_pipeline, field,
+    one_target, one_source, created_at, created_by)
+select $1, uuidv7(), 'knows', a.id, a.pipeline_id, b.id, b.pipeline_id, '', false, false, now(), $1
+from numbered a cross join lateral (values (a.n / 10), (a.n / 7)) near(n) join numbered b on b.n = near.n
+on conflict do nothing
+"""
+CONTEXT = Context(datetime.now(UTC), None, UTC)
+
+
+@dataclass
+class Scene:
+    """Many records of two tenants, seen by the service's role as one of them."""
+
+    connection: "asyncpg.Connection[asyncpg.Record]"
+    tenant_id: UUID
+    reach: Reach
+
+    async def nodes(self, text: str, *params: object) -> list[dict[str, Any]]:
+        """The nodes of a statement's plan."""
+        plan = await self.connection.fetchval(f"explain (format json) {text}", *params)
+        return list(flat(msgspec.json.decode(plan)[0]["Plan"]))
+
+    async def indexes(self, text: str, *params: object) -> set[str]:
+        """The indexes of a plan that reads no table from end to end."""
+        nodes = await self.nodes(text, *params)
+        assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
+        return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+    def query(self, text: str = "", sort: str | None = None) -> tuple[str, list[object]]:
+        """The statement of a list."""
+        node = filters.parse_query([tuple(text.split("=", 1))], self.reach.schema) if text else None  # type: ignore[list-item]
+        order = filters.parse_sort(sort, self.reach.schema)
+        access = self.reach.access("read")
+        asked = Query(
+            access=access, schema=self.reach.schema, context=CONTEXT, node=node, sort=order, using=frozenset(),
+            after=None, binding="", limit=50,
+        )  # fmt: skip
+        return listing.statement(self.tenant_id, asked)
+
+
+def flat(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan's nodes."""
+    return [node, *(found for inner in node.get("Plans", ()) for found in flat(inner))]
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    """Two tenants with two pipelines each, five thousand records in each of them."""
+    tenants, pipelines = [new_id(), new_id()], [[new_id(), new_id()] for _ in range(2)]
+    admin = await asyncpg.connect(database.admin_dsn)
+    for tenant, own in zip(tenants, pipelines, strict=True):
+        await admin.execute(FILL, tenant, own)
+    await admin.execute(RELATE, tenants[0])
+    await admin.execute("vacuum analyze records.records")
+    await admin.execute("vacuum analyze records.edges")
+    await admin.close()
+    fields = tuple(
+        Field(name=name, type=kind) for name, kind in (("name", "text"), ("stage", "text"), ("code", "number"))
+    )
+    pipeline = Pipeline(Definition(pipelines[0][0], "Test", 1, fields))
+    reach = Reach(pipeline.id, {pipeline.id: pipeline}, Permissions([Grant("*", ("*",))]))
+    connection = await asyncpg.connect(database.dsn("records"))
+    await connection.execute("begin")
+    await connection.execute("select set_config('app.tenant_id', $1, true)", str(tenants[0]))
+    yield Scene(connection, tenants[0], reach)
+    await connection.close()
+
+
+async def test_one_record_is_found_by_its_key(scene: Scene) -> None:
+    """Reading one record touches the primary key alone."""
+    access = scene.reach.access("read")
+    params: list[object] = [scene.tenant_id, scene.reach.pipeline.id, new_id()]
+    body = records.body(access, params, CONTEXT)
+    text = records.fill("get", body=body, condition=access.condition(params, CONTEXT))
+    assert await scene.indexes(text, *params) == {"records_pkey"}
+
+
+async def test_lists_follow_an_index(scene: Scene) -> None:
+    """The plain list, the newest first, and a filter by an equal value each read an index, and only their part."""
+    text, params = scene.query()
+    assert await scene.indexes(text, *params) == {"records_pipeline"}
+    text, params = scene.query(sort="-updated_at")
+    assert await scene.indexes(text, *params) == {"records_updated"}
+    text, params = scene.query("filter[code]=77")
+    assert await scene.indexes(text, *params) == {"records_data"}
+
+
+async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
+    """A step of a walk finds relationships by source and by target, and records by their key."""
+    ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
+    found = await scene.indexes(edges.SQL["hop"], scene.tenant_id, ids, "knows", True, True, ids, 10_001)
+    assert found == {"edges_source", "edges_target", "records_pkey"}
+
+
+async def test_forgetting_the_tenant_leaks_nothing(scene: Scene) -> None:
+    """Without a where clause the service's role sees the rows of the transaction's tenant alone."""
+    tenants = await scene.connection.fetch("select distinct tenant_id from records")
+    assert [row["tenant_id"] for row in tenants] == [scene.tenant_id]
+    await scene.connection.execute("rollback")
+    assert await scene.connection.fetchval("select count(1) from records") == 0
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await scene.connection.execute(
+            "insert into operations (tenant_id, principal_id, operation_id, record_id, version, created_at)"
+            " values ($1, $1, 'x', $1, 1, now())",
+            scene.tenant_id,
+        )

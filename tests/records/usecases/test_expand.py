@@ -1,0 +1,49 @@
+"""Expanding relations costs a query per relation and level, never one per record."""
+
+from collections import Counter
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.records.support import Service
+
+
+async def test_statements_do_not_grow_with_the_page(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a hundred contacts with company and its country is as many statements as a page of one."""
+    country = service.pipeline({"name": "name", "type": "text"})
+    company = service.pipeline({"name": "name", "type": "text"}, relation("country", country))
+    contact = service.pipeline(
+        {"name": "name", "type": "text"}, relation("company", company), relation("friends", company, "many_to_many")
+    )
+    lands = [await service.client.create(country, {"name": f"c{i}"}) for i in range(3)]
+    rows = [{"op": "create", "data": {"name": f"f{i}", "country": lands[i % 3]["id"]}} for i in range(20)]
+    firms = [row["id"] for row in (await service.client.batch(company, rows))["results"]]
+    people = [{"name": f"p{i}", "company": firms[i % 20], "friends": firms[i % 5 : i % 5 + 2]} for i in range(100)]
+    await service.client.batch(contact, [{"op": "create", "data": data} for data in people])
+    path = f"/pipelines/{contact}/records?sort=name&expand=company.country,friends&limit="
+    await service.client.get(f"{path}1")
+    counts: Counter[str] = Counter()
+    original = asyncpg.Connection._do_execute  # counted, and done as ever
+
+    async def counted(self: Any, query: str, *args: Any, **options: Any) -> Any:
+        counts[size] += "from records" in query
+        return await original(self, query, *args, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "_do_execute", counted)
+    pages = {}
+    for size in ("1", "100"):
+        pages[size] = (await service.client.get(path + size)).json()["items"]
+    assert counts["1"] == counts["100"] == 4
+    first = pages["100"][0]
+    assert first["expanded"]["company"]["title"] == "f0"
+    assert first["expanded"]["company"]["expanded"]["country"]["title"] == "c0"
+    assert [friend["title"] for friend in first["expanded"]["friends"]] == ["f0", "f1"]
+
+
+def relation(name: str, target: object, cardinality: str = "many_to_one") -> dict[str, Any]:
+    """A relation field."""
+    return {
+        "name": name, "type": "relation", "target_pipeline": str(target), "relationship_type": f"to_{name}",
+        "cardinality": cardinality,
+    }  # fmt: skip
