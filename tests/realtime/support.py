@@ -91,6 +91,7 @@ class World:
     records: dict[UUID, Json] = field(default_factory=dict)
     updates: list[Json] = field(default_factory=list)
     refuse: AppError | None = None
+    away: AppError | None = None
 
     def answer(self) -> None:
         """Begins to answer for pipelines and records."""
@@ -111,6 +112,8 @@ class World:
         return found
 
     async def _record(self, question: Json) -> Json:
+        if self.away is not None:
+            raise self.away
         return self._visible(question["token"], question["record_id"])
 
     async def _update(self, question: Json) -> Json:
@@ -135,8 +138,10 @@ class World:
         }  # fmt: skip
         return pipeline_id
 
-    async def create(self, pipeline_id: UUID, tenant: UUID | None = None, **data: Any) -> Json:
-        """A record that was made, and announced."""
+    async def create(
+        self, pipeline_id: UUID, tenant: UUID | None = None, *, announce: bool = True, **data: Any
+    ) -> Json:
+        """A record that was made, and announced if it is to be."""
         now = clock.rfc3339(clock.now())
         record = {
             "id": str(new_id()), "pipeline_id": str(pipeline_id), "version": 1, "title": data.get("name"), "data": data,
@@ -144,7 +149,8 @@ class World:
             "tenant_id": tenant or self.tenant,
         }  # fmt: skip
         self.records[UUID(record["id"])] = record
-        await self.announce("created", record, changed=list(data))
+        if announce:
+            await self.announce("created", record, changed=list(data))
         return record
 
     async def update(self, record: Json, values: Json, **more: Any) -> int:

@@ -45,7 +45,7 @@ class Condition:
         self._schema = schema
         self._user = user
         self._node = filters.parse_tree(tree, schema)
-        self.names = frozenset(_names(tree))
+        self.names = frozenset(names(tree))
         moving = filters.is_relative(self._node, schema)
         self._predicate = None if moving else self._compiled()
 
@@ -143,16 +143,19 @@ def reaches(tree: Tree) -> bool:
     return any(reaches(tree[key]) for key in ("and", "or", "not") if key in tree)
 
 
-def _names(tree: Tree) -> Iterator[str]:
-    """The fields that a filter tree speaks of."""
+def names(tree: Tree) -> Iterator[str]:
+    """The fields of the record itself that a filter tree speaks of; of a path the first step."""
     if isinstance(tree, list):
         for item in tree:
-            yield from _names(item)
+            yield from names(item)
     elif isinstance(tree, dict):
         if isinstance(tree.get("field"), str):
-            yield tree["field"]
+            yield tree["field"].partition(".")[0]
         for key in ("and", "or", "not"):
-            yield from _names(tree.get(key))
+            yield from names(tree.get(key))
+        for key in ("some", "none"):
+            if isinstance(related := tree.get(key), dict):
+                yield str(related.get("field", "")).partition(".")[0]
 
 
 def personal(tree: Tree) -> bool:

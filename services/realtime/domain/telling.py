@@ -3,19 +3,29 @@
 import msgspec
 
 from services.realtime.domain.changes import Change
+from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import FieldUpdated, Person, RecordMessage, encode
-from services.realtime.domain.sight import Mask, Sight, Verdict
+from services.realtime.domain.sight import Kind, Mask, Sight, Verdict
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Shown(msgspec.Struct):
+    data: dict[str, msgspec.Raw] = {}
 
 
 def record(change: Change, verdict: Verdict, sight: Sight) -> msgspec.Raw:
     """The record as it may be shown; of one that left only where it was."""
     if verdict.kind == "record_left":
-        return msgspec.Raw(_encode({"id": change.head.id, "pipeline_id": change.head.pipeline_id}))
+        return place(change)
     if verdict.mask.fields is None:
         return change.record
     return msgspec.Raw(_encode(_masked(change, verdict.mask, sight.titled(verdict.mask))))
+
+
+def place(change: Change) -> msgspec.Raw:
+    """Of a record that may not be shown: which one it is."""
+    return msgspec.Raw(_encode({"id": change.head.id, "pipeline_id": change.head.pipeline_id}))
 
 
 def _masked(change: Change, mask: Mask, titled: bool) -> dict[str, object]:
@@ -37,6 +47,15 @@ def frame(change: Change, verdict: Verdict, sight: Sight, channel: str) -> str:
     """The frame of a change in a channel."""
     shown = record(change, verdict, sight)
     return encode(RecordMessage(verdict.kind, channel, change.seq, shown, changed(change, verdict)))
+
+
+def asked(change: Change, shown: msgspec.Raw, kind: Kind, channel: Channel) -> tuple[str, bool]:
+    """The frame of a change with the record as another service showed it; whether its maker knows it already."""
+    mask = Mask(frozenset(msgspec.json.decode(shown, type=_Shown).data))
+    verdict = Verdict(kind, mask)
+    if channel.kind == "record" and (text := field_update(change, verdict, channel.name)):
+        return text, True
+    return encode(RecordMessage(kind, channel.name, change.seq, shown, changed(change, verdict))), False
 
 
 def field_update(change: Change, verdict: Verdict, channel: str) -> str | None:

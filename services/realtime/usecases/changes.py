@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.bus import Bus
-from libs.common.errors import Gone
+from libs.common.errors import Forbidden, Gone
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from services.realtime.domain import telling
@@ -79,6 +79,8 @@ class Reader:
         definition = await self._definitions.get_or_bare(self._principal.tenant_id, change.head.pipeline_id)
         grants = self._permissions.alternatives(READ, RECORDS, definition.id)
         sight = compile_sight(grants, definition, str(self._principal.id))
+        if sight.asks:
+            raise Forbidden(f"Your rule for pipeline {definition.id} looks at other records", code="rule-reaches")
         verdict = judge(change, sight, None)
         if verdict is None:
             return None

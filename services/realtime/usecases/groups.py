@@ -1,7 +1,7 @@
 """Subscribers of a channel who are told the same: a change is judged and encoded once for all of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -13,12 +13,13 @@ from services.realtime.domain.changes import Change
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame
-from services.realtime.domain.sight import Condition, Sight, Verdict, compile_sight, judge, personal, reaches
+from services.realtime.domain.sight import Condition, Sight, Verdict, compile_sight, judge, names, personal, reaches
+from services.realtime.usecases.asking import Asker, Look, Lose, Question
 from services.realtime.usecases.subscribers import Subscription
 
 READ, RECORDS = "read", "records"
 
-Known = Callable[[UUID], Definition | None]
+Told = tuple[Frame, list[Subscription]]
 
 _tree = msgspec.json.Encoder(order="deterministic")
 
@@ -42,6 +43,15 @@ def key_of(subscription: Subscription) -> Key:
     return Key(subscriber.permissions, str(subscriber.principal.id) if own else "", tree)
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What groups stand on: known definitions, a question to records, and how a subscription is lost."""
+
+    known: Callable[[UUID], Definition | None]
+    look: Look
+    lose: Lose
+
+
 def condition(tree: object, definition: Definition, sight: Sight, user: str) -> Condition:
     """A subscription's filter, which may name the fields that can be read; raises Invalid."""
     if reaches(tree):
@@ -49,43 +59,55 @@ def condition(tree: object, definition: Definition, sight: Sight, user: str) -> 
     return Condition(tree, definition.schema(sight.readable()), user)
 
 
-@dataclass(slots=True)
 class Group:
     """One kind of subscriber of one channel, with its members."""
 
-    channel: Channel
-    key: Key
-    tree: object
-    known: Known
-    members: dict[Subscription, None] = field(default_factory=dict)
-    _sights: dict[UUID, tuple[Definition, Sight, Condition | None]] = field(default_factory=dict)
+    def __init__(self, channel: Channel, key: Key, tree: object, world: World) -> None:
+        self.channel = channel
+        self.key = key
+        self.members: dict[Subscription, None] = {}
+        self._tree = tree
+        self._world = world
+        self._sights: dict[UUID, tuple[Definition, Sight, Condition | None]] = {}
+        self._asker: Asker | None = None
 
-    def tell(self, change: Change) -> list[tuple[Frame, list[Subscription]]]:
-        """The frames of a change, and who gets each."""
+    def tell(self, change: Change, only: Subscription | None = None) -> list[Told]:
+        """The frames of a change, and who gets each: the members, or the only one that is catching up.
+
+        Where it must be asked for first, it is told later, in its turn.
+        """
         sight, where = self.view(change.head.pipeline_id)
-        verdict = judge(change, sight, where)
-        if verdict is None:
+        members = list(self.members) if only is None else [only]
+        if sight.asks:
+            self._ask(change, where, members)
             return []
-        return self._told(change, verdict, sight)
-
-    def tell_one(self, change: Change, subscription: Subscription) -> Frame | None:
-        """The frame of a change for one subscription that is catching up."""
-        sight, where = self.view(change.head.pipeline_id)
         verdict = judge(change, sight, where)
-        if verdict is None:
-            return None
-        text = self._field_update(change, verdict) or telling.frame(change, verdict, sight, self.channel.name)
-        return Frame(text)
+        return [] if verdict is None else [self._told(change, verdict, sight, members)]
+
+    @property
+    def asking(self) -> bool:
+        """Whether something was not told yet because it is being asked for."""
+        return self._asker is not None and self._asker.busy
+
+    async def asked(self) -> None:
+        """Waits until all that had to be asked for is told."""
+        if self._asker is not None:
+            await self._asker.idle()
+
+    def close(self) -> None:
+        """Asks no more."""
+        if self._asker is not None:
+            self._asker.stop()
 
     def reads(self, name: str) -> bool:
         """Whether all members may surely read a field of their channel's pipeline."""
         pipelines = {member.pipeline_id for member in self.members}
-        definitions = [self.known(one) for one in pipelines if one is not None]
+        definitions = [self._world.known(one) for one in pipelines if one is not None]
         return bool(definitions) and all(d is not None and self.view(d.id)[0].always(name) for d in definitions)
 
     def view(self, pipeline_id: UUID) -> tuple[Sight, Condition | None]:
         """What the members may see of a pipeline, and their filter."""
-        definition = self.known(pipeline_id)
+        definition = self._world.known(pipeline_id)
         assert definition is not None
         present = self._sights.get(pipeline_id)
         if present is None or present[0] is not definition:
@@ -96,21 +118,24 @@ class Group:
     def _compile(self, definition: Definition) -> tuple[Sight, Condition | None]:
         grants = self.key.permissions.alternatives(READ, RECORDS, definition.id)
         sight = compile_sight(grants, definition, self.key.user)
-        if not self.tree:
+        if not self._tree:
             return sight, None
         try:
-            return sight, condition(self.tree, definition, sight, self.key.user)
+            return sight, condition(self._tree, definition, sight, self.key.user)
         except Invalid:
             return Sight((), definition), None
 
-    def _told(self, change: Change, verdict: Verdict, sight: Sight) -> list[tuple[Frame, list[Subscription]]]:
-        members = list(self.members)
-        if text := self._field_update(change, verdict):
-            operation = change.operation_id or ""
-            return [(Frame(text), [one for one in members if not one.subscriber.made(operation)])]
-        return [(Frame(telling.frame(change, verdict, sight, self.channel.name)), members)]
+    def _told(self, change: Change, verdict: Verdict, sight: Sight, members: list[Subscription]) -> Told:
+        text = telling.field_update(change, verdict, self.channel.name) if self.channel.kind == "record" else None
+        if text is None:
+            return Frame(telling.frame(change, verdict, sight, self.channel.name)), members
+        operation = change.operation_id or ""
+        return Frame(text), [one for one in members if not one.subscriber.made(operation)]
 
-    def _field_update(self, change: Change, verdict: Verdict) -> str | None:
-        if self.channel.kind != "record" or change.operation_id is None:
-            return None
-        return telling.field_update(change, verdict, self.channel.name)
+    def _ask(self, change: Change, where: Condition | None, members: list[Subscription]) -> None:
+        if self._asker is None:
+            self._asker = Asker(self.channel, self._world.look, self._world.lose)
+        grants = self.key.permissions.alternatives(READ, RECORDS, change.head.pipeline_id)
+        rules = (name for grant in grants for name in names(grant.row_rule))
+        decisive = frozenset(rules) | (where.names if where else frozenset())
+        self._asker.put(Question(change, where, decisive, members))

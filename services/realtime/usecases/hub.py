@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -16,9 +17,10 @@ from services.realtime.domain.changes import Change, Recorded
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame, ResyncRequired, encode
+from services.realtime.usecases import records
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.feed import Feed
-from services.realtime.usecases.groups import Group, Key, key_of
+from services.realtime.usecases.groups import Group, Key, Told, World, key_of
 from services.realtime.usecases.link import AnyWord, Link, Shown
 from services.realtime.usecases.metrics import LiveMetrics
 from services.realtime.usecases.subscribers import Subscription
@@ -64,6 +66,7 @@ class Hub:
         self._recent_bytes = 0
         self._channels: dict[str, dict[Key, Group]] = {}
         self.metrics = metrics
+        self._world = World(self.known, partial(records.look, bus), self._lose)
         self._feed = Feed(bus, tenant_id, self._take, self._begin)
         self._feed.start()
         self.link = Link(bus, tenant_id, node, lambda word: hear(self, word))
@@ -91,20 +94,20 @@ class Hub:
         """The group that a subscription belongs to, or a new one that nobody is in yet."""
         key = key_of(subscription)
         present = self._channels.get(subscription.channel.name, {}).get(key)
-        return present or Group(subscription.channel, key, subscription.tree, self.known)
+        return present or Group(subscription.channel, key, subscription.tree, self._world)
 
     def attach(self, subscription: Subscription) -> None:
         """From now on the subscription is told of every change after the position."""
         group = self.group_of(subscription)
         self._channels.setdefault(subscription.channel.name, {})[group.key] = group
         group.members[subscription] = None
-        subscription.live = True
+        subscription.live, subscription.ended = True, False
         self.users += 1
         self.metrics.subscriptions.inc()
 
     def detach(self, subscription: Subscription) -> None:
         """Ends a subscription, also one that ended already."""
-        subscription.live = False
+        subscription.live, subscription.ended = False, True
         groups = self._channels.get(subscription.channel.name, {})
         for key, group in list(groups.items()):
             if subscription in group.members:
@@ -112,9 +115,17 @@ class Hub:
                 self.users -= 1
                 self.metrics.subscriptions.dec()
                 if not group.members:
-                    del groups[key]
+                    groups.pop(key).close()
         if not groups:
             self._channels.pop(subscription.channel.name, None)
+
+    def regroup(self, subscription: Subscription) -> None:
+        """Moves a subscription to where it belongs by its subscriber's present permissions."""
+        groups = self._channels.get(subscription.channel.name, {}).values()
+        if any(group.asking for group in groups if subscription in group.members):
+            return self._lose(subscription)
+        self.detach(subscription)
+        self.attach(subscription)
 
     def subscriptions(self, channel: str | None = None) -> list[Subscription]:
         """Who is subscribed, to one channel or to any."""
@@ -147,9 +158,13 @@ class Hub:
         self.recent.clear()
         self._recent_bytes = 0
         for subscription in self.subscriptions():
-            self.detach(subscription)
-            name = subscription.channel.name
-            subscription.subscriber.deliver(Frame(encode(ResyncRequired(channel=name, seq=position))))
+            self._lose(subscription)
+
+    def _lose(self, subscription: Subscription) -> None:
+        """Ends a subscription that may have missed something."""
+        self.detach(subscription)
+        message = ResyncRequired(channel=subscription.channel.name, seq=self.position)
+        subscription.subscriber.deliver(Frame(encode(message)))
 
     async def _take(self, seq: int, payload: bytes) -> None:
         change = read(seq, payload)
@@ -169,12 +184,12 @@ class Hub:
             self._recent_bytes -= oldest.size
             self.floor = self.proof = oldest.seq
 
-    def _plan(self, change: Change) -> list[tuple[Frame, list[Subscription]]]:
+    def _plan(self, change: Change) -> list[Told]:
         names = (f"record:{change.head.id}", f"pipeline:{change.head.pipeline_id}", "tenant")
         groups = [group for name in names if name in self._channels for group in self._channels[name].values()]
         return [told for group in groups for told in group.tell(change)]
 
-    async def _deliver(self, told: list[tuple[Frame, list[Subscription]]]) -> None:
+    async def _deliver(self, told: list[Told]) -> None:
         sent = 0
         for frame, members in told:
             for subscription in members:

@@ -22,7 +22,7 @@ async def join(bus: Bus, hub: Hub, subscription: Subscription, after: int) -> No
         unknown = [change for change in missed if hub.known(change.head.pipeline_id) is None]
         for change in unknown:
             await hub.definitions.get_or_bare(hub.tenant_id, change.head.pipeline_id)
-        if hub.epoch != epoch:
+        if hub.epoch != epoch or subscription.ended:
             raise too_old()
         if not unknown and after >= hub.floor:
             break
@@ -59,14 +59,15 @@ async def _from_stream(bus: Bus, hub: Hub, group: Group, subscription: Subscript
                 _tell(group, subscription, change)
         after = stored[-1].seq
         hub.metrics.replayed.inc(len(stored))
+        await group.asked()
         await subscription.subscriber.ready()
     return after
 
 
 def _tell(group: Group, subscription: Subscription, change: Change) -> None:
-    frame = group.tell_one(change, subscription)
-    if frame is not None:
-        subscription.subscriber.deliver(frame)
+    for frame, members in group.tell(change, subscription):
+        for one in members:
+            one.subscriber.deliver(frame)
 
 
 def too_old() -> Gone:

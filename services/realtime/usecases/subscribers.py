@@ -29,11 +29,11 @@ class Subscriber(Protocol):
 class Subscription:
     """A subscriber's interest in a channel; `pipeline_id` is that of the channel's record or pipeline.
 
-    `tree` is the filter as it was sent. Changes up to `after` are known to the subscriber. Only a `live` one gets
-    frames.
+    `tree` is the filter as it was sent. Changes up to `after` are known to the subscriber. It is `live` once it has
+    caught up, and `ended` when it was left or lost.
     """
 
-    __slots__ = ("after", "channel", "live", "pipeline_id", "subscriber", "tree")
+    __slots__ = ("after", "channel", "ended", "live", "pipeline_id", "subscriber", "tree")
 
     def __init__(
         self, subscriber: Subscriber, channel: Channel, pipeline_id: UUID | None = None, tree: object = None
@@ -44,3 +44,4 @@ class Subscription:
         self.tree = tree
         self.after = 0
         self.live = False
+        self.ended = False

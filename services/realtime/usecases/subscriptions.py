@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.common.errors import Forbidden, Gone, Invalid, NotFound, RateLimited
+from libs.common.errors import AppError, Forbidden, Gone, Invalid, NotFound, RateLimited
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
 from services.realtime.domain.sight import compile_sight
@@ -29,8 +29,11 @@ async def subscribe(
                 await replay.check(live.bus, hub, after)
             await _enter(live, hub, connection, subscription, after)
         except Gone:
-            leave(live, connection, subscription)
+            leave(live, connection, connection.subscriptions.get(channel.name, subscription))
             connection.deliver(_frame(ResyncRequired(channel=channel.name, seq=hub.position)))
+        except AppError:
+            leave(live, connection, connection.subscriptions.get(channel.name, subscription))
+            raise
 
 
 async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subscription, after: int | None) -> None:
@@ -64,8 +67,8 @@ async def reconsider(live: Live, connection: Connected) -> None:
     hub = live.hubs.get(connection.principal.tenant_id)
     held = list(connection.subscriptions.values())
     for subscription in held:
-        if hub is not None:
-            _regroup(hub, subscription)
+        if hub is not None and subscription.live:
+            hub.regroup(subscription)
     for subscription in held:
         await _look_again(live, connection, subscription)
 
@@ -76,13 +79,6 @@ async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> No
         for subscription in list(connection.subscriptions.values()):
             if subscription.pipeline_id == pipeline_id:
                 await _look_again(live, connection, subscription)
-
-
-def _regroup(hub: Hub, subscription: Subscription) -> None:
-    """Moves a subscription to the group where it belongs by now, before anything else happens."""
-    if subscription.live:
-        hub.detach(subscription)
-        hub.attach(subscription)
 
 
 async def _look_again(live: Live, connection: Connected, subscription: Subscription) -> None:
