@@ -10,6 +10,7 @@ from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.postgres import Database
 from services.auth.consumers import operators, services
+from services.auth.domain.sealing import Seal
 from services.auth.domain.sessions import Lifetimes
 from services.auth.routes import ROOT_ROUTES, ROUTES
 from services.auth.settings import Settings
@@ -41,7 +42,8 @@ def build(given: Settings) -> ASGIApp:
         threads=given.hash_threads, queue=given.hash_queue,
     )  # fmt: skip
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
-    context = Context(database, platform.bus, hasher, Attempts(platform.redis), keys, lifetimes, bases)
+    factors = Seal(given.signing_key_secret, "second factors")
+    context = Context(database, platform.bus, hasher, Attempts(platform.redis), keys, factors, lifetimes, bases)
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)

@@ -1,21 +1,15 @@
-"""Signing keys: Ed25519 (RFC 8032, RFC 8037), named by their thumbprint (RFC 7638), encrypted at rest with AES-GCM."""
+"""Signing keys: Ed25519 (RFC 8032, RFC 8037), named by their thumbprint (RFC 7638), encrypted at rest."""
 
 import base64
 import hashlib
-import secrets
 
 import jwt
 import msgspec
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from libs.common.errors import Unavailable
+from services.auth.domain.sealing import Seal
 
 ALGORITHM = "EdDSA"
-_NONCE_BYTES = 12
 
 
 class Jwk(msgspec.Struct, frozen=True):
@@ -41,25 +35,18 @@ class Vault:
     """Encrypts private keys; the id of a key is bound to what is encrypted."""
 
     def __init__(self, secret: str) -> None:
-        derived = HKDF(SHA256(), 32, salt=None, info=b"millrace signing keys").derive(secret.encode())
-        self._cipher = AESGCM(derived)
+        self._seal = Seal(secret, "signing keys")
 
     def make(self) -> NewKey:
         """A new key."""
         private = Ed25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()
-        kid, nonce = _thumbprint(public), secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, private.private_bytes_raw(), kid.encode())
-        return NewKey(kid, public, sealed)
+        kid = _thumbprint(public)
+        return NewKey(kid, public, self._seal.close(private.private_bytes_raw(), kid.encode()))
 
     def open(self, kid: str, sealed: bytes) -> Ed25519PrivateKey:
         """The private key again."""
-        nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        try:
-            return Ed25519PrivateKey.from_private_bytes(self._cipher.decrypt(nonce, text, kid.encode()))
-        except InvalidTag:
-            detail = "The signing keys were encrypted with another SIGNING_KEY_SECRET"
-            raise Unavailable(detail, code="signing-keys-unreadable") from None
+        return Ed25519PrivateKey.from_private_bytes(self._seal.open(sealed, kid.encode()))
 
 
 class Signer:

@@ -35,6 +35,12 @@ class Branding(msgspec.Struct, frozen=True, omit_defaults=True):
     logo_url: str | None = None
 
 
+class Security(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an organization asks of its people's sign-ins."""
+
+    mfa_required: bool = False
+
+
 class Organization(msgspec.Struct, frozen=True):
     """A tenant with its domains, sorted."""
 
@@ -45,6 +51,7 @@ class Organization(msgspec.Struct, frozen=True):
     locale: str
     time_zone: str
     branding: Branding
+    security: Security
     created_at: datetime
     updated_at: datetime
     domains: tuple[str, ...]

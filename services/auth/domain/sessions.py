@@ -29,7 +29,7 @@ class Client(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One sign-in of a user, on one device."""
+    """One sign-in of a user, on one device; `mfa` when it was by two factors."""
 
     id: UUID
     user_id: UUID
@@ -38,6 +38,7 @@ class Session(msgspec.Struct, frozen=True):
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
+    mfa: bool
 
 
 class Lifetimes(msgspec.Struct, frozen=True):

@@ -53,6 +53,15 @@ CREATE TABLE auth.inbox (
 
 ALTER TABLE ONLY auth.inbox FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.mfa_challenges (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    user_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.mfa_challenges FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.outbox (
     id bigint NOT NULL,
     tenant_id uuid NOT NULL,
@@ -74,6 +83,14 @@ ALTER TABLE auth.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE auth.recovery_codes (
+    tenant_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE ONLY auth.recovery_codes FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE auth.refresh_tokens (
     tenant_id uuid NOT NULL,
@@ -136,7 +153,8 @@ CREATE TABLE auth.sessions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     last_used_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    revoked_at timestamp with time zone
+    revoked_at timestamp with time zone,
+    mfa boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY auth.sessions FORCE ROW LEVEL SECURITY;
@@ -163,10 +181,22 @@ CREATE TABLE auth.tenants (
     branding jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    security jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
 );
 
 ALTER TABLE ONLY auth.tenants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.totp_secrets (
+    tenant_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    confirmed_at timestamp with time zone,
+    last_step bigint DEFAULT 0 NOT NULL
+);
+
+ALTER TABLE ONLY auth.totp_secrets FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE auth.users (
     tenant_id uuid NOT NULL,
@@ -195,8 +225,14 @@ ALTER TABLE ONLY auth.domains
 ALTER TABLE ONLY auth.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
+ALTER TABLE ONLY auth.mfa_challenges
+    ADD CONSTRAINT mfa_challenges_pkey PRIMARY KEY (tenant_id, hash);
+
 ALTER TABLE ONLY auth.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY auth.recovery_codes
+    ADD CONSTRAINT recovery_codes_pkey PRIMARY KEY (tenant_id, user_id, hash);
 
 ALTER TABLE ONLY auth.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (tenant_id, hash);
@@ -228,6 +264,9 @@ ALTER TABLE ONLY auth.tenants
 ALTER TABLE ONLY auth.tenants
     ADD CONSTRAINT tenants_slug_key UNIQUE (slug);
 
+ALTER TABLE ONLY auth.totp_secrets
+    ADD CONSTRAINT totp_secrets_pkey PRIMARY KEY (tenant_id, user_id);
+
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (tenant_id, id);
 
@@ -239,6 +278,8 @@ CREATE INDEX api_keys_created_by ON auth.api_keys USING btree (tenant_id, create
 CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
 CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
+
+CREATE INDEX mfa_challenges_user ON auth.mfa_challenges USING btree (tenant_id, user_id);
 
 CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_id, session_id);
 
@@ -253,6 +294,12 @@ ALTER TABLE ONLY auth.api_keys
 
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.mfa_challenges
+    ADD CONSTRAINT mfa_challenges_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.recovery_codes
+    ADD CONSTRAINT recovery_codes_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.refresh_tokens
     ADD CONSTRAINT refresh_tokens_tenant_id_session_id_fkey FOREIGN KEY (tenant_id, session_id) REFERENCES auth.sessions(tenant_id, id) ON DELETE CASCADE;
@@ -269,6 +316,9 @@ ALTER TABLE ONLY auth.roles
 ALTER TABLE ONLY auth.sessions
     ADD CONSTRAINT sessions_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY auth.totp_secrets
+    ADD CONSTRAINT totp_secrets_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
@@ -282,11 +332,15 @@ CREATE POLICY lookup ON auth.domains FOR SELECT USING ((host = current_setting('
 
 CREATE POLICY lookup ON auth.tenants FOR SELECT USING ((slug = current_setting('app.lookup'::text, true)));
 
+ALTER TABLE auth.mfa_challenges ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.outbox ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY outbox_insert ON auth.outbox FOR INSERT WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY outbox_relay ON auth.outbox TO millrace_auth_relay USING (true);
+
+ALTER TABLE auth.recovery_codes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.refresh_tokens ENABLE ROW LEVEL SECURITY;
 
@@ -304,6 +358,10 @@ CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_
 
 CREATE POLICY tenant_isolation ON auth.inbox USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
+CREATE POLICY tenant_isolation ON auth.mfa_challenges USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.recovery_codes USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
 CREATE POLICY tenant_isolation ON auth.refresh_tokens USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.role_grants USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
@@ -316,9 +374,13 @@ CREATE POLICY tenant_isolation ON auth.sessions USING ((tenant_id = auth.current
 
 CREATE POLICY tenant_isolation ON auth.tenants USING ((id = auth.current_tenant())) WITH CHECK ((id = auth.current_tenant()));
 
+CREATE POLICY tenant_isolation ON auth.totp_secrets USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
 CREATE POLICY tenant_isolation ON auth.users USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 ALTER TABLE auth.tenants ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.totp_secrets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 
@@ -331,10 +393,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.inbox TO millrace_auth;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mfa_challenges TO millrace_auth;
+
 GRANT INSERT ON TABLE auth.outbox TO millrace_auth;
 GRANT SELECT,DELETE ON TABLE auth.outbox TO millrace_auth_relay;
 
 GRANT SELECT,USAGE ON SEQUENCE auth.outbox_id_seq TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.recovery_codes TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.refresh_tokens TO millrace_auth;
 
@@ -351,6 +417,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sessions TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.signing_keys TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.tenants TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.totp_secrets TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.users TO millrace_auth;
 

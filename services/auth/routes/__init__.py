@@ -5,6 +5,7 @@ from services.auth.routes.discovery import WellKnownController, resolve
 from services.auth.routes.organizations import OrganizationsController
 from services.auth.routes.permissions import PermissionsController
 from services.auth.routes.roles import RolesController
+from services.auth.routes.second_factors import SecondFactorsController
 from services.auth.routes.sessions import SessionsController
 from services.auth.routes.sign_in import SignInController
 from services.auth.routes.users import MeController, UsersController
@@ -20,5 +21,6 @@ ROUTES = (
     OrganizationsController,
     ApiKeysController,
     DevicesController,
+    SecondFactorsController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

@@ -1,5 +1,7 @@
 """`/organizations/current`: the organization of the one who asks."""
 
+from typing import Any
+
 import msgspec
 from litestar import Controller, get, patch
 from litestar.di import NamedDependency
@@ -22,6 +24,12 @@ class BrandingPatch(Input):
     logo_url: str | UnsetType | None = UNSET
 
 
+class SecurityPatch(Input):
+    """What the organization asks of sign-ins. It takes the right to manage the organization."""
+
+    mfa_required: bool | UnsetType = UNSET
+
+
 class OrganizationPatch(Input):
     """A merge patch (RFC 7396) of an organization."""
 
@@ -29,6 +37,7 @@ class OrganizationPatch(Input):
     locale: str | UnsetType = UNSET
     time_zone: str | UnsetType = UNSET
     branding: BrandingPatch | UnsetType = UNSET
+    security: SecurityPatch | UnsetType = UNSET
 
 
 class OrganizationsController(Controller):
@@ -56,9 +65,10 @@ class OrganizationsController(Controller):
             locale=None if data.locale is UNSET else data.locale,
             time_zone=None if data.time_zone is UNSET else data.time_zone,
             branding={} if data.branding is UNSET else _given(data.branding),
+            security={} if data.security is UNSET else _given(data.security),
         )
         return organization_answer(await organizations.change(auth, principal, permissions, given))
 
 
-def _given(patch: BrandingPatch) -> dict[str, str | None]:
+def _given(patch: Input) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not UNSET}

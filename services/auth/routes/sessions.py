@@ -19,10 +19,11 @@ from services.auth.usecases.context import Context
 
 
 class SessionAnswer(msgspec.Struct, frozen=True):
-    """A session; `current` is the one that asks."""
+    """A session; `current` is the one that asks, `mfa` says that it began with two factors."""
 
     id: UUID
     current: bool
+    mfa: bool
     user_agent: str | None
     address: str | None
     created_at: str
@@ -64,4 +65,4 @@ class SessionsController(Controller):
 
 def _answer(it: Session, principal: Principal) -> SessionAnswer:
     times: tuple[Any, ...] = (rfc3339(it.created_at), rfc3339(it.last_used_at), rfc3339(it.expires_at))
-    return SessionAnswer(it.id, it.id == principal.session_id, it.user_agent, it.address, *times)
+    return SessionAnswer(it.id, it.id == principal.session_id, it.mfa, it.user_agent, it.address, *times)

@@ -8,7 +8,7 @@ from litestar import Request
 
 from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid
-from services.auth.domain.organizations import Branding, Organization
+from services.auth.domain.organizations import Branding, Organization, Security
 from services.auth.domain.people import User
 from services.auth.domain.roles import Catalogue, Role
 from services.auth.domain.sessions import Client
@@ -49,6 +49,7 @@ class OrganizationAnswer(msgspec.Struct, frozen=True):
     locale: str
     time_zone: str
     branding: Branding
+    security: Security
     domains: tuple[str, ...]
     created_at: str
     updated_at: str
@@ -71,7 +72,7 @@ def user_answer(user: User, catalogue: Catalogue) -> UserAnswer:
 def organization_answer(it: Organization) -> OrganizationAnswer:
     """An organization as clients see it."""
     return OrganizationAnswer(
-        it.id, it.slug, it.name, it.status, it.locale, it.time_zone, it.branding, it.domains,
+        it.id, it.slug, it.name, it.status, it.locale, it.time_zone, it.branding, it.security, it.domains,
         rfc3339(it.created_at), rfc3339(it.updated_at),
     )  # fmt: skip
 

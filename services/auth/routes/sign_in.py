@@ -8,12 +8,14 @@ from litestar import Controller, Request, post
 from litestar.datastructures import CacheControlHeader
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.app import Platform, anonymous_tenant
 from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.tokens import bearer
+from services.auth.domain import second_factors
+from services.auth.domain.second_factors import MAX_CODE, Enrolment, Method
 from services.auth.routes.shapes import (
     ANYONE,
     OrganizationAnswer,
@@ -22,8 +24,9 @@ from services.auth.routes.shapes import (
     organization_answer,
     user_answer,
 )
-from services.auth.usecases import organizations, sessions, users
+from services.auth.usecases import organizations, sessions, sign_in, users
 from services.auth.usecases.context import Context
+from services.auth.usecases.sign_in import Challenge, SignedIn
 from services.auth.usecases.tokens import Tokens
 
 # No rule of a password, only a bound on what is hashed.
@@ -45,6 +48,18 @@ class LoginInput(Input):
 
     email: Annotated[str, Meta(max_length=320)]
     password: Secret
+
+
+class EnrolInput(Input):
+    """The token of a sign-in that asks for a second factor."""
+
+    mfa_token: Secret
+
+
+class VerifyInput(EnrolInput):
+    """And a code of the second factor."""
+
+    code: Annotated[str, Meta(max_length=MAX_CODE)]
 
 
 class RefreshInput(Input):
@@ -69,9 +84,19 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginAnswer(TokenAnswer, frozen=True, kw_only=True):
-    """Tokens, and whose they are."""
+    """Tokens, and whose they are; recovery codes where the sign-in made a second factor."""
 
     user: UserAnswer
+    recovery_codes: list[str] | UnsetType = UNSET
+
+
+class MfaAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The password was right. `enrol` says that a second factor is required and has to be made first."""
+
+    mfa_required: bool = True
+    mfa_token: str
+    methods: tuple[Method, ...]
+    enrol: bool
 
 
 class SignUpAnswer(LoginAnswer, frozen=True, kw_only=True):
@@ -105,12 +130,29 @@ class SignInController(Controller):
     @post("/login", summary="Sign in", status_code=200)
     async def login(
         self, request: Request[Any, Any, Any], data: JSONBody[LoginInput], auth: NamedDependency[Context]
-    ) -> LoginAnswer:
-        """Signs a user of the host's organization in. Wrong address and wrong password are the same."""
+    ) -> LoginAnswer | MfaAnswer:
+        """Signs a user of the host's organization in, or asks for a second factor.
+
+        Wrong address and wrong password are the same.
+        """
         tenant_id = _tenant(request)
-        user, tokens = await sessions.login(auth, tenant_id, data.email, data.password, client_of(request))
-        told = await users.named(auth, tenant_id, user)
-        return LoginAnswer(**_told(tokens), user=user_answer(user, told.catalogue))
+        entered = await sign_in.login(auth, tenant_id, data.email, data.password, client_of(request))
+        if isinstance(entered, Challenge):
+            return MfaAnswer(**msgspec.structs.asdict(entered))
+        return await _signed_in(auth, tenant_id, entered)
+
+    @post("/mfa/enroll", summary="Make the second factor that signing in requires", status_code=200)
+    async def enrol(self, data: JSONBody[EnrolInput], auth: NamedDependency[Context]) -> Enrolment:
+        """For who must have a second factor and has none: its secret. The first code from it ends the sign-in."""
+        return await sign_in.enrol(auth, data.mfa_token)
+
+    @post("/mfa/verify", summary="Sign in with the second factor", status_code=200)
+    async def verify(
+        self, request: Request[Any, Any, Any], data: JSONBody[VerifyInput], auth: NamedDependency[Context]
+    ) -> LoginAnswer:
+        """Ends a sign-in with a code of the authenticator, or a recovery code, which is used up by it."""
+        entered = await sign_in.verify(auth, data.mfa_token, data.code, client_of(request))
+        return await _signed_in(auth, second_factors.read_challenge(data.mfa_token)[0], entered)
 
     @post("/refresh", summary="Get new tokens", status_code=200)
     async def refresh(
@@ -134,6 +176,13 @@ class SignInController(Controller):
             return
         principal = await platform.verifier.verify(bearer(request.headers.get("authorization")))
         await sessions.leave_as(auth, principal)
+
+
+async def _signed_in(auth: Context, tenant_id: UUID, it: SignedIn) -> LoginAnswer:
+    told = await users.named(auth, tenant_id, it.user)
+    return LoginAnswer(
+        **_told(it.tokens), user=user_answer(it.user, told.catalogue), recovery_codes=it.recovery_codes or UNSET
+    )
 
 
 def _tenant(request: Request[Any, Any, Any]) -> UUID:

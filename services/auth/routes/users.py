@@ -15,7 +15,7 @@ from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
 from services.auth.routes.shapes import RoleName, UserAnswer, client_of, role_name, user_answer
-from services.auth.usecases import credentials, users
+from services.auth.usecases import credentials, second_factors, users
 from services.auth.usecases import permissions as permission_cases
 from services.auth.usecases.context import Context
 from services.auth.usecases.users import People
@@ -182,6 +182,17 @@ class UsersController(Controller):
     ) -> None:
         """Deletes a user and ends their sessions. The last active owner stays."""
         await users.delete(auth, principal, permissions, parse_id(user_id))
+
+    @delete("/{user_id:str}/mfa", summary="Remove a user's second factor")
+    async def reset_mfa(
+        self,
+        user_id: FromPath[str],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> None:
+        """For who lost device and recovery codes. Ends the user's sessions."""
+        await second_factors.reset(auth, principal, permissions, parse_id(user_id))
 
     @post("/{user_id:str}/deactivate", summary="Deactivate a user", status_code=200)
     async def deactivate(

@@ -9,13 +9,13 @@ import msgspec
 from libs.common import sql
 from libs.common.errors import Conflict, Fault
 from libs.common.postgres import Connection
-from services.auth.domain.organizations import Branding, Organization, TenantStatus
+from services.auth.domain.organizations import Branding, Organization, Security, TenantStatus
 
 SQL = sql.load(__file__)
 
 
 class OrganizationRow(msgspec.Struct, frozen=True):
-    """A row as it is stored; branding is JSON text."""
+    """A row as it is stored; branding and security are JSON text."""
 
     id: UUID
     slug: str
@@ -24,6 +24,7 @@ class OrganizationRow(msgspec.Struct, frozen=True):
     locale: str
     time_zone: str
     branding: str
+    security: str
     created_at: datetime
     updated_at: datetime
     domains: list[str]
@@ -32,6 +33,7 @@ class OrganizationRow(msgspec.Struct, frozen=True):
         """The tenant that the row tells of."""
         given = msgspec.structs.asdict(self)
         given["branding"] = msgspec.json.decode(self.branding, type=Branding)
+        given["security"] = msgspec.json.decode(self.security, type=Security)
         return Organization(**given | {"domains": tuple(self.domains)})
 
 
@@ -70,8 +72,9 @@ async def insert(connection: Connection, it: Organization) -> None:
 
 async def update(connection: Connection, it: Organization) -> None:
     """What people may change of their tenant."""
-    branding = msgspec.json.encode(it.branding).decode()
-    await connection.execute(SQL["update"], it.id, it.name, it.locale, it.time_zone, branding, it.updated_at)
+    branding, security = (msgspec.json.encode(of).decode() for of in (it.branding, it.security))
+    values = (it.name, it.locale, it.time_zone, branding, security, it.updated_at)
+    await connection.execute(SQL["update"], it.id, *values)
 
 
 async def lock(connection: Connection, tenant_id: UUID) -> None:

@@ -23,7 +23,7 @@ class TokenRow(msgspec.Struct, frozen=True):
 
 async def insert(connection: Connection, tenant_id: UUID, it: Session) -> None:
     """A new session."""
-    values = (it.user_id, it.user_agent, it.address, it.created_at, it.last_used_at, it.expires_at)
+    values = (it.user_id, it.user_agent, it.address, it.created_at, it.last_used_at, it.expires_at, it.mfa)
     await connection.execute(SQL["insert"], tenant_id, it.id, *values)
 
 
@@ -38,6 +38,11 @@ async def use(
     """Notes that a session is used; None where it has ended."""
     row = await connection.fetchrow(SQL["use"], tenant_id, session_id, now, client.user_agent, client.address)
     return Session(*row) if row else None
+
+
+async def mark_mfa(connection: Connection, tenant_id: UUID, session_id: UUID) -> None:
+    """Notes that a session's user has given a second factor."""
+    await connection.execute(SQL["mark_mfa"], tenant_id, session_id)
 
 
 async def revoke(connection: Connection, tenant_id: UUID, user_id: UUID, session_id: UUID) -> bool:

@@ -1,16 +1,19 @@
 -- name: insert
-insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8);
+insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: page -> Session
-select id, user_id, user_agent, address, created_at, last_used_at, expires_at from sessions
+select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa from sessions
 where tenant_id = $1 and user_id = $2 and id > $3 and revoked_at is null and expires_at > now() order by id limit $4;
 
 -- name: use -> Session
 -- A session that goes on; none where it has ended.
 update sessions set last_used_at = $3, user_agent = $4, address = $5
 where tenant_id = $1 and id = $2 and revoked_at is null and expires_at > $3
-returning id, user_id, user_agent, address, created_at, last_used_at, expires_at;
+returning id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa;
+
+-- name: mark_mfa
+update sessions set mfa = true where tenant_id = $1 and id = $2;
 
 -- name: revoke
 update sessions set revoked_at = now()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from libs.common.bus import Bus
 from libs.common.postgres import Database
+from services.auth.domain.sealing import Seal
 from services.auth.domain.sessions import Lifetimes
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.keys import KeyRing
@@ -19,5 +20,6 @@ class Context:
     hasher: Hasher
     attempts: Attempts
     keys: KeyRing
+    factors: Seal
     lifetimes: Lifetimes
     base_domains: frozenset[str]

@@ -1,6 +1,7 @@
 """Tenants: signing up, making them, finding them, changing them."""
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +15,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import events, people, seeds
 from services.auth.domain import organizations as rules
 from services.auth.domain import roles as role_rules
-from services.auth.domain.organizations import Branding, Organization
+from services.auth.domain.organizations import Branding, Organization, Security
 from services.auth.domain.people import User
 from services.auth.domain.roles import Role
 from services.auth.domain.sessions import Client
@@ -89,17 +90,20 @@ async def get(context: Context, tenant_id: UUID) -> Organization:
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What changes of an organization; None leaves as it is. Of the look, what is named changes."""
+    """What changes of an organization; None leaves as it is. Of look and security, what is named changes."""
 
     name: str | None = None
     locale: str | None = None
     time_zone: str | None = None
     branding: Mapping[str, str | None] = {}
+    security: Mapping[str, Any] = {}
 
 
 async def change(context: Context, principal: Principal, permissions: Permissions, given: Change) -> Organization:
     """Changes the principal's organization."""
     permissions.require("update", "organization")
+    if given.security:
+        permissions.require("manage", "organization")
     _refuse(_faults(given))
     async with context.database.tenant(principal.tenant_id) as connection:
         await organizations.lock(connection, principal.tenant_id)
@@ -129,6 +133,7 @@ def _changed(before: Organization, given: Change) -> Organization:
         locale=given.locale or before.locale,
         time_zone=given.time_zone or before.time_zone,
         branding=msgspec.structs.replace(before.branding, **given.branding),
+        security=msgspec.structs.replace(before.security, **given.security),
     )
 
 
@@ -154,7 +159,7 @@ async def _found(connection: Connection, organization: Organization) -> list[Rol
 
 def _new(name: str, slug: str, domains: tuple[str, ...] = ()) -> Organization:
     now = clock.now()
-    return Organization(new_id(), slug, name.strip(), "active", "en", "UTC", Branding(), now, now, domains)
+    return Organization(new_id(), slug, name.strip(), "active", "en", "UTC", Branding(), Security(), now, now, domains)
 
 
 def _refuse(faults: list[Fault]) -> None:

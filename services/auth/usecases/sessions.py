@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from libs.common import clock, outbox
-from libs.common.errors import NotFound, Unauthenticated
+from libs.common.errors import NotFound
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
-from services.auth.domain import attempts, events, people
+from services.auth.domain import events
 from services.auth.domain.keys import Signer
 from services.auth.domain.people import User
 from services.auth.domain.sessions import (
@@ -19,35 +19,19 @@ from services.auth.domain.sessions import (
     read_refresh_token,
 )
 from services.auth.storage import sessions, users
-from services.auth.storage.users import Credentials
-from services.auth.usecases import credentials
+from services.auth.usecases import second_factors
 from services.auth.usecases.context import Context
 from services.auth.usecases.tokens import Tokens, issue
 
 
-async def login(context: Context, tenant_id: UUID, email: str, password: str, client: Client) -> tuple[User, Tokens]:
-    """Signs a user in. Whatever is wrong, the answer is the same, after one verification of a password."""
-    address = people.normalize_email(email)
-    known = await _credentials(context, tenant_id, address)
-    counters = attempts.of_account(tenant_id, address, client.address)
-    await credentials.prove(context, counters, known, password, wrong=_wrong())
-    assert known is not None
-    await _upgrade(context, tenant_id, known, password)
-    signer = await context.keys.signer()
-    async with context.database.tenant(tenant_id) as connection:
-        user = await users.hold(connection, tenant_id, known.id)
-        if user is None or user.status != "active":
-            raise _wrong()
-        return user, await begin(context, connection, tenant_id, signer, user, client)
-
-
 async def begin(
-    context: Context, connection: Connection, tenant_id: UUID, signer: Signer, user: User, client: Client
-) -> Tokens:
+    context: Context, connection: Connection, tenant_id: UUID, signer: Signer, user: User, client: Client,
+    *, mfa: bool = False,
+) -> Tokens:  # fmt: skip
     """A new session of a user, within a transaction; the oldest beyond a hundred end."""
     now = clock.now()
     ends = now + context.lifetimes.session
-    session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends)
+    session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
     await sessions.insert(connection, tenant_id, session)
     ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
     await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
@@ -79,6 +63,9 @@ async def _rotate(
     user = await users.hold(connection, tenant_id, found.user_id)
     session = await sessions.use(connection, tenant_id, found.session_id, now, client)
     if user is None or session is None or user.status != "active":
+        return None
+    if not session.mfa and await second_factors.required(connection, tenant_id):
+        await _end(connection, tenant_id, found.user_id, found.session_id)
         return None
     await sessions.mark_used(connection, tenant_id, digest, session.id, now)
     return user, await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
@@ -126,21 +113,3 @@ async def _end(connection: Connection, tenant_id: UUID, user_id: UUID, session_i
     if ended:
         await outbox.record(connection, tenant_id, [events.session_revoked(user_id, session_id)])
     return ended
-
-
-async def _credentials(context: Context, tenant_id: UUID, email: str) -> Credentials | None:
-    async with context.database.tenant(tenant_id) as connection:
-        return await users.credentials(connection, tenant_id, email)
-
-
-async def _upgrade(context: Context, tenant_id: UUID, known: Credentials, password: str) -> None:
-    old = known.password_hash
-    if old is None or not context.hasher.outdated(old):
-        return
-    new = await context.hasher.hash(password)
-    async with context.database.tenant(tenant_id) as connection:
-        await users.set_password_hash(connection, tenant_id, known.id, old, new)
-
-
-def _wrong() -> Unauthenticated:
-    return Unauthenticated("The address or the password is wrong", code="invalid-credentials")

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import pyotp
 import pytest
 
 from libs.common.bus import Bus
@@ -16,8 +17,15 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TABLES = (
     "domains", "users", "roles", "role_members", "sessions", "refresh_tokens", "role_grants", "inbox",
-    "api_keys",
+    "api_keys", "totp_secrets", "recovery_codes", "mfa_challenges",
 )  # fmt: skip
+
+
+async def second_factor(it: Tenant) -> None:
+    """Gives an owner a second factor, and begins a sign-in with it."""
+    secret = (await it.ask("POST", "/mfa/totp")).json()["secret"]
+    await it.ask("POST", "/mfa/totp/confirm", json={"code": pyotp.TOTP(secret).now()})
+    await it.sign_in(it.email)
 
 
 @pytest.fixture
@@ -26,6 +34,7 @@ async def two(tenant: Tenant, other: Tenant, bus: Bus, admin: Connection) -> tup
     for it in (tenant, other):
         await admin.execute("insert into domains (tenant_id, host) values ($1, $2)", it.id, f"{it.slug}.example.com")
         await it.ask("POST", "/api-keys", json={"name": "Script", "roles": ["viewer"]})
+        await second_factor(it)
 
     async def inboxes() -> bool:
         return int(await admin.fetchval("select count(distinct tenant_id) from inbox")) == 2

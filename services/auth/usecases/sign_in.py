@@ -1,0 +1,122 @@
+"""Signing in: a password, and a second factor where there is one or the organization requires one."""
+
+from uuid import UUID
+
+import msgspec
+
+from libs.common import clock
+from libs.common.errors import Conflict, Unauthenticated
+from libs.common.postgres import Connection
+from services.auth.domain import attempts, people
+from services.auth.domain import second_factors as rules
+from services.auth.domain.people import User
+from services.auth.domain.second_factors import Enrolment, Method
+from services.auth.domain.sessions import Client
+from services.auth.storage import second_factors, users
+from services.auth.storage.users import Credentials
+from services.auth.usecases import credentials
+from services.auth.usecases import second_factors as factor_cases
+from services.auth.usecases.context import Context
+from services.auth.usecases.sessions import begin
+from services.auth.usecases.tokens import Tokens
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """Who is signed in; recovery codes where the sign-in enrolled a second factor."""
+
+    user: User
+    tokens: Tokens
+    recovery_codes: list[str] = []
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """The password was right; a second factor is asked for, or, where `enrol`, is to be made first."""
+
+    mfa_token: str
+    methods: tuple[Method, ...]
+    enrol: bool
+
+
+async def login(context: Context, tenant_id: UUID, email: str, password: str, client: Client) -> SignedIn | Challenge:
+    """Signs a user in. Whatever is wrong, the answer is the same, after one verification of a password."""
+    address = people.normalize_email(email)
+    async with context.database.tenant(tenant_id) as connection:
+        known = await users.credentials(connection, tenant_id, address)
+    counters = attempts.of_account(tenant_id, address, client.address)
+    await credentials.prove(context, counters, known, password, wrong=_wrong())
+    assert known is not None
+    await _upgrade(context, tenant_id, known, password)
+    return await enter(context, tenant_id, known.id, client)
+
+
+async def enter(context: Context, tenant_id: UUID, user_id: UUID, client: Client) -> SignedIn | Challenge:
+    """Signs in who has proven a first factor, or asks for the second."""
+    signer = await context.keys.signer()
+    async with context.database.tenant(tenant_id) as connection:
+        user = await users.hold(connection, tenant_id, user_id)
+        if user is None or user.status != "active":
+            raise _wrong()
+        kept = await second_factors.get(connection, tenant_id, user_id)
+        confirmed = kept is not None and kept.confirmed_at is not None
+        if confirmed or await factor_cases.required(connection, tenant_id):
+            return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
+        return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client))
+
+
+async def enrol(context: Context, mfa_token: str) -> Enrolment:
+    """A secret for one who must have a second factor to sign in."""
+    tenant_id, digest = rules.read_challenge(mfa_token)
+    async with context.database.tenant(tenant_id) as connection:
+        user = await users.hold(connection, tenant_id, await _challenged(connection, tenant_id, digest))
+        assert user is not None
+        return await factor_cases.begin_enrolment(context, connection, tenant_id, user)
+
+
+async def verify(context: Context, mfa_token: str, code: str, client: Client) -> SignedIn:
+    """Ends a sign-in with a code. The first code of a secret just enrolled confirms it and gives recovery codes."""
+    tenant_id, digest = rules.read_challenge(mfa_token)
+    async with context.database.tenant(tenant_id) as connection:
+        user_id = await _challenged(connection, tenant_id, digest)
+    signer = await context.keys.signer()
+    async with factor_cases.guessing(context, tenant_id, user_id, rules.wrong_code()) as connection:
+        user = await users.hold(connection, tenant_id, user_id)
+        taken = await second_factors.take_challenge(connection, tenant_id, digest, clock.now())
+        if user is None or user.status != "active" or taken is None:
+            raise rules.bad_challenge()
+        kept = await second_factors.get(connection, tenant_id, user_id)
+        if kept is None:
+            raise Conflict("Make a second factor first", code="mfa-not-begun")
+        await factor_cases.prove(context, connection, tenant_id, user_id, code)
+        codes = [] if kept.confirmed_at else await _codes(context, connection, tenant_id, user_id)
+        return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client, mfa=True), codes)
+
+
+async def _codes(context: Context, connection: Connection, tenant_id: UUID, user_id: UUID) -> list[str]:
+    return await factor_cases.renew_recovery_codes(context, connection, tenant_id, user_id)
+
+
+async def _challenge(connection: Connection, tenant_id: UUID, user_id: UUID, *, enrol: bool) -> Challenge:
+    token, digest = rules.make_challenge(tenant_id)
+    now = clock.now()
+    await second_factors.insert_challenge(connection, tenant_id, user_id, digest, now, now + rules.CHALLENGE_LIFE)
+    return Challenge(token, ("totp",) if enrol else ("totp", "recovery_code"), enrol)
+
+
+async def _challenged(connection: Connection, tenant_id: UUID, digest: bytes) -> UUID:
+    found = await second_factors.challenged(connection, tenant_id, digest, clock.now())
+    if found is None:
+        raise rules.bad_challenge()
+    return found
+
+
+async def _upgrade(context: Context, tenant_id: UUID, known: Credentials, password: str) -> None:
+    old = known.password_hash
+    if old is None or not context.hasher.outdated(old):
+        return
+    new = await context.hasher.hash(password)
+    async with context.database.tenant(tenant_id) as connection:
+        await users.set_password_hash(connection, tenant_id, known.id, old, new)
+
+
+def _wrong() -> Unauthenticated:
+    return Unauthenticated("The address or the password is wrong", code="invalid-credentials")
