@@ -22,6 +22,9 @@ _AWAY: Final = (
 )
 
 
+IN_TENANT: Final = "with tenant as materialized (select set_config('app.tenant_id', $1::text, true)::uuid as id) "
+
+
 class _Raw(asyncpg.Connection):
     """Nothing of a session outlives a transaction here, so releasing needs no reset round trip."""
 
@@ -85,6 +88,23 @@ class Database:
     def tenant(self, tenant_id: UUID) -> "Transaction":
         """A transaction in which exactly the rows of one tenant exist."""
         return Transaction(self, f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)")
+
+    async def look_up(self, tenant_id: UUID, statement: str, *params: object) -> "asyncpg.Record | None":
+        """The row of a statement in a transaction of its own and of one tenant, in a single round trip.
+
+        The statement selects `from tenant cross join lateral (… offset 0)`, and inside refers to `tenant.id`: so the
+        tenant is set before any row is looked at, and a statement that gets this wrong finds nothing.
+        """
+        try:
+            connection = await self.pool.acquire(timeout=5.0)
+        except (*_AWAY, TimeoutError) as error:
+            raise translate(error) from error
+        try:
+            return await connection.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
+        except Exception as error:
+            raise translate(error) from error
+        finally:
+            await self.pool.release(connection)
 
     def system(self) -> "Transaction":
         """A transaction without a tenant: no row of a tenant table is visible in it."""

@@ -12,6 +12,14 @@
 select r.version, {body} as body from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null and {condition};
 
+-- name: look_up
+-- One record that may be seen, in a single round trip.
+select found.version, found.body from tenant cross join lateral (
+    select r.version, {body} as body from records r
+    where r.tenant_id = tenant.id and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null and {condition}
+    offset 0
+) found;
+
 -- name: bodies
 -- Several records of one pipeline that may be seen, with the ids that their relations hold.
 select r.id, {body} as body, {links} as links from records r

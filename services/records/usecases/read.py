@@ -64,8 +64,8 @@ async def get(
 
 async def plain(caller: Caller, reach: Reach, record_id: UUID) -> tuple[int, str]:
     """Version and body of a record with nothing more: the hottest of all ways."""
-    async with caller.database.tenant(caller.tenant_id) as connection:
-        found = await records.get(connection, caller.tenant_id, record_id, reach.access("read"), caller.context)
+    access = reach.access("read")
+    found = await records.look_up(caller.database, caller.tenant_id, record_id, access, caller.context)
     if found is None:
         raise NotFound("There is no such record")
     return found

@@ -14,6 +14,8 @@ from libs.common import filters
 from libs.common.filters import Context
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, Permissions
+from libs.common.postgres import IN_TENANT
+from libs.common.postgres import Database as PoolOf
 from services.records.domain.definitions import Definition, Field
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
@@ -107,6 +109,8 @@ async def test_one_record_is_found_by_its_key(scene: Scene) -> None:
     body = records.body(access, params, CONTEXT)
     text = records.fill("get", body=body, condition=access.condition(params, CONTEXT))
     assert await scene.indexes(text, *params) == {"records_pkey"}
+    alone = records.fill("look_up", body=body, condition="true")
+    assert await scene.indexes(IN_TENANT + alone, str(scene.tenant_id), *params[1:]) == {"records_pkey"}
 
 
 async def test_lists_follow_an_index(scene: Scene) -> None:
@@ -124,6 +128,21 @@ async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
     ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
     found = await scene.indexes(edges.SQL["hop"], scene.tenant_id, ids, "knows", True, True, ids, 10_001)
     assert found == {"edges_source", "edges_target", "records_pkey"}
+
+
+async def test_a_single_round_trip_is_of_one_tenant_as_well(scene: Scene, database: Database) -> None:
+    """A lookup sees its tenant's rows alone even where its statement forgets them, and leaves no tenant behind."""
+    pool = PoolOf(database.dsn("records"), pool_size=1)
+    await pool.start()
+    forgetful = (
+        "from tenant cross join lateral (select count(1) as n from records where tenant.id is not null offset 0) f"
+    )
+    own = await pool.look_up(scene.tenant_id, f"select n {forgetful}")
+    other = await pool.look_up(new_id(), f"select n {forgetful}")
+    async with pool.system() as connection:
+        left = await connection.fetchval("select count(1) from records")
+    await pool.stop()
+    assert (own and own["n"], other and other["n"], left) == (10_000, 0, 0)
 
 
 async def test_forgetting_the_tenant_leaks_nothing(scene: Scene) -> None:
