@@ -33,6 +33,9 @@ class Channel(Protocol):
 class Client(Protocol):
     """The client's connection, where an answer goes out and where the rest of a way becomes a task."""
 
+    disconnected: bool
+    on_gone: Callable[[], None] | None
+
     def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
         """Writes a whole answer at once; false when the client reads too slowly for that."""
 
@@ -43,33 +46,18 @@ class Client(Protocol):
 class Exchange:
     """A request and what is known of it. `lines` go to the service, `answer_lines` to the client."""
 
-    __slots__ = (
-        "_client",
-        "address",
-        "answer_lines",
-        "answered",
-        "buffered",
-        "channel",
-        "headers",
-        "host",
-        "known",
-        "lines",
-        "method",
-        "path",
-        "principal",
-        "query",
-        "raw_path",
-        "received",
-        "request_id",
-        "route",
-        "scheme",
-        "span",
-        "started",
-        "status",
-        "tenant_id",
-        "traceparent",
-        "upstream",
-    )  # fmt: skip
+    request_id = ""
+    traceparent = ""
+    host = ""
+    route: Route | None = None
+    tenant_id: UUID | None = None
+    principal: Principal | None = None
+    upstream: Upstream | None = None
+    buffered: bytes | None = None
+    span: Span | None = None
+    received = 0
+    answered = False
+    status = 0
 
     def __init__(
         self,
@@ -94,18 +82,6 @@ class Exchange:
         self.known: dict[bytes, bytes] = {}
         self.lines: list[bytes] = []
         self.answer_lines = [SECURITY_LINES]
-        self.request_id = ""
-        self.traceparent = ""
-        self.host = ""
-        self.route: Route | None = None
-        self.tenant_id: UUID | None = None
-        self.principal: Principal | None = None
-        self.upstream: Upstream | None = None
-        self.buffered: bytes | None = None
-        self.span: Span | None = None
-        self.received = 0
-        self.answered = False
-        self.status = 0
 
     @property
     def client(self) -> Client:

@@ -19,7 +19,7 @@ from gateway.exchange import Exchange, Receive, Scope, Send
 from gateway.limits.stores import RedisStore
 from gateway.revocations import Revocations
 from gateway.route_table import RouteTable
-from gateway.server import protocol_for, sweep_clients
+from gateway.server import Patience, protocol_for, sweep_clients
 from gateway.settings import Settings, items
 from gateway.sockets import SocketWay
 from gateway.steps.authenticate import Authenticate
@@ -55,6 +55,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.max_connections = settings.max_connections
+        self.patience = Patience()
         self.metrics = Metrics("gateway", settings.version)
         self.bus = Bus(settings.nats_url, "millrace gateway")
         self.redis = Redis.from_url(settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25)
@@ -98,7 +99,7 @@ class Gateway:
         self.bus.listen("evt.*.auth.tenant.*", self._tenant_changed)
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         self._run(sweep_forever(list(self.upstreams.values())))
-        self._run(sweep_clients(self.connections))
+        self._run(sweep_clients(self.connections, self.patience.sweep))
         self._run(keep_running("revocations", lambda: self.revocations.follow(self.bus), cap=1.0))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

@@ -5,11 +5,11 @@ Refusals of unreadable requests are problem documents, and WebSocket handshakes 
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
-from functools import cached_property
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Protocol
 
 import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.exchange import Exchange
@@ -19,16 +19,22 @@ from libs.common.errors import AppError, Malformed, Unavailable
 from libs.common.ids import new_id
 
 MAX_HEAD = 64 * 1024
-HEAD_SECONDS = 15.0
-LINGER_SECONDS = 15.0
-IDLE_SECONDS = 75.0
-SWEEP_SECONDS = 5.0
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How many seconds a client may take for a head, go on with a body after its answer, and idle."""
+
+    head: float = 15.0
+    linger: float = 15.0
+    idle: float = 75.0
+    sweep: float = 5.0
 
 
 class Door(Protocol):
     """Who takes requests and WebSocket handshakes on."""
 
     max_connections: int
+    patience: Patience
 
     def enter(self, exchange: Exchange) -> None:
         """Sends a request on its way."""
@@ -50,6 +56,8 @@ class Cycle(RequestResponseCycle):
     chunked_encoding = None
     expected_content_length = 0
     access_log = False
+    on_gone: Callable[[], None] | None = None
+    _event: asyncio.Event | None = None
 
     def __init__(self, edge: "EdgeProtocol", method: str, keep_alive: bool) -> None:
         self.scope = {"method": method}  # type: ignore[typeddict-item]
@@ -62,18 +70,19 @@ class Cycle(RequestResponseCycle):
         self.on_response = edge.on_response_complete
         self.body = bytearray()
 
-    @cached_property
+    @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]
         """Set while there is something to receive."""
-        event = asyncio.Event()
-        if self.body or not self.more_body or self.disconnected or self.response_complete:
-            event.set()
-        return event
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self.body or not self.more_body or self.disconnected or self.response_complete:
+                self._event.set()
+        return self._event
 
     def wake(self) -> None:
         """Lets who waits for the client go on."""
-        if "message_event" in self.__dict__:
-            self.message_event.set()
+        if self._event is not None:
+            self._event.set()
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:
         """Writes status, header lines and body at once, unless the client reads too slowly for that.
@@ -84,12 +93,17 @@ class Cycle(RequestResponseCycle):
             return self.disconnected
         self.response_started = self.response_complete = True
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], *self.default_lines(), *lines, end, body)))
+        self.transport.write(b"".join((STATUS_LINE[status], _default.lines(self.default_headers), *lines, end, body)))
         self.wake()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
         return True
+
+    def gone(self) -> None:
+        """The client has left; who works for its answer is told."""
+        if self.on_gone is not None and not self.response_complete:
+            self.on_gone()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs what has to wait; an answer that it leaves incomplete ends with the connection."""
@@ -104,9 +118,22 @@ class Cycle(RequestResponseCycle):
             if not self.response_complete:
                 self.transport.close()
 
-    def default_lines(self) -> list[bytes]:
-        """The header lines that the server adds."""
-        return [piece for name, value in self.default_headers for piece in (name, b": ", value, b"\r\n")]
+
+class _DefaultLines:
+    """The lines of the headers that uvicorn adds; it makes a new list of them each second, for the date."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Those headers as lines."""
+        if headers is not self._headers:
+            self._headers, self._lines = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._lines
+
+
+_default = _DefaultLines()
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -129,6 +156,12 @@ class EdgeProtocol(HttpToolsProtocol):
         self._head_since = self.loop.time()
         if len(self.connections) > self.door.max_connections:
             self._refuse(Unavailable("Too many connections.", code="overloaded", retry_after=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left."""
+        super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.gone()
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, as long as the head stays within its bounds."""
@@ -195,12 +228,13 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Closes the connection of a client that does not finish a head, or goes on with a body after its answer."""
+        patience = self.door.patience
         lingering = self._in_message and self.cycle is not None and self.cycle.response_complete
         if lingering and not self._linger_since:
             self._linger_since = now
-        idle = not self._in_head and not self._answering and self._idle_since < now - IDLE_SECONDS
-        late_head = self._in_head and self._head_since < now - HEAD_SECONDS
-        if late_head or (idle and not lingering) or (lingering and self._linger_since < now - LINGER_SECONDS):
+        idle = not self._in_head and not self._answering and self._idle_since < now - patience.idle
+        late_head = self._in_head and self._head_since < now - patience.head
+        if late_head or (idle and not lingering) or (lingering and self._linger_since < now - patience.linger):
             self.transport.close()
 
     @property
@@ -251,11 +285,11 @@ def protocol_for(door: Door) -> type[EdgeProtocol]:
     return type("GatewayProtocol", (EdgeProtocol,), {"door": door})
 
 
-async def sweep_clients(connections: set[Any]) -> None:
+async def sweep_clients(connections: set[Any], seconds: float) -> None:
     """The background loop that ends connections whose head does not arrive (slow-loris) or whose body does not end."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.sleep(seconds)
         for connection in list(connections):
             if isinstance(connection, EdgeProtocol):
                 connection.check(loop.time())

@@ -54,6 +54,7 @@ class Forward:
             return False
         deadline = self._loop.time() + exchange.route.answer_seconds
         connection.begin(_head(exchange), is_head=exchange.method == "HEAD", deadline=deadline)
+        exchange.client.on_gone = connection.abort
         connection.on_answer = partial(self._answered, exchange, course)
         return True
 
@@ -73,20 +74,22 @@ class Forward:
             return
         exchange.upstream.release(connection)
         if not (isinstance(connection.failure, StaleConnection) and exchange.method in _IDEMPOTENT):
-            raise _unavailable(exchange.upstream.name, connection.failure)
+            raise _failure(exchange, connection.failure)
         await self(exchange)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answers the client with what the service answers."""
         assert exchange.route is not None
         assert exchange.upstream is not None
+        if exchange.client.disconnected:
+            raise ClientGone
         upload = Upload(exchange, exchange.route.body_bytes or self._max_body)
         if exchange.has_body:
             await upload.begin()
         try:
             connection = await self._send(exchange, exchange.upstream, upload)
         except UpstreamError as error:
-            raise upload.refusal or _unavailable(exchange.upstream.name, error) from error
+            raise upload.refusal or _failure(exchange, error) from error
         await self._relay(exchange, connection, upload)
 
     async def _send(self, exchange: Exchange, upstream: Upstream, upload: "Upload") -> Connection:
@@ -98,6 +101,7 @@ class Forward:
             try:
                 deadline = self._loop.time() + exchange.route.answer_seconds
                 connection.begin(head + upload.first, is_head=exchange.method == "HEAD", deadline=deadline)
+                exchange.client.on_gone = connection.abort
                 upload.follow(connection, exchange.route.answer_seconds)
                 await connection.head()
                 return connection
@@ -117,30 +121,28 @@ class Forward:
         assert exchange.upstream is not None
         try:
             if not (connection.complete and _reply(exchange, connection)):
-                await self._stream(exchange, connection, watch=upload is None or not upload.more)
+                await self._stream(exchange, connection)
         except UpstreamError as error:
+            if exchange.client.disconnected:
+                raise ClientGone from error
             await log.awarning("the answer broke off", upstream=exchange.upstream.name, error=repr(error))
         finally:
+            exchange.client.on_gone = None
             if upload is not None and upload.unfinished():
                 connection.keep_alive = False
             exchange.upstream.release(connection)
 
-    async def _stream(self, exchange: Exchange, connection: Connection, watch: bool) -> None:
+    async def _stream(self, exchange: Exchange, connection: Connection) -> None:
         exchange.answered = True
         exchange.status = connection.status
         headers = _headers(exchange, connection)
         await exchange.channel.send({"type": "http.response.start", "status": connection.status, "headers": headers})
-        watcher = asyncio.create_task(_watch(exchange, connection)) if watch else None
-        try:
-            while True:
-                connection.deadline = self._loop.time() + BODY_SECONDS
-                data = await connection.chunk()
-                if connection.complete:
-                    break
-                await exchange.channel.send({"type": "http.response.body", "body": data, "more_body": True})
-        finally:
-            if watcher is not None:
-                watcher.cancel()
+        while True:
+            connection.deadline = self._loop.time() + BODY_SECONDS
+            data = await connection.chunk()
+            if connection.complete:
+                break
+            await exchange.channel.send({"type": "http.response.body", "body": data, "more_body": True})
         await exchange.channel.send({"type": "http.response.body", "body": data, "more_body": False})
 
 
@@ -222,18 +224,14 @@ def target(exchange: Exchange) -> bytes:
 
 def service_lines(exchange: Exchange, upload: Upload | None = None) -> list[bytes]:
     """The header lines for the service: the client's, and what the gateway alone may say."""
-    lines = exchange.lines.copy()
-    tenant = ""
-    if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
-        tenant = f"x-millrace-tenant: {exchange.tenant_id}\r\n"
-    lines.append(
+    own = (
         f"x-request-id: {exchange.request_id}\r\ntraceparent: {exchange.traceparent}\r\n"
         f"x-forwarded-for: {exchange.address}\r\nx-forwarded-host: {exchange.host}\r\n"
-        f"x-forwarded-proto: {exchange.scheme}\r\n{tenant}".encode()
+        f"x-forwarded-proto: {exchange.scheme}\r\n"
     )
-    if upload is not None:
-        lines.append(upload.length_line())
-    return lines
+    if exchange.principal is None and exchange.tenant_id is not None and exchange.tenant_id.int:
+        own += f"x-millrace-tenant: {exchange.tenant_id}\r\n"
+    return [*exchange.lines, own.encode(), upload.length_line() if upload is not None else b""]
 
 
 def _headers(exchange: Exchange, connection: Connection) -> list[Header]:
@@ -264,15 +262,13 @@ def _lines(exchange: Exchange, connection: Connection, length: int) -> list[byte
     return lines + exchange.answer_lines
 
 
-async def _watch(exchange: Exchange, connection: Connection) -> None:
-    """Gives the service's answer up when the client has gone."""
-    while (await exchange.channel.receive())["type"] != "http.disconnect":
-        pass
-    connection.abort()
-
-
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _failure(exchange: Exchange, error: UpstreamError) -> Exception:
+    assert exchange.upstream is not None
+    return ClientGone() if exchange.client.disconnected else _unavailable(exchange.upstream.name, error)
 
 
 def _unavailable(name: str, error: UpstreamError) -> AppError:

@@ -98,7 +98,8 @@ class Connection(asyncio.Protocol):
         data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self._buffered = 0
-        self._resume_reading()
+        if self._reading_paused:
+            self._resume_reading()
         return data
 
     def put_back(self, data: bytes) -> None:
@@ -166,7 +167,7 @@ class Connection(asyncio.Protocol):
             self._unreadable(error)
         if not self.started and self._head_bytes > MAX_HEAD:
             self._fail(BrokenResponse("headers too large"))
-        elif self.started:
+        elif self.started and self.on_answer is not None:
             self._tell()
 
     def _unreadable(self, error: Exception) -> None:
@@ -211,10 +212,9 @@ class Connection(asyncio.Protocol):
         self._drain = None
 
     def _resume_reading(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
-            if self._transport is not None:
-                self._transport.resume_reading()
+        self._reading_paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def on_message_begin(self) -> None:
         """A second answer on one request is nobody's."""
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the answer; trailers are dropped."""
-        if not self.started and not self.complete:
+        if not self.started:
             name = name.lower()
             self.headers.append((name, value))
             if name == b"content-length":
@@ -247,7 +247,8 @@ class Connection(asyncio.Protocol):
         if self.bodiless:
             self.keep_alive = self._parser.should_keep_alive()
             self._finish()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body; reading stops while too much waits to be taken."""
@@ -259,7 +260,8 @@ class Connection(asyncio.Protocol):
         if self._buffered > HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """The answer, or an interim one, is complete."""
@@ -273,8 +275,10 @@ class Connection(asyncio.Protocol):
         self.complete = True
         if self.is_head:
             self._parser = httptools.HttpResponseParser(self)
-        self._resume_reading()
-        self._wake()
+        if self._reading_paused:
+            self._resume_reading()
+        if self._waiter is not None:
+            self._wake()
 
 
 def request_head(method: bytes, target: bytes, host: bytes, lines: Iterable[bytes]) -> bytes:

@@ -16,6 +16,8 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.main import Gateway, server
+from gateway.route_table import ROUTES, Route, RouteTable
+from gateway.server import Patience
 from gateway.settings import Settings
 from libs.common.ids import new_id
 
@@ -148,7 +150,15 @@ def upstream_server(app: Any, port: int = 0) -> uvicorn.Server:
 
 
 @contextmanager
-def gateway_for(urls: str | dict[str, str], redis_url: str, nats_url: str, **settings: Any) -> Iterator[str]:
+def gateway_for(
+    urls: str | dict[str, str],
+    redis_url: str,
+    nats_url: str,
+    *,
+    routes: tuple[Route, ...] = ROUTES,
+    patience: Patience | None = None,
+    **settings: Any,
+) -> Iterator[str]:
     """A gateway before services; gives its base URL, on which no tenant is named."""
     names = ("auth", "pipelines", "records", "realtime")
     by_name = urls if isinstance(urls, dict) else dict.fromkeys(names, urls)
@@ -156,6 +166,8 @@ def gateway_for(urls: str | dict[str, str], redis_url: str, nats_url: str, **set
         port=0, redis_url=redis_url, nats_url=nats_url, shutdown_seconds=1,
         **{f"{name}_url": by_name[name] for name in names}, **settings,
     ))  # fmt: skip
+    made.table = RouteTable(routes)
+    made.patience = patience or made.patience
     with serving(lambda: server(made)) as port:
         yield f"http://127.0.0.1:{port}"
 
