@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from ops.commands import bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
+from ops.backup import BackupFailed
+from ops.commands import backup, bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
@@ -17,7 +18,7 @@ def millrace() -> None:
 
 NOUNS = (
     *(tenant.tenant, user.user, keys.keys, outbox.outbox, openapi.openapi, doctor.doctor),
-    *(bootstrap.bootstrap, migrate.migrate),
+    *(bootstrap.bootstrap, migrate.migrate, backup.backup, backup.restore),
 )
 
 for command in (*stack.COMMANDS, *NOUNS):
@@ -28,6 +29,6 @@ def main() -> None:
     """Run a command; what its user can mend is a sentence, not a traceback."""
     try:
         millrace()
-    except (StackError, ServerFailed, Refused) as error:
+    except (StackError, ServerFailed, Refused, BackupFailed) as error:
         click.secho(str(error), fg="red", err=True)
         sys.exit(1)
