@@ -5,6 +5,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """The bounds of sockets. Times are seconds, sizes bytes, rates frames a second."""
 
     authenticate_seconds: float = 10.0
+    max_strangers: int = 2_000
     max_frame_bytes: int = 64 * 1024
     frame_rate: float = 100.0
     frame_burst: int = 200
@@ -19,5 +20,4 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     ticket_seconds: int = 30
     presence_lease_seconds: float = 15.0
     presence_members: int = 100
-    answer_seconds: float = 5.0
     reconnect_spread_seconds: float = 10.0

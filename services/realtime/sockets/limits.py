@@ -2,9 +2,10 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one socket. Times are seconds, sizes bytes, rates frames a second."""
+    """The bounds of one socket, and of those that have yet to authenticate. Units as in the settings."""
 
     authenticate_seconds: float
+    max_strangers: int
     max_frame_bytes: int
     frame_rate: float
     frame_burst: int

@@ -33,6 +33,7 @@ class Sockets:
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
         self._context = context
+        self._strangers = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a socket for as long as it lives."""
@@ -41,6 +42,8 @@ class Sockets:
         logging.begin(request_id=_request_id(scope))
         await receive()
         try:
+            if self._strangers >= self._context.limits.max_strangers:
+                raise Unavailable("Too many sockets have yet to authenticate", code="overloaded", retry_after=2)
             record = _record(scope["path"])
             given = credentials(scope)
         except AppError as error:
@@ -68,6 +71,7 @@ class Sockets:
 
     async def _open(self, connection: Connection, receive: Receive, given: Credentials) -> bool:
         """Authenticates a socket; whether it may go on."""
+        self._strangers += 1
         try:
             async with asyncio.timeout(connection.limits.authenticate_seconds):
                 token = await redeem(self._context, given) or await _first(receive)
@@ -80,6 +84,8 @@ class Sockets:
             connection.close(failed(late), UNAUTHENTICATED)
         except AppError as error:
             connection.close(failed(error), _code(error))
+        finally:
+            self._strangers -= 1
         await _drain(receive)
         return False
 

@@ -72,9 +72,10 @@ class Hub:
         self.link = Link(bus, tenant_id, node, lambda word: hear(self, word))
 
     async def begun(self) -> None:
-        """Waits until the feed's position is known; `Unavailable` where the broker is away."""
+        """Waits until the feed's position is known and other nodes are heard; late is `Unavailable`."""
         async with deadline(BEGIN_SECONDS, "The stream of changes"):
             await self._feed.begun()
+            await self.link.ready()
 
     async def stop(self) -> None:
         """Ends the feed and the link."""

@@ -59,7 +59,6 @@ class Presence:
     async def join(self, hub: Hub, subscription: Subscription) -> list[Present]:
         """Enters a subscriber into its channel and tells the others; who is there, itself included."""
         channel, entry = subscription.channel.name, self._entry(subscription)
-        await hub.link.ready()
         view = self._views.get((hub.tenant_id, channel))
         if view is None:
             view = self._views[hub.tenant_id, channel] = View(hub, channel)

@@ -1,6 +1,7 @@
 """Open sockets under roles that changed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -11,11 +12,13 @@ from services.realtime.usecases import subscriptions
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Connected
 
+AT_ONCE = 50
+
 log = structlog.get_logger()
 
 
 class Reviews:
-    """Reviews the connections that a role gives permissions to, one after the other."""
+    """Reviews a role's connections: first what they are told, then whether they may listen at all."""
 
     def __init__(self, live: Live, roles: RoleStore) -> None:
         self._live = live
@@ -32,10 +35,22 @@ class Reviews:
 
     async def _review(self, connections: list[Connected]) -> None:
         for connection in connections:
-            connection.grant(await self._roles.permissions(connection.principal))
-        for connection in connections:
-            try:
-                await subscriptions.reconsider(self._live, connection)
-            except AppError as error:
-                await log.awarning("a socket could not be reviewed", error=repr(error))
-                connection.revoke("review-failed", "Your permissions have changed; connect again")
+            await self._attempt(connection, self._grant)
+        for begin in range(0, len(connections), AT_ONCE):
+            some = connections[begin : begin + AT_ONCE]
+            await asyncio.gather(*(self._attempt(connection, self._reconsider) for connection in some))
+
+    async def _grant(self, connection: Connected) -> None:
+        connection.grant(await self._roles.permissions(connection.principal))
+        subscriptions.regroup(self._live, connection)
+
+    async def _reconsider(self, connection: Connected) -> None:
+        await subscriptions.reconsider(self._live, connection)
+
+    async def _attempt(self, connection: Connected, step: Callable[[Connected], Awaitable[None]]) -> None:
+        """A step of the review; a socket that cannot be reviewed does not keep what it had."""
+        try:
+            await step(connection)
+        except AppError as error:
+            await log.awarning("a socket could not be reviewed", error=repr(error))
+            connection.revoke("review-failed", "Your permissions have changed; connect again")

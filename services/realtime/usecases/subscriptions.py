@@ -62,32 +62,44 @@ def leave(live: Live, connection: Connected, subscription: Subscription) -> None
         live.hubs.detach(subscription)
 
 
-async def reconsider(live: Live, connection: Connected) -> None:
-    """Judges a connection's subscriptions by its present permissions; those that are no longer allowed end."""
+def regroup(live: Live, connection: Connected) -> None:
+    """Has what comes from now on judged by a connection's present permissions."""
     hub = live.hubs.get(connection.principal.tenant_id)
-    held = list(connection.subscriptions.values())
-    for subscription in held:
+    for subscription in list(connection.subscriptions.values()):
         if hub is not None and subscription.live:
             hub.regroup(subscription)
-    for subscription in held:
-        await _look_again(live, connection, subscription)
+
+
+async def reconsider(live: Live, connection: Connected) -> None:
+    """Ends the subscriptions that a connection's present permissions do not allow."""
+    for subscription in list(connection.subscriptions.values()):
+        try:
+            await _pipeline(live, connection, subscription.channel)
+            await _check(live, subscription)
+        except (Forbidden, NotFound, Invalid) as error:
+            _end(live, connection, subscription, error)
 
 
 async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> None:
-    """Judges anew what is subscribed of a pipeline whose definition changed."""
+    """Ends what is subscribed of a pipeline that went to the trash, and filters that no longer fit it."""
     for connection in live.registry.of(tenant_id):
         for subscription in list(connection.subscriptions.values()):
             if subscription.pipeline_id == pipeline_id:
-                await _look_again(live, connection, subscription)
+                await _fit(live, connection, subscription)
 
 
-async def _look_again(live: Live, connection: Connected, subscription: Subscription) -> None:
+async def _fit(live: Live, connection: Connected, subscription: Subscription) -> None:
     try:
-        await _pipeline(live, connection, subscription.channel)
+        if subscription.channel.kind == "pipeline":
+            await _pipeline(live, connection, subscription.channel)
         await _check(live, subscription)
     except (Forbidden, NotFound, Invalid) as error:
-        leave(live, connection, subscription)
-        connection.ended(subscription, error)
+        _end(live, connection, subscription, error)
+
+
+def _end(live: Live, connection: Connected, subscription: Subscription, error: AppError) -> None:
+    leave(live, connection, subscription)
+    connection.ended(subscription, error)
 
 
 async def _pipeline(live: Live, subscriber: Subscriber, channel: Channel) -> UUID | None:

@@ -74,7 +74,7 @@ async def test_too_many_frames_are_refused(settings: Settings, world: World) -> 
 async def test_a_slow_reader_is_cut_off_and_holds_nobody_up(settings: Settings, world: World) -> None:
     """A socket that does not read is told to resync and closed with 4408, while another gets every change at once."""
     pipeline = world.pipeline()
-    bounded = msgspec.structs.replace(settings, queue_frames=50)
+    bounded = msgspec.structs.replace(settings, queue_frames=50, slow_reader_seconds=60)
     async with (
         running_node(bounded) as node,
         connect(node.url.replace("http", "ws") + "/ws", max_queue=1, compression=None) as connection,

@@ -25,6 +25,7 @@ async def again(context: Context, connection: Connection, token: str) -> None:
     connection.identify(principal, permissions)
     _welcome(connection)
     if permissions is not before:
+        subscriptions.regroup(context.live, connection)
         await subscriptions.reconsider(context.live, connection)
 
 
