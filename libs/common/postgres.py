@@ -85,6 +85,14 @@ class Database:
             raise Unavailable("The database pool is not open")
         return self._pool
 
+    async def acquire(self) -> Connection:
+        """A connection, for this module; waits five seconds at most, and needs no timer where one is idle."""
+        pool = self.pool
+        try:
+            return await pool.acquire(timeout=None if pool.get_idle_size() else 5.0)
+        except (*_AWAY, TimeoutError) as error:
+            raise translate(error) from error
+
     def tenant(self, tenant_id: UUID) -> "Transaction":
         """A transaction in which exactly the rows of one tenant exist."""
         return Transaction(self, f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)")
@@ -95,10 +103,7 @@ class Database:
         The statement selects `from tenant cross join lateral (… offset 0)`, and inside refers to `tenant.id`: so the
         tenant is set before any row is looked at, and a statement that gets this wrong finds nothing.
         """
-        try:
-            connection = await self.pool.acquire(timeout=5.0)
-        except (*_AWAY, TimeoutError) as error:
-            raise translate(error) from error
+        connection = await self.acquire()
         try:
             return await connection.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
         except Exception as error:
@@ -133,15 +138,11 @@ class Transaction:
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Connection:
-        pool = self._database.pool
-        try:
-            connection = await pool.acquire(timeout=5.0)
-        except (*_AWAY, TimeoutError) as error:
-            raise translate(error) from error
+        connection = await self._database.acquire()
         try:
             await connection.execute(self._begin)
         except BaseException as error:
-            await pool.release(connection)
+            await self._database.pool.release(connection)
             raise translate(error) from error
         self._connection = connection
         return connection
