@@ -9,10 +9,9 @@ from ops.embedded import free_port
 from ops.stack import Stack
 from ops.stack.home import Home
 from ops.stack.plan import SERVERS
-from tests.faults.watching import well
+from tests.faults.watching import recovered
 from tests.support import platform
 from tests.support.platform import Tenant
-from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +30,6 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 async def victims_tenant(victim: Stack) -> AsyncIterator[Tenant]:
     """A fresh tenant on it, once it has recovered from what was done to it before."""
-    until(lambda: well(victim), 40)
+    recovered(victim)
     async with platform.signed_up(victim.plan.gateway_url) as fresh:
         yield fresh

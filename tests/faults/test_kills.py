@@ -6,10 +6,10 @@ import pytest
 
 from ops.stack import Stack
 from ops.stack.plan import ALL, SERVERS
-from tests.faults.watching import Watcher, Writers, announced, well
+from tests.faults.watching import Watcher, Writers, announced, recovered
 from tests.journeys.crm import Json, make_pipeline, make_record, pages, text
 from tests.support.platform import Tenant
-from tests.support.waiting import eventually, until
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.fault
 
@@ -30,7 +30,7 @@ async def test_a_killed_process_loses_no_acknowledged_write(
             await writers.more(BEFORE)
             victim.supervisor.send("KILL", process)
             await writers.more(AFTER)
-        until(lambda: well(victim), 40)
+        recovered(victim)
         acknowledged = set(writers.acknowledged)
 
         async def all_heard() -> bool:
@@ -76,7 +76,7 @@ async def test_a_kill_between_publish_and_deletion_repeats_no_event(victim: Stac
         victim.supervisor.send("KILL", "records")
     finally:
         await admin.close()
-    until(lambda: well(victim), 40)
+    recovered(victim)
     await _published(victim)
     await _announced_once(victim, victims_tenant, record["id"])
 

@@ -1,6 +1,7 @@
 """Those who write while things break, and those who must hear of each write."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -110,10 +111,14 @@ class Watcher:
                 self.heard[frame["record"]["id"]] += 1
 
 
-def well(stack: Stack) -> bool:
-    """Whether every process runs and is ready."""
-    conditions = stack.status()
-    return len(conditions) == len(ALL) + len(SERVERS) and all(condition.ready for condition in conditions)
+def recovered(stack: Stack, seconds: float = 60.0) -> None:
+    """Return when every process runs and is ready; fail naming those that are not in time."""
+    deadline = time.monotonic() + seconds
+    while (conditions := stack.status()) and not all(condition.ready for condition in conditions):
+        ill = [condition for condition in conditions if not condition.ready]
+        assert time.monotonic() < deadline, f"not recovered after {seconds:g} s: {ill}"
+        time.sleep(0.05)
+    assert len(conditions) == len(ALL) + len(SERVERS)
 
 
 async def announced(stack: Stack, tenant: Tenant, verb: str = "created") -> Counter[str]:
