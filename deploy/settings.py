@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 SERVICES = ("auth", "pipelines", "records", "realtime", "gateway")
 # What a chart or the compose file says itself: addresses, and what follows from the image or from other values.
 PLACED = {"HOST", "PORT", "VERSION", "SHUTDOWN_SECONDS", "MIGRATION_DATABASE_URL"}
-_SECRET = ("_SECRET", "DATABASE_URL", "REDIS_URL", "NATS_URL")
+_SECRET = ("_SECRET", "_PASSWORD", "DATABASE_URL", "REDIS_URL", "NATS_URL", "SMTP_URL")
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _LIMITS = {"ge": "minimum", "le": "maximum", "min_length": "minLength", "max_length": "maxLength"}
 

@@ -1,9 +1,10 @@
 """The schema is migrated before new code is rolled out."""
 
+import click
 import pytest
 
 from ops.cli import millrace
-from tests.deploy.charts import EXAMPLES, Manifest, of_kind, rendered
+from tests.deploy.charts import EXAMPLES, Manifest, containers, of_kind, rendered
 
 pytestmark = pytest.mark.parametrize("example", EXAMPLES)
 
@@ -46,7 +47,28 @@ def test_what_a_hook_needs_is_there_before_it(example: str) -> None:
 
 def test_jobs_run_commands_that_exist(example: str) -> None:
     """Each job's command is one of `millrace`."""
-    for job in of_kind(example, "Job").values():
-        program, command, *_ = job["spec"]["template"]["spec"]["containers"][0]["command"]
-        assert program == "millrace"
-        assert command in millrace.commands
+    for name, container in containers(example).items():
+        if not name.startswith("Deployment/"):
+            program, *words = container["command"]
+            assert program == "millrace"
+            found: click.Command = millrace
+            for word in words:
+                assert isinstance(found, click.Group)
+                found = found.commands[word]
+
+
+def test_backups_are_taken_by_night_and_proven_by_week(example: str) -> None:
+    """Where backups are on, both jobs use the same folder, which outlives the release; only one holds the key."""
+    jobs = of_kind(example, "CronJob")
+    assert jobs.keys() in (set(), {"crm-backup", "crm-backup-verify"})
+    for name, job in jobs.items():
+        spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        claims = [
+            volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"] if "persist" in str(volume)
+        ]
+        assert claims == ["crm-backups"]
+        keys = {entry["name"] for entry in spec["containers"][0]["env"]} & {"BACKUP_IDENTITY_FILE"}
+        assert bool(keys) == (name == "crm-backup-verify")
+        assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    for claim in of_kind(example, "PersistentVolumeClaim").values():
+        assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

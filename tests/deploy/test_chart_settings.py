@@ -8,7 +8,7 @@ from libs.common.settings import load
 from tests.deploy.charts import EXAMPLES, containers, of_kind, pods
 
 # The settings of the operator's jobs, which `millrace` reads.
-OPERATIONS = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"} | {
+OPERATIONS = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "BACKUP_IDENTITY"} | {
     f"{service.upper()}_DATABASE_URL" for service in SERVICES if service != "gateway"
 }
 
@@ -59,7 +59,8 @@ def test_every_secret_file_is_mounted_from_a_key_that_exists(example: str) -> No
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         secret = volumes["secrets"]["secret"]
         keys = {item["path"] for item in secret["items"]}
-        asked = {entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
+        variables = pod["spec"]["containers"][0]["env"]
+        asked = {entry["value"] for entry in variables if entry["name"].endswith("_FILE")}
         assert {f"/run/secrets/millrace/{key}" for key in keys} == asked, name
         made = of_kind(example, "Secret").get(secret["secretName"])
         assert made is None or keys <= made["stringData"].keys()
@@ -72,7 +73,8 @@ def test_jobs_are_given_what_the_command_reads(example: str) -> None:
     """The operator's jobs get files of known settings only."""
     for name, container in containers(example).items():
         if not name.startswith("Deployment/"):
-            assert {entry["name"].removesuffix("_FILE") for entry in container["env"]} <= OPERATIONS
+            names = {entry["name"].removesuffix("_FILE") for entry in container["env"]}
+            assert names <= OPERATIONS | {"BACKUP_FOLDER", "BACKUP_KEEP", "BACKUP_RECIPIENT", "TMPDIR"}
 
 
 @pytest.mark.parametrize("path", sorted(outputs()), ids=lambda path: "/".join(path.parts[-2:]))

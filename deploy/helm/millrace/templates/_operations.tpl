@@ -24,10 +24,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.operations.bootstrap.enabled -}}
 {{- $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "MIGRATION_DATABASE_URL" "AUTH_DATABASE_URL" "PIPELINES_DATABASE_URL" "RECORDS_DATABASE_URL" "REALTIME_DATABASE_URL") -}}
 {{- end -}}
+{{- if .Values.operations.backup.enabled }}{{ $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "BACKUP_IDENTITY") }}{{ end -}}
 {{- $secrets | uniq | toJson -}}
 {{- end -}}
 
-{{/* (dict "root" $ "command" [..] "secrets" [..]) → the pod of a job. */}}
+{{/* (dict "root" $ "command" [..] "secrets" [..] "env" {..} "claim" "" "scratch" "") → the pod of a job. */}}
 {{- define "millrace.operationsPod" -}}
 {{- $operations := .root.Values.operations -}}
 {{- $name := include "millrace.operationsName" .root -}}
@@ -45,9 +46,31 @@ spec:
       image: {{ include "millrace-lib.image" (dict "root" .root "image" $operations.image "name" "operations") }}
       imagePullPolicy: {{ $operations.image.pullPolicy }}
       command: {{ toJson .command }}
-      env: {{- include "millrace-lib.secretEnv" . | nindent 8 }}
-      resources: {{- toYaml $operations.resources | nindent 8 }}
+      env:
+        {{- include "millrace-lib.secretEnv" . | nindent 8 }}
+        {{- range $name, $value := .env }}
+        - {name: {{ $name }}, value: {{ $value | quote }}}
+        {{- end }}
+      {{- $resources := deepCopy $operations.resources }}
+      {{- if .scratch }}{{ $_ := set $resources.limits "ephemeral-storage" .scratch }}{{ end }}
+      resources: {{- toYaml $resources | nindent 8 }}
       securityContext: {{- include "millrace-lib.containerSecurity" .root | nindent 8 }}
-      volumeMounts: {{- include "millrace-lib.secretMounts" .root | nindent 8 }}
-  volumes: {{- include "millrace-lib.secretVolumes" (dict "secretName" ($operations.secret.existing | default $name) "secrets" .secrets) | nindent 4 }}
+      volumeMounts:
+        {{- include "millrace-lib.secretMounts" .root | nindent 8 }}
+        {{- if .claim }}
+        - {name: backups, mountPath: /backups}
+        {{- end }}
+        {{- if .scratch }}
+        - {name: scratch, mountPath: /scratch}
+        {{- end }}
+  volumes:
+    {{- include "millrace-lib.secretVolumes" (dict "secretName" ($operations.secret.existing | default $name) "secrets" .secrets) | nindent 4 }}
+    {{- with .claim }}
+    - name: backups
+      persistentVolumeClaim: {claimName: {{ . }}}
+    {{- end }}
+    {{- with .scratch }}
+    - name: scratch
+      emptyDir: {sizeLimit: {{ . }}}
+    {{- end }}
 {{- end -}}
