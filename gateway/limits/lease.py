@@ -89,7 +89,7 @@ class Limiter:
             if lease.expires < self._clock():
                 lease.tokens, lease.size = 0, 0
             lease.size = min(max(1, lease.size * 2), self.policy.lease)
-            lease.low = lease.size // 4
+            lease.low = lease.size // 3
             await self._ask(key, lease)
         finally:
             lease.renewal = None

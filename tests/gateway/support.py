@@ -107,14 +107,16 @@ class Services:
         """Says what the handshake was, then echoes; `close <code>` closes."""
         await receive()
         if scope["path"].endswith("/refused"):
-            return await send({"type": "websocket.close", "code": 4000})
+            await send({"type": "websocket.close", "code": 4000})
+            return
         await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         seen = {"path": scope["path"], "query": scope["query_string"].decode(), "headers": headers}
         await send({"type": "websocket.send", "text": json.dumps(seen)})
         while (message := await receive())["type"] == "websocket.receive":
             if (message.get("text") or "").startswith("close "):
-                return await send({"type": "websocket.close", "code": int(message["text"][6:]), "reason": "asked"})
+                await send({"type": "websocket.close", "code": int(message["text"][6:]), "reason": "asked"})
+                return
             await send({**message, "type": "websocket.send"})
         self.closed = message.get("code")
 
@@ -162,10 +164,8 @@ def gateway_for(
     """A gateway before services; gives its base URL, on which no tenant is named."""
     names = ("auth", "pipelines", "records", "realtime")
     by_name = urls if isinstance(urls, dict) else dict.fromkeys(names, urls)
-    made = Gateway(Settings(
-        port=0, redis_url=redis_url, nats_url=nats_url, shutdown_seconds=1,
-        **{f"{name}_url": by_name[name] for name in names}, **settings,
-    ))  # fmt: skip
+    settings |= {f"{name}_url": by_name[name] for name in names}
+    made = Gateway(Settings(port=0, redis_url=redis_url, nats_url=nats_url, shutdown_seconds=1, **settings))
     made.table = RouteTable(routes)
     made.patience = patience or made.patience
     with serving(lambda: server(made)) as port:

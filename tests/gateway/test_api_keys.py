@@ -4,8 +4,9 @@ import json
 
 import httpx
 
+from gateway.revocations import Revoked
 from libs.common.ids import new_id
-from tests.gateway.steps.test_authenticate import Revoked, publish
+from tests.gateway.steps.test_authenticate import publish
 from tests.gateway.support import DEMO, Services, bearer, raw, token, until_async
 
 PATH = "/api/v1/users/me"

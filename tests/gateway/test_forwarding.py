@@ -1,5 +1,7 @@
 """What reaches a service, and what comes back."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -35,7 +37,7 @@ async def test_the_body_and_query_arrive(client: httpx.AsyncClient) -> None:
 async def test_a_chunked_body_arrives(client: httpx.AsyncClient) -> None:
     """A body without a length is streamed to the service in chunks."""
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncIterator[bytes]:
         for number in range(50):
             yield b"%04d" % number * 1000
 
@@ -101,7 +103,7 @@ async def test_paths_are_bounded(client: httpx.AsyncClient) -> None:
 async def test_bodies_are_bounded(client: httpx.AsyncClient) -> None:
     """A body over the bound is 413, whether its length is told before or not."""
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncIterator[bytes]:
         for _ in range(200):
             yield b"x" * 65536
 

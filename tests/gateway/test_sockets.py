@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from ops.embedded import free_port
 from tests.gateway.support import DEMO, gateway_for, raw, until_async
@@ -40,7 +40,7 @@ async def test_the_handshake_is_passed_on(gateway_url: str) -> None:
     protocols = [Subprotocol("bearer"), Subprotocol("abc.def")]
     headers = {"x-tenant": "demo", "x-millrace-tenant": "forged", "authorization": "Bearer x"}
     async with connect(
-        _ws(gateway_url) + "/ws", subprotocols=protocols, additional_headers=headers, origin="http://app.test"
+        _ws(gateway_url) + "/ws", subprotocols=protocols, additional_headers=headers, origin=Origin("http://app.test")
     ) as socket:
         seen = json.loads(await socket.recv())["headers"]
 

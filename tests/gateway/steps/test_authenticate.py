@@ -1,6 +1,7 @@
 """Who asks: tokens, and sessions that were ended."""
 
 import time
+from typing import Any
 
 import httpx
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from gateway.revocations import Revocations, Revoked
 from libs.common.bus import Bus, Outgoing
+from libs.common.identity import Principal
 from libs.common.ids import new_id
 from tests.gateway.support import DEMO, OTHER, bearer, gateway_for, token, until_async
 
@@ -77,10 +79,8 @@ async def test_a_gateway_that_starts_later_knows(services_url: str, redis_url: s
             assert await until_async(is_refused)
 
 
-def _principal(**claims: object):  # type: ignore[no-untyped-def]
-    from libs.common.identity import Principal
-
-    given = {"tenant_id": DEMO, "id": new_id(), "session_id": new_id(), "issued_at": 100.0} | claims
+def _principal(**claims: Any) -> Principal:
+    given: dict[str, Any] = {"tenant_id": DEMO, "id": new_id(), "session_id": new_id(), "issued_at": 100.0} | claims
     return Principal(kind="user", name="Ada", roles=(), expires_at=700.0, **given)
 
 

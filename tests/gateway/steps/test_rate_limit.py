@@ -1,5 +1,7 @@
 """Rate limits as a client meets them."""
 
+from typing import Any
+
 import httpx
 
 from libs.common.ids import new_id
@@ -10,7 +12,7 @@ LOGIN = "/api/v1/auth/login"
 
 async def test_a_refusal_says_when_to_come_again(services_url: str, redis_url: str, nats_url: str) -> None:
     """Over two gateways a principal gets its burst and then 429 with Retry-After; another is not touched."""
-    limits = {"limit_principal_rate": 0.5, "limit_principal_burst": 8}
+    limits: dict[str, Any] = {"limit_principal_rate": 0.5, "limit_principal_burst": 8}
     with (
         gateway_for(services_url, redis_url, nats_url, **limits) as first,
         gateway_for(services_url, redis_url, nats_url, **limits) as second,
