@@ -9,6 +9,7 @@ import msgspec
 from libs.common.errors import AppError
 from libs.common.ids import new_id
 from services.records.domain.definitions import Field, RelationshipType
+from services.records.domain.json_patch import Step
 from services.records.domain.records import Edge, Record
 
 
@@ -38,13 +39,14 @@ class Create(msgspec.Struct, frozen=True):
 class Update(msgspec.Struct, frozen=True):
     """A merge patch. `version` is what it was made to: fields nobody changed since are merged unless `exact`.
 
-    With `replace` the fields that are not given are cleared.
+    With `replace` the fields that are not given are cleared. `steps` are a JSON Patch instead of `patch`.
     """
 
     id: UUID
     patch: Mapping[str, object]
     version: int | None = None
     exact: bool = False
+    steps: tuple[Step, ...] = ()
     replace: bool = False
 
 

@@ -1,6 +1,7 @@
 """Records of a pipeline."""
 
 from typing import Annotated, Any, TypeAlias
+from uuid import UUID
 
 from litestar import Controller, Request, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
@@ -8,9 +9,11 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response.base import ASGIResponse
 
 from libs.common.app import Platform
+from libs.common.errors import Fault, Invalid
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.permissions import Permissions
+from services.records.domain.json_patch import MAX_STEPS, Step
 from services.records.domain.operations import Update
 from services.records.domain.records import Record
 from services.records.routes.answers import (
@@ -22,8 +25,9 @@ from services.records.routes.answers import (
     record_answer,
     tagged_version,
 )
-from services.records.routes.shapes import DataInput, IncrementInput, MadeRecord, RecordInput, RecordPage
+from services.records.routes.shapes import DataInput, GroupList, IncrementInput, MadeRecord, RecordInput, RecordPage
 from services.records.usecases import read, trash
+from services.records.usecases.aggregate import aggregate
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.create import create, upsert
@@ -45,6 +49,14 @@ def provide_caller(
 IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
 IfNoneMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-None-Match")]
 CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
+
+
+def _patch(record_id: UUID, data: DataInput | list[Step], version: int | None) -> Update:
+    if isinstance(data, DataInput):
+        return Update(record_id, data.data, version)
+    if len(data) > MAX_STEPS:
+        raise Invalid(errors=[Fault("", "too_many", f"At most {MAX_STEPS} steps are taken")])
+    return Update(record_id, {}, version, steps=tuple(data))
 
 
 class RecordsController(Controller):
@@ -96,6 +108,22 @@ class RecordsController(Controller):
         page = await read.list_records(caller, parse_id(pipeline_id), asked)
         return page_answer(page.bodies, page.next_cursor, page.count, {"change-seq": str(position)})
 
+    @get("/aggregate", responses=answers(GroupList), operation_id="AggregateRecords")
+    async def aggregate_records(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
+        pipeline_id: FromPath[str],
+        group_by: FromQuery[str | None] = None,
+        metrics: FromQuery[str] = "count",
+    ) -> ASGIResponse:
+        """Count, sum, avg, min, max, p50, p95 and p99 over the records that may be seen, with the filters of a list."""
+        position = str(platform.bus.position)
+        pairs = list(request.query_params.multi_items())
+        groups = await aggregate(caller, parse_id(pipeline_id), pairs, group_by, metrics)
+        return answer(f'{{"items":[{",".join(groups)}]}}', 200, {"change-seq": position})
+
     @post(responses=answers(MadeRecord, 201), operation_id="CreateRecord")
     async def create_record(
         self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], data: JSONBody[RecordInput]
@@ -131,11 +159,14 @@ class RecordsController(Controller):
         caller: NamedDependency[Caller],
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
-        data: JSONBody[DataInput],
+        data: JSONBody[DataInput | list[Step]],
         if_match: IfMatch = None,
     ) -> ASGIResponse:
-        """Merge a patch. One made to an old version is merged too, unless others changed the same fields since."""
-        operation = Update(parse_id(record_id), data.data, tagged_version(if_match))
+        """Merge a patch. One made to an old version is merged too, unless others changed the same fields since.
+
+        A list is a JSON Patch (RFC 6902), its paths beginning at the record: `/data/email`.
+        """
+        operation = _patch(parse_id(record_id), data, tagged_version(if_match))
         shown, outcome = await update(caller, parse_id(pipeline_id), operation)
         assert outcome.record is not None
         return record_answer(shown, outcome.record.version)

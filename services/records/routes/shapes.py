@@ -130,6 +130,19 @@ class ReachedPage(msgspec.Struct, omit_defaults=True):
     count: int | None = None
 
 
+class Group(msgspec.Struct):
+    """One group: the values it shares, and its metrics by the names they were asked for."""
+
+    group: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+class GroupList(msgspec.Struct):
+    """The groups, the largest first, a thousand at most."""
+
+    items: list[Group]
+
+
 class HistoryPage(msgspec.Struct):
     """One page of history, newest first."""
 

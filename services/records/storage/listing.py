@@ -8,10 +8,12 @@ import msgspec
 from libs.common import filters
 from libs.common.filters import Context, Node, Schema, Sort
 from libs.common.postgres import Connection
+from services.records.domain.aggregation import Aggregation
 from services.records.domain.permissions import Access, Fields
 from services.records.storage import records
 
 MAX_LIMIT = 200
+MAX_GROUPED = 1_000
 COUNTED = 10_000
 """Up to here an estimate is exact."""
 
@@ -68,6 +70,23 @@ async def count(connection: Connection, tenant_id: UUID, query: Query, *, exact:
         return found
     plan = await connection.fetchval(records.fill("explain", **parts), *params)
     return max(found, int(msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"]))
+
+
+async def aggregate(connection: Connection, tenant_id: UUID, query: Query, asked: Aggregation) -> list[str]:
+    """The groups of a list as JSON texts."""
+    params: list[object] = [tenant_id, query.access.pipeline.id]
+    group = [(field.name, filters.expression(field)) for field in asked.groups]
+    expressions = ", ".join(text for _, text in group)
+    text = records.fill(
+        "aggregate",
+        group=", ".join(f"'{name}', {value}" for name, value in group),
+        metrics=", ".join(f"'{metric.name}', {metric.sql()}" for metric in asked.metrics),
+        condition=condition(query, params),
+        grouped=f"group by {expressions}" if group else "",
+        then=f", {expressions}" if group else "",
+        limit=str(query.limit),
+    )
+    return [row[0] for row in await connection.fetch(text, *params)]
 
 
 def condition(query: Query, params: list[object]) -> str:

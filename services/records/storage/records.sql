@@ -37,6 +37,13 @@ select count(1) from (
 explain (format json) select 1 from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {trashed} and {condition};
 
+-- name: aggregate
+-- The groups of a list with their metrics, the largest first.
+select jsonb_build_object('group', jsonb_build_object({group}), 'metrics', jsonb_build_object({metrics}))::text
+from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is null and {condition}
+{grouped} order by count(1) desc{then} limit {limit};
+
 -- name: place -> Place
 -- The pipeline that a record is in.
 select id, pipeline_id, deleted_at is not null as deleted from records where tenant_id = $1 and id = $2;

@@ -15,7 +15,7 @@ from libs.common.errors import AppError, Conflict, Fault, Forbidden, Invalid, No
 from libs.common.events import NewEvent
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
-from services.records.domain import fields
+from services.records.domain import fields, json_patch
 from services.records.domain.operations import (
     Create,
     Delete,
@@ -250,19 +250,26 @@ class Writer:
     async def _plan_update(self, plan: Plan, index: int, operation: Update, row: Locked) -> None:
         self.update.check_writing(frozenset(), row.updates)
         before = row.record()
-        patch = self._replacing(operation.patch, row) if operation.replace else operation.patch
+        patch = self._patch(operation, row, before)
         data, faults = fields.changed(self.pipeline, before.data, patch)
         if faults := self.read.hidden(patch, self.update) + faults:
             raise Invalid(errors=faults)
         changed = fields.differing(before.data, data)
         self.update.check_writing(frozenset(changed), row.updates)
         if operation.version is not None and operation.version != before.version:
-            await self._check_stale(operation, operation.version, row, before, data)
+            await self._check_stale(patch, operation, row, before, data)
         if not changed:
             plan.unchanged[index] = before
             return
         after = advanced(before, data, self.pipeline.title(data), self.caller.principal.id, self.caller.now)
         self._note(plan, index, Change("updated", after, changed, before))
+
+    def _patch(self, operation: Update, row: Locked, before: Record) -> Mapping[str, object]:
+        if operation.steps:
+            readable = self.read.readable_of(row.reads)
+            shown = {name: v for name, v in before.data.items() if readable is None or name in readable}
+            return json_patch.merge_patch(operation.steps, shown)
+        return self._replacing(operation.patch, row) if operation.replace else operation.patch
 
     def _replacing(self, given: Mapping[str, object], row: Locked) -> dict[str, object]:
         readable = self.read.readable_of(row.reads)
@@ -270,10 +277,11 @@ class Writer:
         return {**dict.fromkeys(shown), **given}
 
     async def _check_stale(
-        self, operation: Update, version: int, row: Locked, before: Record, data: Mapping[str, object]
+        self, patch: Mapping[str, object], operation: Update, row: Locked, before: Record, data: Mapping[str, object]
     ) -> None:
+        version = operation.version or 0
         since = await records.changes_since(self.connection, self.tenant_id, row.id, version)
-        attempted = {name: data.get(name) for name in operation.patch}
+        attempted = {name: data.get(name) for name in patch}
         found = collisions(before.data, attempted, since)
         if found or operation.exact or version > before.version:
             readable = self.read.readable_of(row.reads)

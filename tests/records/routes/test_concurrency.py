@@ -71,3 +71,26 @@ async def test_null_takes_a_value_away(service: Service) -> None:
     """A merge patch with null removes the field from the data."""
     _, path = await start(service)
     assert (await service.client.patch(path, {"data": {"a": None}})).json()["data"] == {"b": "b0", "c": "c0"}
+
+
+async def test_a_json_patch_is_taken_step_by_step(service: Service) -> None:
+    """RFC 6902: all steps or none, with the failing step named, and merged by version as merge patches are."""
+    pipeline = service.pipeline({"name": "a", "type": "text"}, {"name": "tags", "type": "tags"})
+    made = await service.client.create(pipeline, {"a": "a0", "tags": ["x"]})
+    path = f"/pipelines/{pipeline}/records/{made['id']}"
+    headers = {"Content-Type": "application/json-patch+json", "If-Match": '"1"'}
+    steps = [
+        {"op": "test", "path": "/data/a", "value": "a0"},
+        {"op": "add", "path": "/data/tags/-", "value": "y"},
+        {"op": "move", "from": "/data/tags/0", "path": "/data/tags/-"},
+        {"op": "remove", "path": "/data/a"},
+    ]
+    changed = await service.client.patch(path, steps, headers=headers)
+    assert (changed.status_code, changed.json()["data"]) == (200, {"tags": ["y", "x"]})
+    failing = [{"op": "add", "path": "/data/a", "value": "a1"}, {"op": "test", "path": "/data/a", "value": "no"}]
+    refused = await service.client.patch(path, failing, headers={**headers, "If-Match": '"2"'})
+    fault = refused.json()["errors"][0]
+    assert (refused.status_code, fault["pointer"], fault["code"]) == (422, "/1/path", "test_failed")
+    for bad in ("/title", "/data/tags/9", "", "/data/b/c"):
+        response = await service.client.patch(path, [{"op": "remove", "path": bad}])
+        assert response.status_code == 422
