@@ -46,6 +46,11 @@ class Home:
         return self.root / "data"
 
     @property
+    def mail(self) -> Path:
+        """Mails, as files, where no server is given that sends them."""
+        return self.root / "mail"
+
+    @property
     def demo_loaded(self) -> Path:
         """Exists once the demo is in the data."""
         return self.data / "demo.loaded"
@@ -66,7 +71,7 @@ class Home:
 
     def remove_data(self) -> None:
         """Forget everything but which ports were used."""
-        for directory in (self.data, self.run, self.log):
+        for directory in (self.data, self.run, self.log, self.mail):
             shutil.rmtree(directory, ignore_errors=True)
         (self.root / "secrets").unlink(missing_ok=True)
 

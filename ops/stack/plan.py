@@ -70,8 +70,14 @@ class Plan:
         }
         if name == "gateway":
             return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
-        secret = {"SIGNING_KEY_SECRET": self.passwords["signing_keys"]} if name == "auth" else {}
-        return common | {"DATABASE_URL": self.dsn(name)} | secret
+        return common | {"DATABASE_URL": self.dsn(name)} | (self._of_auth() if name == "auth" else {})
+
+    def _of_auth(self) -> dict[str, str]:
+        return {
+            "SIGNING_KEY_SECRET": self.passwords["signing_keys"],
+            "MAIL_DIRECTORY": str(self.home.mail),
+            "PUBLIC_URL": f"http://{{tenant}}.localhost:{self.ports['gateway']}",
+        }
 
 
 def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...], *, assign: bool) -> Plan:

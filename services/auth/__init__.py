@@ -1,8 +1,8 @@
 """Who may come in, and what they may do.
 
 owns      tenants and their domains, users, roles and their members, sessions, refresh tokens, signing keys, API keys,
-          second factors
-answers   /auth /users /admin/users /roles /sessions /permissions /organizations /api-keys /devices /mfa
+          second factors, the mail outbox
+answers   /auth /users /admin/users /roles /sessions /permissions /organizations /api-keys /devices /mfa /invitations
           /.well-known, and for other processes /internal/tenants/resolve, /internal/api-keys/exchange,
           rpc.auth.jwks, rpc.auth.role, rpc.auth.admin.*
 emits     auth.tenant.* auth.user.* auth.role.* auth.session.revoked auth.key.rotated

@@ -1,6 +1,7 @@
 """Composition root of auth: settings → resources → app."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from services.auth.storage.attempts import Attempts
 from services.auth.usecases.context import Context
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
+from services.auth.usecases.post import PostOffice, Send, by_smtp, into_directory
 
 
 def build(given: Settings) -> ASGIApp:
@@ -43,7 +45,11 @@ def build(given: Settings) -> ASGIApp:
     )  # fmt: skip
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
     factors = Seal(given.signing_key_secret, "second factors")
-    context = Context(database, platform.bus, hasher, Attempts(platform.redis), keys, factors, lifetimes, bases)
+    post = PostOffice(database, Seal(given.signing_key_secret, "mails"), given.mail_from, _sender(given))
+    context = Context(
+        database, platform.bus, hasher, Attempts(platform.redis), keys, factors, post, lifetimes, bases,
+        given.public_url,
+    )  # fmt: skip
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
@@ -52,8 +58,14 @@ def build(given: Settings) -> ASGIApp:
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
-        on_start=[hasher.start, listen], on_stop=[hasher.stop],
+        on_start=[hasher.start, listen, post.start], on_stop=[post.stop, hasher.stop],
     )  # fmt: skip
+
+
+def _sender(given: Settings) -> Send | None:
+    if given.smtp_url:
+        return by_smtp(given.smtp_url)
+    return into_directory(Path(given.mail_directory)) if given.mail_directory else None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
 
     `signing_key_secret` encrypts the private signing keys at rest. Access tokens live ten minutes at most, because
     the gateway remembers a revocation for no longer. Below each of `base_domains` (with commas) the slugs are hosts.
+    Links in mails begin with `public_url`, in which `{tenant}` is the slug. Mails go to `smtp_url` (`smtp://`,
+    `smtps://` or `smtp+starttls://`), or are kept as files in `mail_directory`.
     """
 
     signing_key_secret: Annotated[str, Meta(min_length=16)]
@@ -22,3 +24,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     hash_threads: Annotated[int, Meta(ge=1, le=64)] = 2
     hash_queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
     base_domains: str = "localhost"
+    public_url: str = "http://{tenant}.localhost:8000"
+    smtp_url: str | None = None
+    mail_directory: str | None = None
+    mail_from: str = "Millrace <no-reply@localhost>"

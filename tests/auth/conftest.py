@@ -1,6 +1,7 @@
 """The auth service in the test's process, on real servers, and a tenant who signed up in it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -10,15 +11,21 @@ import pytest
 from libs.common.bus import Bus
 from services.auth.main import build
 from services.auth.settings import Settings
-from tests.auth.support import Heard, Tenant, settings, sign_up
+from tests.auth.support import Heard, Mailbox, Tenant, settings, sign_up
 from tests.support.asgi import running
 from tests.support.postgres import Database
 
 
 @pytest.fixture
-def auth_settings(database: Database, nats_url: str, redis_url: str) -> Settings:
+def auth_settings(database: Database, nats_url: str, redis_url: str, mailbox: Mailbox) -> Settings:
     """The settings of `http`."""
-    return settings(database, nats_url, redis_url)
+    return settings(database, nats_url, redis_url, mail_directory=str(mailbox.directory))
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Mailbox:
+    """The mails that `http` sends."""
+    return Mailbox(tmp_path / "mail")
 
 
 @pytest.fixture

@@ -1,6 +1,11 @@
 """A tenant of an auth service that runs in the test's process, and what its people ask."""
 
+import email
+import email.policy
+import re
 from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -102,6 +107,34 @@ class Heard:
 
         await eventually(enough)
         return self.of(tenant_id, type_)
+
+
+class Mailbox:
+    """The mails in a folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def of(self, address: str) -> list[EmailMessage]:
+        """Those to an address, oldest first."""
+        files = sorted(self.directory.glob("*.eml"))
+        parsed = [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+        return [message for message in parsed if message["To"] == address]
+
+    async def wait(self, address: str, count: int = 1) -> EmailMessage:
+        """The newest of that many to an address."""
+
+        async def enough() -> bool:
+            return len(self.of(address)) >= count
+
+        await eventually(enough)
+        return self.of(address)[-1]
+
+    async def token(self, address: str, count: int = 1) -> str:
+        """The token of the link in that mail."""
+        found = re.search(r"[?&]token=(\S+)", (await self.wait(address, count)).get_content())
+        assert found, "a mail without a link"
+        return found[1]
 
 
 def faults(response: httpx.Response) -> dict[str, str]:

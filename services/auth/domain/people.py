@@ -40,6 +40,7 @@ class User(msgspec.Struct, frozen=True):
     status: UserStatus
     created_at: datetime
     updated_at: datetime
+    email_verified_at: datetime | None
     roles: tuple[UUID, ...]
 
 

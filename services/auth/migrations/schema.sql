@@ -53,6 +53,29 @@ CREATE TABLE auth.inbox (
 
 ALTER TABLE ONLY auth.inbox FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.mailed_tokens (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    purpose text NOT NULL,
+    user_id uuid NOT NULL,
+    email text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT mailed_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['invitation'::text, 'password_reset'::text, 'email_verification'::text])))
+);
+
+ALTER TABLE ONLY auth.mailed_tokens FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.mails (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    message bytea NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.mails FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.mfa_challenges (
     tenant_id uuid NOT NULL,
     hash bytea NOT NULL,
@@ -208,6 +231,7 @@ CREATE TABLE auth.users (
     password_hash text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    email_verified_at timestamp with time zone,
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'invited'::text, 'deactivated'::text])))
 );
 
@@ -224,6 +248,12 @@ ALTER TABLE ONLY auth.domains
 
 ALTER TABLE ONLY auth.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
+
+ALTER TABLE ONLY auth.mailed_tokens
+    ADD CONSTRAINT mailed_tokens_pkey PRIMARY KEY (tenant_id, hash);
+
+ALTER TABLE ONLY auth.mails
+    ADD CONSTRAINT mails_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY auth.mfa_challenges
     ADD CONSTRAINT mfa_challenges_pkey PRIMARY KEY (tenant_id, hash);
@@ -279,6 +309,10 @@ CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
 CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
 
+CREATE INDEX mailed_tokens_user ON auth.mailed_tokens USING btree (tenant_id, user_id, purpose);
+
+CREATE INDEX mails_next_at ON auth.mails USING btree (next_at);
+
 CREATE INDEX mfa_challenges_user ON auth.mfa_challenges USING btree (tenant_id, user_id);
 
 CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_id, session_id);
@@ -294,6 +328,9 @@ ALTER TABLE ONLY auth.api_keys
 
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.mailed_tokens
+    ADD CONSTRAINT mailed_tokens_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.mfa_challenges
     ADD CONSTRAINT mfa_challenges_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
@@ -332,6 +369,12 @@ CREATE POLICY lookup ON auth.domains FOR SELECT USING ((host = current_setting('
 
 CREATE POLICY lookup ON auth.tenants FOR SELECT USING ((slug = current_setting('app.lookup'::text, true)));
 
+ALTER TABLE auth.mailed_tokens ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.mails ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY mails_relay ON auth.mails TO millrace_auth_relay USING (true);
+
 ALTER TABLE auth.mfa_challenges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.outbox ENABLE ROW LEVEL SECURITY;
@@ -357,6 +400,10 @@ CREATE POLICY tenant_isolation ON auth.api_keys USING ((tenant_id = auth.current
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.inbox USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.mailed_tokens USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.mails USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.mfa_challenges USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -392,6 +439,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.api_keys TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.inbox TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mailed_tokens TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mails TO millrace_auth;
+GRANT SELECT,DELETE,UPDATE ON TABLE auth.mails TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mfa_challenges TO millrace_auth;
 

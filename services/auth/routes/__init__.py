@@ -2,6 +2,8 @@ from litestar import Router
 
 from services.auth.routes.api_keys import ApiKeysController, DevicesController, exchange
 from services.auth.routes.discovery import WellKnownController, resolve
+from services.auth.routes.invitations import InvitationsController
+from services.auth.routes.mailed import MailedController
 from services.auth.routes.organizations import OrganizationsController
 from services.auth.routes.permissions import PermissionsController
 from services.auth.routes.roles import RolesController
@@ -22,5 +24,7 @@ ROUTES = (
     ApiKeysController,
     DevicesController,
     SecondFactorsController,
+    InvitationsController,
+    MailedController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

@@ -34,6 +34,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
     name: str
     locale: str
     status: str
+    email_verified: bool
     roles: list[RoleName]
     created_at: str
     updated_at: str
@@ -64,7 +65,7 @@ def user_answer(user: User, catalogue: Catalogue) -> UserAnswer:
     """A user with the names of its roles."""
     names = [role_name(catalogue[role_id]) for role_id in user.roles if role_id in catalogue]
     return UserAnswer(
-        user.id, user.email, user.name, user.locale, user.status, names,
+        user.id, user.email, user.name, user.locale, user.status, user.email_verified_at is not None, names,
         rfc3339(user.created_at), rfc3339(user.updated_at),
     )  # fmt: skip
 

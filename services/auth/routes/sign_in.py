@@ -135,11 +135,9 @@ class SignInController(Controller):
 
         Wrong address and wrong password are the same.
         """
-        tenant_id = _tenant(request)
+        tenant_id = tenant_of(request)
         entered = await sign_in.login(auth, tenant_id, data.email, data.password, client_of(request))
-        if isinstance(entered, Challenge):
-            return MfaAnswer(**msgspec.structs.asdict(entered))
-        return await _signed_in(auth, tenant_id, entered)
+        return await signed_in(auth, tenant_id, entered)
 
     @post("/mfa/enroll", summary="Make the second factor that signing in requires", status_code=200)
     async def enrol(self, data: JSONBody[EnrolInput], auth: NamedDependency[Context]) -> Enrolment:
@@ -152,7 +150,9 @@ class SignInController(Controller):
     ) -> LoginAnswer:
         """Ends a sign-in with a code of the authenticator, or a recovery code, which is used up by it."""
         entered = await sign_in.verify(auth, data.mfa_token, data.code, client_of(request))
-        return await _signed_in(auth, second_factors.read_challenge(data.mfa_token)[0], entered)
+        answer = await signed_in(auth, second_factors.read_challenge(data.mfa_token)[0], entered)
+        assert isinstance(answer, LoginAnswer)
+        return answer
 
     @post("/refresh", summary="Get new tokens", status_code=200)
     async def refresh(
@@ -178,14 +178,18 @@ class SignInController(Controller):
         await sessions.leave_as(auth, principal)
 
 
-async def _signed_in(auth: Context, tenant_id: UUID, it: SignedIn) -> LoginAnswer:
+async def signed_in(auth: Context, tenant_id: UUID, it: SignedIn | Challenge) -> LoginAnswer | MfaAnswer:
+    """The answer to one who has proven a first factor."""
+    if isinstance(it, Challenge):
+        return MfaAnswer(**msgspec.structs.asdict(it))
     told = await users.named(auth, tenant_id, it.user)
     return LoginAnswer(
         **_told(it.tokens), user=user_answer(it.user, told.catalogue), recovery_codes=it.recovery_codes or UNSET
     )
 
 
-def _tenant(request: Request[Any, Any, Any]) -> UUID:
+def tenant_of(request: Request[Any, Any, Any]) -> UUID:
+    """The tenant of the host."""
     return parse_id(anonymous_tenant(request))
 
 

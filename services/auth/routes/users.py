@@ -15,7 +15,7 @@ from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
 from services.auth.routes.shapes import RoleName, UserAnswer, client_of, role_name, user_answer
-from services.auth.usecases import credentials, second_factors, users
+from services.auth.usecases import credentials, mailed, second_factors, users
 from services.auth.usecases import permissions as permission_cases
 from services.auth.usecases.context import Context
 from services.auth.usecases.users import People
@@ -25,11 +25,11 @@ RoleNames = Annotated[list[str], Meta(description="Ids or slugs of roles")]
 
 
 class UserInput(Input):
-    """A new user, who may sign in at once; a member unless roles are given."""
+    """A new user, a member unless roles are given. Without a password an invitation goes out to choose one."""
 
     email: str
     name: str
-    password: Annotated[str, Meta(max_length=1024)]
+    password: Annotated[str, Meta(max_length=1024)] | None = None
     roles: RoleNames = msgspec.field(default_factory=lambda: ["member"])
     locale: str | None = None
 
@@ -103,6 +103,11 @@ class MeController(Controller):
         client = client_of(request)
         await credentials.change_password(auth, principal, data.current_password, data.new_password, client)
 
+    @post("/email/verification", summary="Mail me a link to confirm my address", status_code=202)
+    async def verify_again(self, auth: NamedDependency[Context], principal: NamedDependency[Principal]) -> None:
+        """At most one a minute is sent; the newest link is the good one."""
+        await mailed.verify_again(auth, principal)
+
     @get("/permissions", summary="What I may do")
     async def permissions(
         self,
@@ -145,7 +150,7 @@ class UsersController(Controller):
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> UserAnswer:
-        """Adds a user with a password and roles that give nothing beyond what the one who asks may do."""
+        """Adds or invites a user, with roles that give nothing beyond what the one who asks may do."""
         given = users.NewUser(**msgspec.structs.asdict(data))
         return _one(await users.create(auth, principal, permissions, given))
 

@@ -32,6 +32,11 @@ async def page(connection: Connection, tenant_id: UUID, after: UUID, limit: int)
     return [_user(row) for row in await connection.fetch(SQL["page"], tenant_id, after, limit)]
 
 
+async def invited(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
+    """Users who have not joined yet, in the order of their ids."""
+    return [_user(row) for row in await connection.fetch(SQL["invited"], tenant_id, after, limit)]
+
+
 async def count(connection: Connection, tenant_id: UUID) -> int:
     """How many users a tenant has."""
     return int(await connection.fetchval(SQL["count"], tenant_id))
@@ -43,9 +48,9 @@ async def credentials(connection: Connection, tenant_id: UUID, email: str) -> Cr
     return Credentials(*row) if row else None
 
 
-async def insert(connection: Connection, tenant_id: UUID, user: User, password_hash: str) -> None:
+async def insert(connection: Connection, tenant_id: UUID, user: User, password_hash: str | None) -> None:
     """A new user; an address that another user of the tenant has is a conflict."""
-    values = (user.email, user.name, user.locale, user.status, password_hash, user.created_at)
+    values = (user.email, user.name, user.locale, user.status, password_hash, user.created_at, user.email_verified_at)
     try:
         await connection.execute(SQL["insert"], tenant_id, user.id, *values)
     except asyncpg.UniqueViolationError:
@@ -55,7 +60,7 @@ async def insert(connection: Connection, tenant_id: UUID, user: User, password_h
 
 async def update(connection: Connection, tenant_id: UUID, user: User) -> None:
     """A user as it is now, its roles included."""
-    values = (user.email, user.name, user.locale, user.status, user.updated_at)
+    values = (user.email, user.name, user.locale, user.status, user.updated_at, user.email_verified_at)
     try:
         await connection.execute(SQL["update"], tenant_id, user.id, *values)
     except asyncpg.UniqueViolationError:
@@ -67,6 +72,11 @@ async def update(connection: Connection, tenant_id: UUID, user: User) -> None:
 async def set_password_hash(connection: Connection, tenant_id: UUID, user_id: UUID, old: str, new: str) -> bool:
     """Replaces a hash by another; False where it is another one meanwhile."""
     return bool(await connection.fetchval(SQL["set_password_hash"], tenant_id, user_id, old, new))
+
+
+async def put_password_hash(connection: Connection, tenant_id: UUID, user_id: UUID, new: str) -> None:
+    """Gives a user a hash, whatever there was before."""
+    await connection.execute(SQL["put_password_hash"], tenant_id, user_id, new)
 
 
 async def delete(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:

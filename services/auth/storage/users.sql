@@ -1,12 +1,17 @@
 -- name: get -> User
-select id, email, name, locale, status, created_at, updated_at,
+select id, email, name, locale, status, created_at, updated_at, email_verified_at,
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
 from users u where tenant_id = $1 and id = $2;
 
 -- name: page -> User
-select id, email, name, locale, status, created_at, updated_at,
+select id, email, name, locale, status, created_at, updated_at, email_verified_at,
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
 from users u where tenant_id = $1 and id > $2 order by id limit $3;
+
+-- name: invited -> User
+select id, email, name, locale, status, created_at, updated_at, email_verified_at,
+    array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
+from users u where tenant_id = $1 and status = 'invited' and id > $2 order by id limit $3;
 
 -- name: count
 select count(*) from users where tenant_id = $1;
@@ -15,15 +20,19 @@ select count(*) from users where tenant_id = $1;
 select id, password_hash, status from users where tenant_id = $1 and email = $2;
 
 -- name: insert
-insert into users (tenant_id, id, email, name, locale, status, password_hash, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $8);
+insert into users (tenant_id, id, email, name, locale, status, password_hash, created_at, updated_at, email_verified_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9);
 
 -- name: update
-update users set email = $3, name = $4, locale = $5, status = $6, updated_at = $7 where tenant_id = $1 and id = $2;
+update users set email = $3, name = $4, locale = $5, status = $6, updated_at = $7, email_verified_at = $8
+where tenant_id = $1 and id = $2;
 
 -- name: set_password_hash
 -- Only where nobody changed it meanwhile.
 update users set password_hash = $4 where tenant_id = $1 and id = $2 and password_hash = $3 returning true;
+
+-- name: put_password_hash
+update users set password_hash = $3 where tenant_id = $1 and id = $2;
 
 -- name: delete
 delete from users where tenant_id = $1 and id = $2;

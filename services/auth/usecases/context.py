@@ -9,11 +9,14 @@ from services.auth.domain.sessions import Lifetimes
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
+from services.auth.usecases.post import PostOffice
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The resources of one process; `base_domains` are those below which the slugs are hosts."""
+    """The resources of one process; `base_domains` are those below which the slugs are hosts, and
+    `public_url` is where people come in, with `{tenant}` for the slug.
+    """
 
     database: Database
     bus: Bus
@@ -21,5 +24,7 @@ class Context:
     attempts: Attempts
     keys: KeyRing
     factors: Seal
+    post: PostOffice
     lifetimes: Lifetimes
     base_domains: frozenset[str]
+    public_url: str

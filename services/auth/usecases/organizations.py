@@ -20,6 +20,7 @@ from services.auth.domain.people import User
 from services.auth.domain.roles import Role
 from services.auth.domain.sessions import Client
 from services.auth.storage import organizations, roles, users
+from services.auth.usecases import mailed
 from services.auth.usecases.context import Context
 from services.auth.usecases.sessions import begin
 from services.auth.usecases.tokens import Tokens
@@ -49,10 +50,13 @@ async def sign_up(context: Context, given: SignUp, client: Client) -> tuple[Orga
     now = organization.created_at
     async with context.database.tenant(organization.id) as connection:
         owner, *_ = await _found(connection, organization)
-        user = User(new_id(), email, given.name.strip(), organization.locale, "active", now, now, (owner.id,))
+        user = User(new_id(), email, given.name.strip(), organization.locale, "active", now, now, None, (owner.id,))
         await users.insert(connection, organization.id, user, password_hash)
         await outbox.record(connection, organization.id, [events.user("created", user)])
-        return organization, user, await begin(context, connection, organization.id, signer, user, client)
+        await mailed.send(context, connection, organization.id, user, "email_verification")
+        tokens = await begin(context, connection, organization.id, signer, user, client)
+    context.post.wake()
+    return organization, user, tokens
 
 
 async def create(context: Context, name: str, slug: str, domain: str | None) -> Organization:

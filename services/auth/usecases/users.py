@@ -14,21 +14,22 @@ from libs.common.permissions import Grant, Permissions
 from libs.common.postgres import Connection
 from services.auth.domain import events, grants, people, seeds
 from services.auth.domain import roles as rules
+from services.auth.domain.mails import Purpose
 from services.auth.domain.people import User, UserStatus
 from services.auth.domain.roles import Catalogue
 from services.auth.storage import organizations, roles, sessions, users
-from services.auth.usecases import api_keys
+from services.auth.usecases import api_keys, mailed
 from services.auth.usecases.context import Context
 
 EVERYTHING = Permissions([Grant("*", ("*",))])
 
 
 class NewUser(msgspec.Struct, frozen=True):
-    """A person to be; roles by id or slug."""
+    """A person to be; roles by id or slug. Without a password an invitation goes out."""
 
     email: str
     name: str
-    password: str
+    password: str | None
     roles: Sequence[str] = (seeds.MEMBER,)
     locale: str | None = None
 
@@ -83,15 +84,18 @@ async def create(context: Context, principal: Principal, permissions: Permission
     return await add(context, principal.tenant_id, permissions, given)
 
 
-async def add(context: Context, tenant_id: UUID, giver: Permissions, given: NewUser) -> People:
-    """A new user, as an operator or one who may makes it."""
+async def add(
+    context: Context, tenant_id: UUID, giver: Permissions, given: NewUser, *, verified: bool = False
+) -> People:
+    """A new user, as an operator or one who may makes it; `verified` where somebody vouches for the address."""
     email = people.normalize_email(given.email)
     faults = [*people.check_email(email), *people.check_name(given.name)]
-    faults += people.check_password(given.password, (email, given.name))
+    if given.password is not None:
+        faults += people.check_password(given.password, (email, given.name))
     faults += people.check_locale(given.locale) if given.locale is not None else []
     if faults:
         raise Invalid(errors=faults)
-    password_hash = await context.hasher.hash(given.password)
+    password_hash = None if given.password is None else await context.hasher.hash(given.password)
     now = clock.now()
     async with context.database.tenant(tenant_id) as connection:
         organization = await organizations.get(connection, tenant_id)
@@ -102,10 +106,33 @@ async def add(context: Context, tenant_id: UUID, giver: Permissions, given: NewU
         chosen = rules.choose(catalogue, given.roles)
         grants.require_covered(giver, rules.flatten_all(catalogue, chosen))
         locale = given.locale or organization.locale
-        user = User(new_id(), email, given.name.strip(), locale, "active", now, now, chosen)
+        status: UserStatus = "active" if password_hash else "invited"
+        since = now if verified else None
+        user = User(new_id(), email, given.name.strip(), locale, status, now, now, since, chosen)
         await users.insert(connection, tenant_id, user, password_hash)
         await outbox.record(connection, tenant_id, [events.user("created", user)])
+        if not verified:
+            purpose: Purpose = "email_verification" if password_hash else "invitation"
+            await mailed.send(context, connection, tenant_id, user, purpose)
+    context.post.wake()
     return People([user], catalogue)
+
+
+async def invited(context: Context, principal: Principal, permissions: Permissions, after: UUID, limit: int) -> People:
+    """Users who have not joined yet."""
+    permissions.require("read", "users")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        found = await users.invited(connection, principal.tenant_id, after, limit)
+        return People(found, await roles.catalogue(connection, principal.tenant_id))
+
+
+async def withdraw(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
+    """Takes an invitation back that was not accepted."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        user = await users.get(connection, principal.tenant_id, user_id)
+    if user is None or user.status != "invited":
+        raise NotFound
+    await delete(context, principal, permissions, user_id)
 
 
 async def change(
@@ -125,6 +152,8 @@ async def change(
         after = _changed(before, given, chosen)
         if after == before:
             return People([before], catalogue)
+        if before.status == "invited" and after.status == "active":
+            raise Conflict("The user joins by the invitation", code="not-joined")
         await _keep_an_owner(connection, principal.tenant_id, catalogue, before, after)
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await users.update(connection, principal.tenant_id, after)
@@ -134,6 +163,10 @@ async def change(
             connection, principal.tenant_id, await _ended(connection, principal.tenant_id, before, after)
         )
         await outbox.record(connection, principal.tenant_id, [events.user("updated", after)])
+        if after.email != before.email:
+            purpose: Purpose = "invitation" if after.status == "invited" else "email_verification"
+            await mailed.send(context, connection, principal.tenant_id, after, purpose)
+    context.post.wake()
     return People([after], catalogue)
 
 
@@ -189,9 +222,11 @@ def _check(given: Change) -> None:
 
 
 def _changed(before: User, given: Change, chosen: tuple[UUID, ...]) -> User:
+    email = before.email if given.email is None else people.normalize_email(given.email)
     return msgspec.structs.replace(
         before,
-        email=before.email if given.email is None else people.normalize_email(given.email),
+        email=email,
+        email_verified_at=before.email_verified_at if email == before.email else None,
         name=before.name if given.name is None else given.name.strip(),
         locale=before.locale if given.locale is None else given.locale,
         status=before.status if given.status is None else given.status,

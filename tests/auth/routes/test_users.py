@@ -31,12 +31,6 @@ async def test_a_new_user_may_sign_in_at_once(tenant: Tenant, heard: Heard) -> N
     }
 
 
-async def test_a_user_needs_a_password(tenant: Tenant) -> None:
-    """Without one the fault says so."""
-    answer = await tenant.ask("POST", "/users", json={"email": "ada@example.com", "name": "Ada"})
-    assert faults(answer) == {"/password": "required"}
-
-
 async def test_an_address_belongs_to_one_user_of_a_tenant(tenant: Tenant, other: Tenant) -> None:
     """However it is written; another tenant has users of its own."""
     await tenant.add("member", "ada@example.com")
