@@ -1,6 +1,7 @@
 """Composition root of the gateway: settings → resources → the way of a request."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -191,6 +192,7 @@ def main() -> None:
     """Runs the gateway until SIGTERM or SIGINT, then lets what is in flight finish."""
     settings = load(Settings)
     logging.configure("gateway", settings.log_level)
+    gc.freeze()  # what was imported stays: a full collection would walk it for 20 ms
     with suppress(KeyboardInterrupt):
         server(Gateway(settings)).run()
 

@@ -47,13 +47,14 @@ class Limiter:
         self._clock = clock
         self._leases: dict[Key, Lease] = {}
 
-    def holds(self, key: Key, now: float) -> Lease | None:
-        """The lease of a key, if a request can be taken out of it without waiting."""
+    def spend_at_once(self, key: Key, now: float) -> int | None:
+        """Takes one request if the key's lease holds one; returns how many remain, as far as is known here."""
         lease = self._leases.get(key)
-        return lease if lease is not None and lease.tokens > 0 and lease.expires >= now else None
+        if lease is None or lease.tokens <= 0 or lease.expires < now:
+            return None
+        return self._take(key, lease)
 
-    def take(self, key: Key, lease: Lease) -> int:
-        """Takes one request out of a lease that holds one; returns how many remain of the quota, as is known here."""
+    def _take(self, key: Key, lease: Lease) -> int:
         lease.tokens -= 1
         if lease.tokens < lease.low and lease.renewal is None:
             self._renew(key, lease)
@@ -68,7 +69,7 @@ class Limiter:
         while lease.tokens <= 0 or lease.expires < self._clock():
             self._refuse(lease)
             await asyncio.shield(lease.renewal or self._renew(key, lease))
-        return self.take(key, lease)
+        return self._take(key, lease)
 
     def lines(self, remaining: int) -> bytes:
         """The header lines that tell the policy, what remains, and the seconds until all of it is there again."""

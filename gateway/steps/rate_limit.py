@@ -45,18 +45,22 @@ class RateLimit:
         """Admits the request or refuses it; a principal within its leases does not wait."""
         principal = exchange.principal
         if principal is None:
-            return self._admit(exchange)
-        who, tenant, now = principal.id.int, principal.tenant_id.int, exchange.started
-        mine, all_of_tenant = self._principal.holds(who, now), self._tenant.holds(tenant, now)
-        if mine is None or all_of_tenant is None:
-            return self._admit(exchange)
-        self._tenant.take(tenant, all_of_tenant)
-        exchange.answer_lines.append(self._principal.lines(self._principal.take(who, mine)))
+            return self._admit_stranger(exchange)
+        who, tenant = principal.id.int, principal.tenant_id.int
+        left = self._principal.spend_at_once(who, exchange.started)
+        if left is None:
+            return self._admit(exchange, [(self._principal, who), (self._tenant, tenant)])
+        if self._tenant.spend_at_once(tenant, exchange.started) is None:
+            return self._admit(exchange, [(self._tenant, tenant)])
+        exchange.answer_lines.append(self._principal.lines(left))
         return None
 
-    async def _admit(self, exchange: Exchange) -> None:
+    async def _admit_stranger(self, exchange: Exchange) -> None:
+        await self._admit(exchange, await self._quotas(exchange))
+
+    async def _admit(self, exchange: Exchange, quotas: list[tuple[Limiter, Key]]) -> None:
         tightest, least, remaining = None, 2.0, 0
-        for limiter, key in await self._quotas(exchange):
+        for limiter, key in quotas:
             try:
                 left = await limiter.spend(key)
             except RateLimited:
@@ -69,9 +73,6 @@ class RateLimit:
 
     async def _quotas(self, exchange: Exchange) -> list[tuple[Limiter, Key]]:
         assert exchange.route is not None
-        if exchange.principal is not None:
-            principal = exchange.principal
-            return [(self._principal, principal.id.int), (self._tenant, principal.tenant_id.int)]
         if exchange.route.limit is Limit.SOCKET:
             return [(self._socket, exchange.address)]
         if exchange.route.limit is Limit.SIGN_IN and exchange.method == "POST":
