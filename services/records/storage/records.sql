@@ -166,7 +166,10 @@ where h.tenant_id = $1 and h.record_id = $2 and h.version > $3
 order by field.key, h.version;
 
 -- name: remember_operation
--- Notes a client's operation; nothing comes back where it was noted before.
+-- Notes a client's operation; nothing comes back where it was noted before. After a day nobody repeats one any more.
+with forgotten as (
+    delete from operations where tenant_id = $1 and created_at < $5::timestamptz - interval '1 day'
+)
 insert into operations (tenant_id, principal_id, operation_id, record_id, version, created_at)
 values ($1, $2, $3, $4, 0, $5) on conflict do nothing returning true;
 
