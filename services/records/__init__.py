@@ -1,8 +1,9 @@
 """What tenants keep: records of pipelines, the relationships between them, and what became of each.
 
-owns      records and their history, relationships, values that are unique, read models of pipelines and their types
+owns      records and their history, relationships, values that are unique, read models of pipelines and their types and
+          of users, counters of automatic numbers
 answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b};
           rpc.records.record, rpc.records.field_update
 emits     records.record.created updated deleted restored, records.relationship.created deleted
-listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.tenant.deleted
+listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.user.*, auth.tenant.deleted
 """

@@ -1,7 +1,7 @@
 """The filter language: one parser, one syntax tree, one translation to SQL, one evaluation in Python.
 
 schema · syntax        what may be spoken of, and the tree (its JSON form is told there)
-parse · query          from JSON trees and query strings; literals, operators, dates: what values mean
+parse · query          from JSON trees and query strings; literals, operators, dates, durations: what values mean
 lowering               the meaning of operators, shared by both back ends
 sql · evaluate         the two back ends, which a property test keeps alike
 sort · cursors         order, pages and their cursors

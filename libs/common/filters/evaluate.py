@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from libs.common.clock import rfc3339
+from libs.common.filters import durations
 from libs.common.filters.folding import fold
 from libs.common.filters.lowering import (
     All,
@@ -120,9 +121,22 @@ def _reader(field: Field) -> Read:
     if field.column:
         return lambda record: convert(record.get(name))
 
+    if "." in name:
+        return _part_reader(field, convert)
+
     def read(record: Record) -> object:
         data = record["data"]
         return convert(data.get(name)) if isinstance(data, Mapping) else None
+
+    return read
+
+
+def _part_reader(field: Field, convert: Callable[[object], object]) -> Read:
+    def read(record: Record) -> object:
+        value: object = record["data"]
+        for step in field.steps:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        return convert(value)
 
     return read
 
@@ -155,6 +169,7 @@ _CONVERT: dict[Kind, Callable[[object], object]] = {
     Kind.DATE: _text,
     Kind.DATETIME: _moment,
     Kind.NUMBER: _number,
+    Kind.DURATION: lambda value: durations.canonical_seconds(value) if type(value) is str else None,
     Kind.BOOLEAN: lambda value: value if type(value) is bool else None,
     Kind.UUID: _uuid,
     Kind.RELATION: _uuid,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
-from libs.common.filters import dates
+from libs.common.filters import dates, durations
 from libs.common.filters.schema import Kind
 from libs.common.filters.syntax import Literal
 
@@ -52,6 +52,15 @@ def number(value: object) -> Decimal:
     if found is None or not found.is_finite() or not _bounded(found):
         raise Refused("a finite number is expected")
     return found or Decimal(0)
+
+
+def duration(value: object) -> Decimal:
+    """The seconds of a duration: ISO 8601 text, or a number of seconds."""
+    found = durations.seconds(value) if isinstance(value, str) else None
+    try:
+        return number(value) if found is None else found
+    except Refused:
+        raise Refused("a duration (ISO 8601: P1DT2H) or a number of seconds is expected") from None
 
 
 def uuid(value: object) -> str:
@@ -119,6 +128,7 @@ _LITERALS: dict[Kind, Callable[[object], Literal]] = {
     Kind.BOOLEAN: boolean,
     Kind.DATE: _date,
     Kind.DATETIME: _datetime,
+    Kind.DURATION: duration,
     Kind.LIST: text,
     Kind.RELATION: uuid,
     Kind.UUID: uuid,

@@ -248,7 +248,7 @@ def _users(values: tuple[Literal, ...], context: Context) -> tuple[Literal, ...]
 
 def _scalar(field: Field, op: Op, value: object, context: Context) -> Test:
     if op in (Op.EQ, Op.IN):
-        known = field.kind in (Kind.NUMBER, Kind.BOOLEAN)
+        known = field.kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DURATION)
         values = _tuple(value)
         return Equal(field, values if known else _users(values, context))
     low, high = _tuple(value) if op is Op.BETWEEN else (_single(value), _single(value))

@@ -66,7 +66,7 @@ class Parser:
         operator = self._operator(op, found, at.op)
         if found is None or operator is None:
             return _ANYTHING
-        names = tuple(path.split("."))
+        names = steps(path, schema)
         if value is None and operator in (Op.EQ, Op.NE):
             return Compare(names, Op.IS_NULL, operator is Op.EQ)
         checked = self._value(value, operator, found, at.value)
@@ -110,7 +110,7 @@ class Parser:
         if found.target is None:
             self.fault(f"{pointer}/field", "not_a_relation", f"{path!r} does not lead to other records.")
             return _ANYTHING
-        names = tuple(path.split("."))
+        names = steps(path, schema)
         hops += len(names)
         if hops > MAX_HOPS:
             self._too_far(f"{pointer}/field")
@@ -139,7 +139,7 @@ class Parser:
         return None
 
     def _field(self, path: str, schema: Schema, pointer: str, hops: int) -> Field | None:
-        names = path.split(".")
+        names = steps(path, schema)
         if hops + len(names) - 1 > MAX_HOPS:
             self._too_far(pointer)
             return None
@@ -213,6 +213,21 @@ class Places:
     field: str
     op: str
     value: str
+
+
+def steps(path: str, schema: Schema) -> tuple[str, ...]:
+    """The names of a path, from relation to relation; `price.amount` is one where `price` has such a part."""
+    names = path.split(".")
+    found: list[str] = []
+    at: Schema | None = schema
+    while names:
+        part = ".".join(names[:2])
+        name = part if at is not None and part in at.fields else names[0]
+        field = at.fields.get(name) if at is not None else None
+        at = field.target if field is not None else None
+        found.append(name)
+        names = names[name.count(".") + 1 :]
+    return tuple(found)
 
 
 def escape(key: str) -> str:

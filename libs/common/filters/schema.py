@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from libs.common.filters.syntax import Node
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_PATH = re.compile(rf"{_SLUG.pattern}(\.{_SLUG.pattern})?")
 
 
 class Kind(StrEnum):
     """The base kinds of values; every field type is one of these to a filter.
 
     In `data` a TEXT, DATE (`YYYY-MM-DD`), DATETIME (`YYYY-MM-DDTHH:MM:SS.mmmZ`), UUID and RELATION (both
-    lower-case text) is a JSON string, a LIST an array of strings. A value of another JSON type reads as null.
+    lower-case text) is a JSON string, a LIST an array of strings. A DURATION is a JSON string in its one form
+    (`P1DT2H3M4.5S`) and is compared by its length. A value of another JSON type reads as null.
     """
 
     TEXT = "text"
@@ -26,6 +28,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     DATE = "date"
     DATETIME = "datetime"
+    DURATION = "duration"
     LIST = "list"
     RELATION = "relation"
     JSON = "json"
@@ -36,6 +39,7 @@ class Kind(StrEnum):
 class Field:
     """A field of records.
 
+    A name `price.amount` is a part of the object that `data` has under `price`.
     `many`: the value is a list. `column`: a column of the table instead of a key of `data`. `target`: what a
     relation reaches. `indexed`: the field has an index on its `expression`, so equality is written with that
     and not as containment in `data` (which one GIN index on `data` serves for all fields).
@@ -49,9 +53,20 @@ class Field:
     indexed: bool = False
 
     def __post_init__(self) -> None:
-        for name in (self.name, self.column):
-            if name is not None and not _SLUG.fullmatch(name):
-                raise ValueError(f"not a field name: {name!r}")
+        if not _PATH.fullmatch(self.name):
+            raise ValueError(f"not a field name: {self.name!r}")
+        if self.column is not None and not _SLUG.fullmatch(self.column):
+            raise ValueError(f"not a field name: {self.column!r}")
+
+    @property
+    def steps(self) -> list[str]:
+        """The keys that lead to the value in `data`."""
+        return self.name.split(".")
+
+    @property
+    def root(self) -> str:
+        """The field of the record that the value belongs to."""
+        return self.steps[0]
 
     @property
     def listed(self) -> bool:

@@ -202,6 +202,7 @@ def _type(key: Key) -> str:
         return "timestamptz"
     return {
         Kind.NUMBER: "bigint" if field.column else "numeric",
+        Kind.DURATION: "numeric",
         Kind.BOOLEAN: "boolean",
         Kind.UUID: "uuid",
         Kind.RELATION: "uuid",

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common.filters import durations
 from libs.common.filters.lowering import (
     All,
     Either,
@@ -75,7 +76,9 @@ def expression(field: Field, alias: str = "r") -> str:
     if field.column:
         column = f"{alias}.{field.column}"
         return f'{column} collate "C"' if field.kind is Kind.TEXT else column
-    return _EXPRESSIONS[field.stored_kind](f"{alias}.data->'{field.name}'", f"{alias}.data->>'{field.name}'")
+    *way, last = field.steps
+    source = "".join([f"{alias}.data", *(f"->'{step}'" for step in way)])
+    return _EXPRESSIONS[field.stored_kind](f"{source}->'{last}'", f"{source}->>'{last}'")
 
 
 def _text(json: str, text: str) -> str:
@@ -84,6 +87,15 @@ def _text(json: str, text: str) -> str:
 
 def _uuid(json: str, text: str) -> str:
     return f"(case when {text} ~ '{_UUID}' then ({text})::uuid end)"
+
+
+def _duration(json: str, text: str) -> str:
+    parts = [
+        f"coalesce(substring({text} from '([0-9.]+){unit}')::numeric, 0) * {seconds}"
+        for unit, seconds in durations.UNITS.items()
+    ]
+    known = f"jsonb_typeof({json}) = 'string' and {text} ~ '^{durations.CANONICAL}$'"
+    return f"(case when {known} then {' + '.join(parts)} end)"
 
 
 def _typed(name: str, cast: str = "") -> Callable[[str, str], str]:
@@ -96,12 +108,19 @@ _EXPRESSIONS: dict[Kind, Callable[[str, str], str]] = {
     Kind.DATETIME: _text,
     Kind.NUMBER: _typed("number", "::numeric"),
     Kind.BOOLEAN: _typed("boolean", "::boolean"),
+    Kind.DURATION: _duration,
     Kind.UUID: _uuid,
     Kind.RELATION: _uuid,
     Kind.LIST: _typed("array"),
     Kind.JSON: lambda json, text: f"(nullif({json}, 'null'::jsonb))",
 }
-_TYPES = {Kind.NUMBER: "numeric", Kind.BOOLEAN: "boolean", Kind.UUID: "uuid", Kind.RELATION: "uuid"}
+_TYPES = {
+    Kind.NUMBER: "numeric",
+    Kind.DURATION: "numeric",
+    Kind.BOOLEAN: "boolean",
+    Kind.UUID: "uuid",
+    Kind.RELATION: "uuid",
+}
 
 
 @dataclass
@@ -153,7 +172,12 @@ class _Writer:
         return f"exists (select 1 from records {to} where {' and '.join(conditions)})"  # noqa: S608 - names are slugs, values are bound
 
     def _equal(self, test: Equal, alias: str) -> str:
-        by_expression = test.field.column or test.field.indexed or len(test.values) > _CONTAINMENTS
+        by_expression = (
+            test.field.column
+            or test.field.indexed
+            or test.field.kind is Kind.DURATION
+            or len(test.values) > _CONTAINMENTS
+        )
         if not test.values:
             return "false"
         if not by_expression:
@@ -233,7 +257,10 @@ def _bound(value: Literal, field: Field) -> object:
 def _document(name: str, value: Literal | list[str]) -> str:
     """A JSON document with the value under the name; numbers are written exactly."""
     exact = msgspec.Raw(format(value, "f").encode()) if isinstance(value, Decimal) else value
-    return msgspec.json.encode({name: exact}).decode()
+    document: object = exact
+    for step in reversed(name.split(".")):
+        document = {step: document}
+    return msgspec.json.encode(document).decode()
 
 
 def _moment(text: Literal, to_end: bool) -> datetime:

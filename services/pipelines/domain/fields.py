@@ -7,18 +7,21 @@ from uuid import UUID
 import msgspec
 
 from libs.common.errors import Fault
+from services.pipelines.domain.codes import CURRENCIES, REGIONS, decimals_of
 from services.pipelines.domain.names import color_faults, field_name_faults, type_name_faults
 from services.pipelines.domain.patterns import MAX_PATTERN, compile_pattern
 
 MAX_OPTIONS = 500
 MAX_TEXT = 100_000
 MAX_NUMBER = 10**300
+MAX_AMOUNT_DIGITS = 15
 
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Value: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Color: TypeAlias = Annotated[str, msgspec.Meta(max_length=32)]
 Length: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_TEXT)]
 Number: TypeAlias = int | float
+Case: TypeAlias = Literal["keep", "lower", "upper"]
 Cardinality: TypeAlias = Literal["many_to_one", "one_to_one", "one_to_many", "many_to_many"]
 
 
@@ -68,6 +71,7 @@ class TextField(Field, frozen=True, kw_only=True, tag="text"):
     min_length: Length | None = None
     max_length: Length | None = None
     pattern: Annotated[str, msgspec.Meta(max_length=MAX_PATTERN)] | None = None
+    case: Case = "keep"
 
     def faults(self) -> Iterator[Fault]:
         """Lengths in order, and a pattern that compiles."""
@@ -162,9 +166,118 @@ class MultiselectField(SelectField, frozen=True, kw_only=True, tag="multiselect"
 
 
 class TagsField(Field, frozen=True, kw_only=True, tag="tags"):
-    """Any number of words that are not known beforehand."""
+    """Any number of words that are not known beforehand, in the case that `case` gives them."""
 
     may_be_searched = True
+
+    case: Case = "keep"
+
+
+class CurrencyField(Field, frozen=True, kw_only=True, tag="currency"):
+    """An amount of money, `{"amount": 12.5, "currency": "EUR"}`, exact in up to 15 digits.
+
+    With `currency` all amounts are in that one. `decimals` is that of the currency (ISO 4217) unless it is given.
+    """
+
+    may_be_indexed = False
+
+    currency: Annotated[str, msgspec.Meta(max_length=3)] | None = None
+    decimals: Annotated[int, msgspec.Meta(ge=0, le=8)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """A currency that there is."""
+        yield from super().faults()
+        if self.currency is not None and self.currency not in CURRENCIES:
+            yield Fault("/currency", "unknown_currency", f"'{self.currency}' is not a code of ISO 4217")
+
+    def places(self, currency: str) -> int:
+        """How many decimals an amount has at most."""
+        return decimals_of(currency) if self.decimals is None else self.decimals
+
+
+class AutoNumberField(Field, frozen=True, kw_only=True, tag="auto_number"):
+    """A number that every new record gets, counted up: `INV-0042` with a prefix and a padding of 4."""
+
+    may_be_searched = True
+    may_have_default = False
+
+    prefix: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    padding: Annotated[int, msgspec.Meta(ge=0, le=18)] = 0
+
+    def faults(self) -> Iterator[Fault]:
+        """It is given to a record, so it cannot be asked for."""
+        yield from super().faults()
+        if self.required:
+            yield Fault("/required", "not_applicable", "A field of type auto_number is always given")
+
+
+class DurationField(Field, frozen=True, kw_only=True, tag="duration"):
+    """A length of time, ISO 8601 without years and months: `P1DT2H`."""
+
+    may_be_indexed = False
+
+
+class PhoneField(Field, frozen=True, kw_only=True, tag="phone"):
+    """A telephone number, kept as E.164; `default_country` is that of numbers without a country code."""
+
+    may_be_unique = True
+    may_be_searched = True
+    may_have_default = False
+
+    default_country: Annotated[str, msgspec.Meta(max_length=2)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """A country that there is."""
+        yield from super().faults()
+        if self.default_country is not None and self.default_country not in REGIONS:
+            yield Fault("/default_country", "unknown_country", f"'{self.default_country}' is not a code of ISO 3166-1")
+
+
+class AddressField(Field, frozen=True, kw_only=True, tag="address"):
+    """A postal address in parts: line1, line2, city, region, postal_code, country (ISO 3166-1)."""
+
+    may_be_indexed = False
+    may_be_searched = True
+    may_have_default = False
+
+
+class RatingField(Field, frozen=True, kw_only=True, tag="rating"):
+    """So many of `max` stars."""
+
+    max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+
+
+class UserField(Field, frozen=True, kw_only=True, tag="user"):
+    """A user of the tenant by id, or with `multiple` a list of them."""
+
+    may_have_default = False
+    fixed = ("multiple",)
+
+    multiple: bool = False
+
+
+class JsonField(Field, frozen=True, kw_only=True, tag="json"):
+    """Any JSON, at most 64 KiB of it, at most 32 levels deep."""
+
+    may_be_indexed = False
+
+
+class ButtonField(Field, frozen=True, kw_only=True, tag="button"):
+    """An action that clients offer on a record; it has no value. `action` names it, `url` is where it leads."""
+
+    may_be_indexed = False
+    may_have_default = False
+
+    action: Annotated[str, msgspec.Meta(max_length=63)] | None = None
+    url: Annotated[str, msgspec.Meta(max_length=2048)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """Without a value it cannot be required, and a link is one of the web."""
+        yield from super().faults()
+        if self.required:
+            yield Fault("/required", "not_applicable", "A field of type button has no value")
+        if self.url is not None and not self.url.startswith(("https://", "http://")):
+            yield Fault("/url", "invalid_url", "An http or https address is expected")
 
 
 class Stage(Option, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,14 +325,16 @@ class RelationField(Field, frozen=True, kw_only=True, tag="relation"):
 
 AnyField: TypeAlias = (
     TextField | TextareaField | NumberField | BooleanField | DateField | DatetimeField | EmailField | UrlField
-    | SelectField | MultiselectField | TagsField | StageField | RelationField
+    | SelectField | MultiselectField | TagsField | StageField | RelationField | CurrencyField | AutoNumberField
+    | DurationField | PhoneField | AddressField | RatingField | UserField | JsonField | ButtonField
 )  # fmt: skip
 
 TYPES: dict[str, type[AnyField]] = {
     cls.type_name(): cls
     for cls in (
         TextField, TextareaField, NumberField, BooleanField, DateField, DatetimeField, EmailField, UrlField,
-        SelectField, MultiselectField, TagsField, StageField, RelationField,
+        SelectField, MultiselectField, TagsField, StageField, RelationField, CurrencyField, AutoNumberField,
+        DurationField, PhoneField, AddressField, RatingField, UserField, JsonField, ButtonField,
     )
 }  # fmt: skip
 

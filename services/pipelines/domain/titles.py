@@ -5,13 +5,13 @@ from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING
 
 from libs.common.errors import Fault
-from services.pipelines.domain.fields import EmailField, SelectField, TextField, UrlField
+from services.pipelines.domain.fields import AutoNumberField, EmailField, PhoneField, SelectField, TextField, UrlField
 
 if TYPE_CHECKING:
     from services.pipelines.domain.definitions import Fields
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_SECOND_CHOICE = (EmailField, UrlField, SelectField)
+_SECOND_CHOICE = (EmailField, UrlField, SelectField, PhoneField, AutoNumberField)
 
 
 def default_template(fields: "Fields") -> str:

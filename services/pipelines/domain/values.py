@@ -3,20 +3,30 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from libs.common.filters import durations
+from services.pipelines.domain.codes import CURRENCIES
 from services.pipelines.domain.fields import (
+    MAX_AMOUNT_DIGITS,
     MAX_NUMBER,
     MAX_TEXT,
     AnyField,
     BooleanField,
+    CurrencyField,
     DateField,
     DatetimeField,
+    DurationField,
     EmailField,
+    JsonField,
     MultiselectField,
     NumberField,
+    RatingField,
     SelectField,
     StageField,
     TagsField,
@@ -31,6 +41,8 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})")
 MAX_TAGS = 100
 MAX_TAG = 100
+MAX_JSON = 64 * 1024
+MAX_DEPTH = 32
 
 
 def misfits(field: AnyField, value: object) -> Iterator[str]:
@@ -134,6 +146,52 @@ def _tags(_: TagsField, value: object) -> Iterator[str]:
         yield f"A list of at most {MAX_TAGS} words is expected, each of at most {MAX_TAG} characters"
 
 
+def _currency(field: CurrencyField, value: object) -> Iterator[str]:
+    if not isinstance(value, dict) or value.keys() - {"amount", "currency"}:
+        yield 'An amount such as {"amount": 12.5, "currency": "EUR"} is expected'
+        return
+    currency = value.get("currency", field.currency)
+    if currency not in CURRENCIES or field.currency not in (None, currency):
+        yield "A currency of ISO 4217 is expected, and that of the field where it has one"
+        return
+    amount = value.get("amount")
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not _exact(amount, field.places(currency)):
+        yield f"An amount of at most {MAX_AMOUNT_DIGITS} digits is expected, {field.places(currency)} of them decimals"
+
+
+def _exact(amount: int | float, places: int) -> bool:
+    number = Decimal(repr(amount)).normalize().as_tuple()
+    exponent = number.exponent
+    return (
+        isinstance(exponent, int) and len(number.digits) + max(0, exponent) <= MAX_AMOUNT_DIGITS and -exponent <= places
+    )
+
+
+def _duration(_: DurationField, value: object) -> Iterator[str]:
+    if not isinstance(value, str) or durations.seconds(value) is None:
+        yield "A duration such as P1DT2H is expected"
+
+
+def _rating(field: RatingField, value: object) -> Iterator[str]:
+    if type(value) is not int or not 0 <= value <= field.max:
+        yield f"An integer from 0 to {field.max} is expected"
+
+
+def _json(_: JsonField, value: object) -> Iterator[str]:
+    if depth(value) > MAX_DEPTH or len(msgspec.json.encode(value)) > MAX_JSON:
+        yield f"JSON of at most {MAX_JSON} bytes and {MAX_DEPTH} levels is expected"
+
+
+def depth(value: object) -> int:
+    """How many levels of lists and objects a JSON value has."""
+    found, ahead = 0, [value]
+    while ahead and found <= MAX_DEPTH:
+        nested = [item for item in ahead if isinstance(item, list | dict)]
+        ahead = [one for item in nested for one in (item.values() if isinstance(item, dict) else item)]
+        found += bool(nested)
+    return found
+
+
 _CHECKS: dict[type[AnyField], Callable[[Any, object], Iterator[str]]] = {
     TextField: _text,
     TextareaField: _text,
@@ -147,4 +205,8 @@ _CHECKS: dict[type[AnyField], Callable[[Any, object], Iterator[str]]] = {
     MultiselectField: _multiselect,
     StageField: _stage,
     TagsField: _tags,
+    CurrencyField: _currency,
+    DurationField: _duration,
+    RatingField: _rating,
+    JsonField: _json,
 }

@@ -21,10 +21,15 @@ _KINDS = {
     "multiselect": Kind.LIST,
     "tags": Kind.LIST,
     "relation": Kind.RELATION,
+    "phone": Kind.TEXT,
+    "auto_number": Kind.TEXT,
+    "duration": Kind.DURATION,
+    "rating": Kind.NUMBER,
+    "user": Kind.UUID,
 }
 TITLE = "title"
 _PLURAL = ("one_to_many", "many_to_many")
-_TITLES = ("text", "email", "url", "textarea", "select")
+_TITLES = ("text", "email", "url", "textarea", "select", "phone", "auto_number")
 _PLACEHOLDER = re.compile(r"\{\{?\s*([a-z][a-z0-9_]*)\s*\}?\}")
 
 
@@ -34,11 +39,12 @@ class FieldDefinition(msgspec.Struct, frozen=True):
     name: str
     type: str
     cardinality: str = ""
+    multiple: bool = False
 
     @property
     def plural(self) -> bool:
         """Whether the value is a list of ids."""
-        return self.type == "relation" and self.cardinality in _PLURAL
+        return (self.type == "relation" and self.cardinality in _PLURAL) or (self.type == "user" and self.multiple)
 
 
 class Definition(msgspec.Struct, frozen=True):

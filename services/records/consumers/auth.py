@@ -1,4 +1,4 @@
-"""What `auth` announces: a tenant that is deleted takes all its records along."""
+"""What `auth` announces: users, whom fields may name; and a tenant that is deleted takes all its records along."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ import msgspec
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
-from services.records.storage import records
+from services.records.storage import records, users
 from services.records.usecases.catalog import Catalog
 
 
@@ -17,11 +17,27 @@ class Tenant(msgspec.Struct, frozen=True):
     id: UUID
 
 
+class User(msgspec.Struct, frozen=True):
+    """The user that an event speaks of."""
+
+    id: UUID
+    name: str
+
+
 def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
-    """Follows the end of tenants."""
+    """Follows users and the end of tenants."""
 
     async def deleted(connection: Connection, event: Event[Tenant]) -> None:
         await records.forget_tenant(connection, event.tenant_id)
         catalog.forget(event.tenant_id)
 
+    bus.consume(Consumer("records-users", "evt.*.auth.user.*", User, keep_user), database)
     bus.consume(Consumer("records-tenants", "evt.*.auth.tenant.deleted", Tenant, deleted), database)
+
+
+async def keep_user(connection: Connection, event: Event[User]) -> None:
+    """Keeps a user, or lets go of one who is deleted; records that name them keep the id."""
+    if event.type.endswith(".deleted"):
+        await users.forget(connection, event.tenant_id, event.data.id)
+    else:
+        await users.keep(connection, event.tenant_id, event.data.id, event.data.name)

@@ -38,10 +38,19 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     target_pipeline: UUID | None = None
     relationship_type: str | None = None
     cardinality: str = "many_to_one"
+    case: str = "keep"
+    currency: str | None = None
+    decimals: int | None = None
+    default_country: str | None = None
+    prefix: str = ""
+    padding: int = 0
+    multiple: bool = False
 
     @property
     def many(self) -> bool:
-        """Whether a relation holds a list of ids."""
+        """Whether a relation or a user field holds a list of ids."""
+        if self.type == "user":
+            return self.multiple
         return self.cardinality in ("one_to_many", "many_to_many")
 
     @property

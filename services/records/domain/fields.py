@@ -1,6 +1,7 @@
 """Whether data fits a pipeline: every fault at once, each with its pointer and code."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -16,10 +17,19 @@ Data = dict[str, object]
 _encoder = msgspec.json.Encoder()
 
 
-def created(pipeline: Pipeline, given: Mapping[str, object], presets: Mapping[str, object]) -> tuple[Data, list[Fault]]:
-    """The data of a new record, with presets and defaults where nothing was given, and its faults."""
+def created(
+    pipeline: Pipeline,
+    given: Mapping[str, object],
+    presets: Mapping[str, object],
+    numbers: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Data, list[Fault]]:
+    """The data of a new record, with presets and defaults where nothing was given, and its faults.
+
+    `numbers` are what its automatic numbers shall be.
+    """
     values = {**pipeline.defaults, **presets, **given}
     data, faults = checked(pipeline, values)
+    data |= numbers
     faulty = {fault.pointer for fault in faults}
     missing = (name for name in pipeline.required if _blank(data.get(name)))
     faults += [_required(name) for name in missing if f"/data/{name}" not in faulty]
@@ -28,11 +38,23 @@ def created(pipeline: Pipeline, given: Mapping[str, object], presets: Mapping[st
 
 def changed(pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object]) -> tuple[Data, list[Fault]]:
     """The data after a merge patch (RFC 7396), and the faults of what it changes."""
-    values, faults = checked(pipeline, _merged(current, patch))
+    patch, faults = _kept(pipeline, current, patch)
+    values, wrong = checked(pipeline, _merged(current, patch))
+    faults += wrong
     cleared = (name for name in pipeline.required if name in values and _blank(values[name]))
     faults += [_required(name) for name in cleared]
     data = _present({**current, **values})
     return data, faults or entering(pipeline, current, data) or _size(data)
+
+
+def _kept(
+    pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object]
+) -> tuple[Mapping[str, object], list[Fault]]:
+    """The patch without automatic numbers sent back as they are, and the faults of changing any."""
+    numbers = {field.name for field in pipeline.auto_numbers} & patch.keys()
+    changed = [name for name in sorted(numbers) if not same(patch[name], current.get(name))]
+    rest = {name: value for name, value in patch.items() if name not in numbers} if numbers else patch
+    return rest, [Fault(f"/data/{name}", "read_only", f"'{name}' is given by the platform") for name in changed]
 
 
 def checked(pipeline: Pipeline, values: Mapping[str, object]) -> tuple[Data, list[Fault]]:
@@ -49,7 +71,7 @@ def checked(pipeline: Pipeline, values: Mapping[str, object]) -> tuple[Data, lis
             try:
                 data[name] = check(value)
             except Wrong as wrong:
-                faults.append(Fault(f"/data/{escape(name)}", wrong.code, wrong.detail))
+                faults += wrong.faults(f"/data/{escape(name)}")
     return data, faults
 
 
@@ -104,7 +126,7 @@ def _present(data: Mapping[str, object]) -> Data:
 
 
 def _blank(value: object) -> bool:
-    return value is None or value == "" or value == []
+    return value is None or value == "" or value == [] or value == {}
 
 
 def _required(name: str) -> Fault:

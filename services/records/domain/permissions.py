@@ -146,7 +146,7 @@ def readable_schema(access: Access, full: Schema) -> Mapping[str, filters.Field]
     return {
         name: field
         for name, field in full.fields.items()
-        if (name in COLUMNS and not (name == "title" and hidden_title)) or access.names(name)
+        if (name in COLUMNS and not (name == "title" and hidden_title)) or access.names(name.partition(".")[0])
     }
 
 

@@ -9,14 +9,16 @@ from uuid import UUID
 
 from libs.common import filters
 from libs.common.filters import COLUMNS, Kind
+from services.records.domain.checks import compile_check
 from services.records.domain.definitions import Definition, Field
-from services.records.domain.values import Check, compile_check
+from services.records.domain.structures import ADDRESS
+from services.records.domain.values import Check
 
 MAX_TITLE = 300
 MAX_KEY = 200
 
 _PLACEHOLDER = re.compile(r"\{\{?\s*([a-z][a-z0-9_]*)\s*\}?\}")
-_TITLES = ("text", "email", "url", "textarea", "select")
+_TITLES = ("text", "email", "url", "textarea", "select", "phone", "auto_number")
 
 KINDS: Mapping[str, Kind] = {
     "text": Kind.TEXT,
@@ -32,7 +34,21 @@ KINDS: Mapping[str, Kind] = {
     "multiselect": Kind.LIST,
     "tags": Kind.LIST,
     "relation": Kind.RELATION,
+    "phone": Kind.TEXT,
+    "auto_number": Kind.TEXT,
+    "duration": Kind.DURATION,
+    "rating": Kind.NUMBER,
+    "user": Kind.UUID,
 }
+"""The kinds of fields to filters; a type that is not here is JSON."""
+
+PARTS: Mapping[str, Mapping[str, Kind]] = {
+    "currency": {"amount": Kind.NUMBER, "currency": Kind.TEXT},
+    "address": dict.fromkeys(ADDRESS, Kind.TEXT),
+}
+"""What of structured values filters and sorts may speak of: `price.amount`. Amounts compare as numbers, so who filters
+amounts in several currencies names the currency beside them.
+"""
 
 
 class Pipeline:
@@ -47,6 +63,8 @@ class Pipeline:
         self.required = [field.name for field in definition.fields if field.required]
         self.unique = [field.name for field in definition.fields if field.unique]
         self.relations = [field for field in definition.fields if field.type == "relation"]
+        self.users = [field for field in definition.fields if field.type == "user"]
+        self.auto_numbers = [field for field in definition.fields if field.type == "auto_number"]
         self.stages = [field for field in definition.fields if field.type == "stage"]
         self.defaults = {f.name: f.default for f in definition.fields if f.default is not None}
 
@@ -74,6 +92,8 @@ class Pipeline:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+        return f"{value['amount']} {value['currency']}"
     if isinstance(value, bool | dict) or value is None:
         return ""
     if isinstance(value, list):
@@ -81,17 +101,34 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+def numbered(field: Field, number: int) -> str:
+    """An automatic number as it is shown: `INV-0042`."""
+    return f"{field.prefix}{number:0{field.padding}}"
+
+
 def filter_field(field: Field, target: filters.Schema | None) -> filters.Field:
     """A field as filters know it."""
     kind = KINDS.get(field.type, Kind.JSON)
-    many = field.type == "relation" and field.many
+    many = field.type in ("relation", "user") and field.many
     return filters.Field(field.name, kind, many=many, target=target)
+
+
+def parts_of(field: Field) -> dict[str, filters.Field]:
+    """The parts of a structured value as filters know them, by path."""
+    parts = PARTS.get(field.type, {})
+    return {path: filters.Field(path, kind) for part, kind in parts.items() if (path := f"{field.name}.{part}")}
+
+
+def without_target(pipeline: "Pipeline") -> dict[str, filters.Field]:
+    """All fields that have values, and their parts, as filters know them without reaching others."""
+    fields = [field for field in pipeline.fields.values() if field.type != "button"]
+    own = {field.name: filter_field(field, None) for field in fields}
+    return own | {path: part for field in fields for path, part in parts_of(field).items()}
 
 
 def schema(pipeline: Pipeline) -> filters.Schema:
     """All that a filter within the pipeline may speak of, without reaching others."""
-    own = {name: filter_field(field, None) for name, field in pipeline.fields.items()}
-    return filters.Schema({**own, **COLUMNS}, pipeline_id=pipeline.id)
+    return filters.Schema({**without_target(pipeline), **COLUMNS}, pipeline_id=pipeline.id)
 
 
 def unique_key(field: Field, value: object) -> str:

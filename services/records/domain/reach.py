@@ -8,7 +8,7 @@ from libs.common.errors import Forbidden
 from libs.common.filters import COLUMNS, Node, Schema
 from libs.common.permissions import Action, Permissions
 from services.records.domain.permissions import Access, certain_fields, compile_access, guard, readable_schema
-from services.records.domain.pipelines import Pipeline, filter_field
+from services.records.domain.pipelines import Pipeline, filter_field, without_target
 
 RESOURCE = "records"
 
@@ -79,18 +79,20 @@ class Reach:
 def _certain(name: str, access: Access, certain: frozenset[str] | None) -> bool:
     if certain is None:
         return True
-    return access.pipeline.title_fields <= certain if name == "title" else name in COLUMNS or name in certain
+    if name == "title":
+        return access.pipeline.title_fields <= certain
+    return name in COLUMNS or name.partition(".")[0] in certain
 
 
 def _full_schemas(pipelines: Mapping[UUID, Pipeline]) -> dict[UUID, Schema]:
     fields: dict[UUID, dict[str, filters.Field]] = {pipeline_id: {} for pipeline_id in pipelines}
     schemas = {pipeline_id: Schema(fields[pipeline_id], pipeline_id=pipeline_id) for pipeline_id in pipelines}
     for pipeline_id, pipeline in pipelines.items():
-        own = {
-            name: filter_field(field, schemas.get(field.target_pipeline) if field.target_pipeline else None)
-            for name, field in pipeline.fields.items()
+        reaching = {
+            field.name: filter_field(field, schemas.get(field.target_pipeline) if field.target_pipeline else None)
+            for field in pipeline.relations
         }
-        fields[pipeline_id].update({**own, **COLUMNS})
+        fields[pipeline_id].update({**without_target(pipeline), **reaching, **COLUMNS})
     return schemas
 
 
@@ -109,5 +111,6 @@ def fields_used(node: Node | None) -> frozenset[str]:
 
 def shown_by(pipeline: Pipeline, names: frozenset[str]) -> frozenset[str]:
     """The fields of data that must be visible where these names are used."""
-    own = frozenset(name for name in names if name in pipeline.fields)
+    roots = (name.partition(".")[0] for name in names)
+    own = frozenset(name for name in roots if name in pipeline.fields)
     return own | pipeline.title_fields if "title" in names else own

@@ -6,7 +6,7 @@ numbers that a double or a signed 64-bit integer holds.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -17,6 +17,7 @@ import re2
 from email_validator import EmailNotValidError, validate_email
 
 from libs.common.clock import rfc3339
+from libs.common.errors import Fault
 from services.records.domain.definitions import Field
 
 MAX_TEXT = 100_000
@@ -33,21 +34,23 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Z
 
 
 class Wrong(Exception):
-    """The value does not fit: a stable code, and why in words."""
+    """The value does not fit: a stable code, and why in words; for a structured value by part."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, parts: "Mapping[str, Wrong] | None" = None) -> None:
         self.code = code
         self.detail = detail
+        self.parts = parts or {}
         super().__init__(detail)
 
+    def faults(self, pointer: str) -> list[Fault]:
+        """What is wrong, each part with its own pointer."""
+        if not self.parts:
+            return [Fault(pointer, self.code, self.detail)]
+        return [fault for step, wrong in self.parts.items() for fault in wrong.faults(f"{pointer}/{step}")]
 
-def compile_check(field: Field) -> Check:
-    """The check of a field's values. A type that is not known here takes any JSON."""
-    make = _TYPES.get(field.type)
-    return make(field) if make else lambda value: value
 
-
-def _string(value: object, most: int = MAX_TEXT) -> str:
+def string(value: object, most: int = MAX_TEXT) -> str:
+    """Text that PostgreSQL can hold, up to so many characters."""
     if not isinstance(value, str):
         raise Wrong("wrong_type", "Text is expected")
     if len(value) > most:
@@ -57,19 +60,28 @@ def _string(value: object, most: int = MAX_TEXT) -> str:
     return value
 
 
-def _text(field: Field) -> Check:
+def text_check(field: Field) -> Check:
+    """Text with its lengths, pattern and case."""
     least, most = field.min_length or 0, MAX_TEXT if field.max_length is None else field.max_length
     pattern = _pattern(field.pattern) if field.pattern else None
 
     def check(value: object) -> object:
-        text = _string(value, most)
+        text = string(value, most)
         if text and len(text) < least:
             raise Wrong("too_short", f"At least {least} characters are expected")
         if pattern is not None and text and pattern.search(text) is None:
             raise Wrong("pattern_mismatch", "The text does not have the expected form")
         return text
 
-    return check
+    if field.case == "keep":
+        return check
+    return lambda value: check(_cased(value, field.case))
+
+
+def _cased(value: object, case: str) -> object:
+    if not isinstance(value, str) or case == "keep":
+        return value
+    return value.lower() if case == "lower" else value.upper()
 
 
 @lru_cache(maxsize=1000)
@@ -80,24 +92,26 @@ def _pattern(text: str) -> "re2._Regexp":
     return re2.compile(text, options)
 
 
-def _number(field: Field) -> Check:
+def number_check(field: Field) -> Check:
+    """A number with its kind and bounds."""
     integer = field.kind == "integer"
 
     def check(value: object) -> object:
         if type(value) is not int and type(value) is not float:
             raise Wrong("wrong_type", "A number is expected")
-        return bounded(field, _finite(value, integer))
+        return bounded(field, finite(value, integer))
 
     return check
 
 
-def _finite(value: int | float, integer: bool) -> int | float:
+def finite(value: int | float, integer: bool) -> int | float:
+    """A number that a double or a 64-bit integer holds."""
     if not -INT64 <= value < INT64 if type(value) is int else not math.isfinite(value):
         raise Wrong("out_of_range", "A number that a double or a 64-bit integer holds is expected")
     if integer and value != int(value):
         raise Wrong("not_integer", "An integer is expected")
     whole = integer or value == 0
-    return _finite(int(value), False) if whole and type(value) is float else value
+    return finite(int(value), False) if whole and type(value) is float else value
 
 
 def bounded(field: Field, value: int | float) -> int | float:
@@ -111,7 +125,9 @@ def bounded(field: Field, value: int | float) -> int | float:
     return value
 
 
-def _boolean(_: Field) -> Check:
+def boolean_check(_: Field) -> Check:
+    """True or false."""
+
     def check(value: object) -> object:
         if not isinstance(value, bool):
             raise Wrong("wrong_type", "true or false is expected")
@@ -120,9 +136,11 @@ def _boolean(_: Field) -> Check:
     return check
 
 
-def _date(_: Field) -> Check:
+def calendar_date(_: Field) -> Check:
+    """A date of the calendar."""
+
     def check(value: object) -> object:
-        text = _string(value)
+        text = string(value)
         try:
             if _DATE.fullmatch(text):
                 return date.fromisoformat(text).isoformat()
@@ -133,9 +151,11 @@ def _date(_: Field) -> Check:
     return check
 
 
-def _datetime(_: Field) -> Check:
+def moment(_: Field) -> Check:
+    """A moment, kept in UTC."""
+
     def check(value: object) -> object:
-        text = _string(value)
+        text = string(value)
         try:
             if _MOMENT.fullmatch(text):
                 return rfc3339(datetime.fromisoformat(text.upper()))
@@ -146,9 +166,11 @@ def _datetime(_: Field) -> Check:
     return check
 
 
-def _email(_: Field) -> Check:
+def email_check(_: Field) -> Check:
+    """An address of mail in its normal form."""
+
     def check(value: object) -> object:
-        text = _string(value, 320).strip()
+        text = string(value, 320).strip()
         try:
             return _address(text) if text else text
         except EmailNotValidError as error:
@@ -162,9 +184,11 @@ def _address(text: str) -> str:
     return validate_email(text, check_deliverability=False, test_environment=True).normalized
 
 
-def _url(_: Field) -> Check:
+def url_check(_: Field) -> Check:
+    """An address of the web."""
+
     def check(value: object) -> object:
-        text = _string(value, MAX_URL).strip()
+        text = string(value, MAX_URL).strip()
         if text and not _is_url(text):
             raise Wrong("invalid_url", "A web address is expected: https://example.com/")
         return text
@@ -193,15 +217,19 @@ def _choice(values: frozenset[str]) -> Check:
     return check
 
 
-def _select(field: Field) -> Check:
+def select_check(field: Field) -> Check:
+    """One of the options."""
     return _choice(frozenset(option.value for option in field.options))
 
 
-def _stage(field: Field) -> Check:
+def stage_check(field: Field) -> Check:
+    """One of the stages."""
     return _choice(frozenset(stage.value for stage in field.stages))
 
 
-def _listed(check: Check, most: int) -> Check:
+def listed(check: Check, most: int) -> Check:
+    """A list without repetitions, each item checked."""
+
     def check_all(value: object) -> object:
         if not isinstance(value, list):
             raise Wrong("wrong_type", "A list is expected")
@@ -212,32 +240,21 @@ def _listed(check: Check, most: int) -> Check:
     return check_all
 
 
-def _tag(value: object) -> object:
-    text = _string(value, MAX_TAG).strip()
-    if not text:
-        raise Wrong("too_short", "A tag has at least one character")
-    return text
+def tag_check(field: Field) -> Check:
+    """One tag."""
+
+    def check(value: object) -> object:
+        text = string(_cased(value, field.case), MAX_TAG).strip()
+        if not text:
+            raise Wrong("too_short", "A tag has at least one character")
+        return text
+
+    return check
 
 
-def _identifier(value: object) -> object:
+def identifier(value: object) -> object:
+    """An id in lower case."""
     try:
-        return str(UUID(_string(value, 45)))
+        return str(UUID(string(value, 45)))
     except ValueError:
-        raise Wrong("invalid_id", "The id of a record is expected") from None
-
-
-_TYPES: dict[str, Callable[[Field], Check]] = {
-    "text": _text,
-    "textarea": _text,
-    "number": _number,
-    "boolean": _boolean,
-    "date": _date,
-    "datetime": _datetime,
-    "email": _email,
-    "url": _url,
-    "select": _select,
-    "multiselect": lambda field: _listed(_select(field), MAX_RELATED),
-    "tags": lambda _: _listed(_tag, MAX_TAGS),
-    "stage": _stage,
-    "relation": lambda field: _listed(_identifier, MAX_RELATED) if field.many else _identifier,
-}
+        raise Wrong("invalid_id", "An id is expected") from None

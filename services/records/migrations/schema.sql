@@ -18,6 +18,15 @@ begin
     );
 end $$;
 
+CREATE TABLE records.counters (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    field text NOT NULL,
+    last bigint NOT NULL
+);
+
+ALTER TABLE ONLY records.counters FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.edges (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -159,6 +168,17 @@ CREATE TABLE records.unique_values (
 
 ALTER TABLE ONLY records.unique_values FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.users (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL
+);
+
+ALTER TABLE ONLY records.users FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY records.counters
+    ADD CONSTRAINT counters_pkey PRIMARY KEY (tenant_id, pipeline_id, field);
+
 ALTER TABLE ONLY records.edges
     ADD CONSTRAINT edges_pkey PRIMARY KEY (tenant_id, id);
 
@@ -192,6 +212,9 @@ ALTER TABLE ONLY records.schema_migrations
 ALTER TABLE ONLY records.unique_values
     ADD CONSTRAINT unique_values_pkey PRIMARY KEY (tenant_id, pipeline_id, field, value);
 
+ALTER TABLE ONLY records.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (tenant_id, id);
+
 CREATE UNIQUE INDEX edges_one_source ON records.edges USING btree (tenant_id, type, target_id) WHERE one_source;
 
 CREATE UNIQUE INDEX edges_one_target ON records.edges USING btree (tenant_id, type, source_id) WHERE one_target;
@@ -216,6 +239,8 @@ CREATE INDEX relationship_types_name ON records.relationship_types USING btree (
 
 CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_id, record_id);
 
+ALTER TABLE records.counters ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE records.edges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
@@ -238,6 +263,8 @@ ALTER TABLE records.relationship_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.role_grants ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -256,10 +283,16 @@ CREATE POLICY tenant_isolation ON records.role_grants USING ((tenant_id = record
 
 CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.users USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 ALTER TABLE records.unique_values ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.users ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA records TO millrace_records;
 GRANT USAGE ON SCHEMA records TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
 
@@ -285,6 +318,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.role_grants TO millrace_recor
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.unique_values TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.users TO millrace_records;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA records GRANT SELECT,USAGE ON SEQUENCES TO millrace_records;
 

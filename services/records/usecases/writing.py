@@ -26,10 +26,10 @@ from services.records.domain.operations import (
     field_edge,
     related_ids,
 )
-from services.records.domain.pipelines import unique_key
+from services.records.domain.pipelines import numbered, unique_key
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record, advanced, collisions, stale
-from services.records.storage import definitions, edges, records, uniques
+from services.records.storage import counters, definitions, edges, records, uniques, users
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
@@ -53,6 +53,8 @@ class Plan:
         self.given: dict[int, frozenset[str]] = {}
         self.cascaded: list[Change] = []
         self.gone: list[Edge] = []
+        self.numbers: dict[int, dict[str, str]] = {}
+        self.users: dict[int, list[tuple[str, UUID]]] = {}
 
 
 class Writer:
@@ -198,6 +200,7 @@ class Writer:
 
     async def _plan(self, wave: Sequence[tuple[int, Operation]]) -> tuple[Plan, Failures]:
         plan, failures = Plan(), Failures()
+        await self._number(plan, wave)
         ids = [operation.id for _, operation in wave if isinstance(operation, Update | Delete)]
         locked = await self.lock(ids) if ids else {}
         for index, operation in wave:
@@ -206,6 +209,14 @@ class Writer:
             except AppError as error:
                 failures[index] = error
         return plan, failures
+
+    async def _number(self, plan: Plan, wave: Sequence[tuple[int, Operation]]) -> None:
+        """Takes the automatic numbers of the records that will be made; they come in the order of the operations."""
+        made = [index for index, operation in wave if isinstance(operation, Create)]
+        for field in self.pipeline.auto_numbers if made else ():
+            last = await counters.take(self.connection, self.tenant_id, self.pipeline.id, field.name, len(made))
+            for number, index in enumerate(made, last - len(made) + 1):
+                plan.numbers.setdefault(index, {})[field.name] = numbered(field, number)
 
     async def lock(self, ids: Sequence[UUID]) -> dict[UUID, Locked]:
         """Locks records of the pipeline and asks which rules hold on them."""
@@ -232,7 +243,8 @@ class Writer:
         if not self.create.alternatives:
             raise Forbidden("No grant allows records to be made in this pipeline")
         names = frozenset(operation.data)
-        data, faults = fields.created(self.pipeline, operation.data, self._presets(names))
+        numbers = plan.numbers.get(index, {})
+        data, faults = fields.created(self.pipeline, operation.data, self._presets(names), numbers)
         if faults := self.read.hidden(names, self.create) + faults:
             raise Invalid(errors=faults)
         self.create.check_writing(names & self.pipeline.fields.keys(), None)
@@ -273,7 +285,8 @@ class Writer:
 
     def _replacing(self, given: Mapping[str, object], row: Locked) -> dict[str, object]:
         readable = self.read.readable_of(row.reads)
-        shown = (name for name in self.pipeline.fields if readable is None or name in readable)
+        given_once = {field.name for field in self.pipeline.auto_numbers}
+        shown = (n for n in self.pipeline.fields if n not in given_once and (readable is None or n in readable))
         return {**dict.fromkeys(shown), **given}
 
     async def _check_stale(
@@ -313,6 +326,10 @@ class Writer:
                     plan.released.append((name, unique_key(field, old), change.after.id))
                 if new is not None:
                     plan.claims.setdefault(index, []).append((name, unique_key(field, new), change.after.id))
+            if field.type == "user":
+                known = related_ids(before.get(name))
+                new = [(name, UUID(user)) for user in related_ids(after.get(name)) if user not in known]
+                plan.users.setdefault(index, []).extend(new)
             if field.type == "relation":
                 old_ids, new_ids = related_ids(before.get(name)), related_ids(after.get(name))
                 plan.removed += [(change.after.id, name, UUID(gone)) for gone in old_ids if gone not in new_ids]
@@ -320,7 +337,7 @@ class Writer:
                 plan.added.setdefault(index, []).extend(added)
 
     async def _apply(self, plan: Plan) -> Failures:
-        failures = await self._check_targets(plan) | await self._cascade(plan)
+        failures = await self._check_targets(plan) | await self._check_users(plan) | await self._cascade(plan)
         failures |= await self._claim(plan)
         if failures:
             return failures
@@ -343,6 +360,15 @@ class Writer:
             index: Invalid(errors=faults)
             for index, added in plan.added.items()
             if (faults := [f for edge in added if (f := _missing(edge, plan.changes[index].after.id, seen, added))])
+        }
+
+    async def _check_users(self, plan: Plan) -> Failures:
+        wanted = {user for named in plan.users.values() for _, user in named} - {self.caller.principal.id}
+        known = await users.known(self.connection, self.tenant_id, wanted) | {self.caller.principal.id}
+        return {
+            index: Invalid(errors=faults)
+            for index, named in plan.users.items()
+            if (faults := [_no_user(name, user) for name, user in named if user not in known])
         }
 
     async def seen(self, pipeline_id: UUID, ids: set[UUID]) -> set[UUID]:
@@ -429,6 +455,10 @@ class Writer:
 def not_unique(name: str) -> Fault:
     """The fault of a value that another record has."""
     return Fault(f"/data/{name}", "not_unique", f"Another record has this '{name}'")
+
+
+def _no_user(name: str, user: UUID) -> Fault:
+    return Fault(f"/data/{name}", "not_found", f"There is no user {user}")
 
 
 def cardinality_fault(edge: Edge, among: Sequence[Edge]) -> Fault:

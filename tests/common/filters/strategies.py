@@ -33,6 +33,10 @@ CONTACT = Schema(
         "tags": Field("tags", Kind.LIST),
         "extra": Field("extra", Kind.JSON),
         "owner": Field("owner", Kind.UUID),
+        "took": Field("took", Kind.DURATION),
+        "price": Field("price", Kind.JSON),
+        "price.amount": Field("price.amount", Kind.NUMBER),
+        "price.currency": Field("price.currency", Kind.TEXT),
         "company": Field("company", Kind.RELATION, target=COMPANY),
         "clients": Field("clients", Kind.RELATION, many=True, target=COMPANY),
     }
@@ -84,6 +88,8 @@ relative = st.one_of(
         st.sampled_from(["s", "min", "h", "d", "w", "mo", "y"]),
     ),
 )
+durations = st.sampled_from(["PT0S", "PT59.999S", "PT1M", "PT1H", "P1D", "P1DT0.5S", "P9999999D"])
+prices = st.fixed_dictionaries({}, optional={"amount": numbers, "currency": st.sampled_from(["EUR", "USD"])})
 companies = st.integers(101, 105).map(identifier)
 users = st.integers(901, 903).map(identifier)
 strange = st.sampled_from([None, 0, True, "a", "x" * 36, [], ["a", 1, None], {}, {"a": "b"}, ""])
@@ -100,6 +106,8 @@ _VALUES: dict[str, st.SearchStrategy[object]] = {
     "tags": st.lists(texts, max_size=3),
     "extra": strange,
     "owner": users,
+    "took": durations | st.sampled_from(["PT", "P1Y", "PT60S", "PT99M", "PT1.S"]),
+    "price": prices,
     "company": companies,
     "parent": companies,
     "clients": st.lists(companies, max_size=3),
@@ -111,6 +119,7 @@ _LITERALS: dict[Kind, st.SearchStrategy[object]] = {
     Kind.BOOLEAN: st.booleans(),
     Kind.DATE: dates | relative,
     Kind.DATETIME: times | dates | relative,
+    Kind.DURATION: durations | st.sampled_from(["PT60S", "PT24H", "P1W", 60, 0.5, "1"]),
     Kind.UUID: users | st.just("$user"),
     Kind.RELATION: companies,
 }
@@ -118,7 +127,7 @@ _LITERALS: dict[Kind, st.SearchStrategy[object]] = {
 
 def data(schema: Schema) -> st.SearchStrategy[dict[str, object]]:
     """Data of a record: mostly canonical, sometimes absent, null, or of another type than the schema says."""
-    names = [name for name, field in schema.fields.items() if not field.column]
+    names = [name for name, field in schema.fields.items() if not field.column and "." not in name]
     return st.fixed_dictionaries({}, optional={name: _VALUES[name] | strange for name in names})
 
 

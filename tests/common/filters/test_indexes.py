@@ -8,7 +8,7 @@ from tests.common.filters.table import NOW, TENANT, Table, identifier, record
 
 pytestmark = pytest.mark.integration
 
-_INDEXED = ["name", "stage", "score", "rank", "active", "born", "company", "owner"]
+_INDEXED = ["name", "stage", "score", "rank", "active", "born", "company", "owner", "price.amount"]
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def secured(table: Table) -> Iterator[Table]:
     table.fill(rows)
     for name in _INDEXED:
         indexed = expression(strategies.CONTACT.fields[name], "records").replace("records.", "")
-        table.execute(f"create index by_{name} on records (tenant_id, pipeline_id, ({indexed}), id)")
+        table.execute(f"create index by_{name.replace('.', '_')} on records (tenant_id, pipeline_id, ({indexed}), id)")
     table.execute("create index by_data on records using gin (data jsonb_path_ops)")
     for function in LEAKPROOF:
         table.execute(f"alter function {function} leakproof")
@@ -43,6 +43,7 @@ def _data(number: int) -> dict[str, object]:
         "tags": [f"t{number}"],
         "company": identifier(number + 1),
         "owner": identifier(number),
+        "price": {"amount": number, "currency": "EUR"},
     }
 
 
@@ -65,6 +66,8 @@ def _data(number: int) -> dict[str, object]:
         {"field": "company", "value": identifier(8)},
         {"field": "company.name", "value": "n8"},
         {"field": "owner", "value": "$user"},
+        {"field": "price.amount", "op": "gte", "value": 1990},
+        {"field": "price.amount", "value": 7},
         {"field": "id", "value": identifier(7)},
     ],
     ids=str,

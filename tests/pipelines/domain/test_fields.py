@@ -36,7 +36,23 @@ def test_every_type_has_a_smallest_field(type_: str) -> None:
     assert found(field(type_)) == set()
 
 
+DEEP: Any = []
+for _ in range(32):
+    DEEP = [DEEP]
+
 CASES: list[tuple[Json, set[tuple[str, str]]]] = [
+    (field("currency", currency="XYZ"), {("/currency", "unknown_currency")}),
+    (field("currency", default={"amount": 1.5, "currency": "JPY"}), {("/default", "invalid_default")}),
+    (field("currency", default={"amount": 1.5}), {("/default", "invalid_default")}),
+    (field("currency", currency="EUR", default={"amount": 1.25}), set()),
+    (field("phone", default_country="XX"), {("/default_country", "unknown_country")}),
+    (field("duration", default="P1Y"), {("/default", "invalid_default")}),
+    (field("rating", max=0), {("/max", "invalid_value")}),
+    (field("rating", default=6), {("/default", "invalid_default")}),
+    (field("auto_number", required=True), {("/required", "not_applicable")}),
+    (field("button", required=True, url="javascript:x"), {("/required", "not_applicable"), ("/url", "invalid_url")}),
+    (field("json", default=DEEP), {("/default", "invalid_default")}),
+    (field("user", unique=True), {("/unique", "not_applicable")}),
     (field("text", name=""), {("/name", "invalid_name")}),
     (field("text", name="a" * 64), {("/name", "invalid_value")}),
     (field("text", name="a\n"), {("/name", "invalid_name")}),

@@ -1,9 +1,12 @@
 """What values fields take, how they are stored, and which faults are named."""
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libs.common.ids import new_id
 from services.records.domain import fields
@@ -24,6 +27,9 @@ def field(type_: str, **options: Any) -> dict[str, Any]:
 
 
 CHOICES = [{"value": "a"}, {"value": "b"}]
+DEEP: Any = []
+for _ in range(32):
+    DEEP = [DEEP]
 RELATION = {"target_pipeline": ID, "relationship_type": "to"}
 
 
@@ -49,6 +55,24 @@ RELATION = {"target_pipeline": ID, "relationship_type": "to"}
         (field("tags"), [" red ", "red", "Red"], ["red", "Red"]),
         (field("relation", **RELATION), ID.upper(), ID),
         (field("relation", cardinality="many_to_many", **RELATION), [ID, ID], [ID]),
+        (field("text", case="upper"), "abc", "ABC"),
+        (field("tags", case="lower"), ["Red", "red "], ["red"]),
+        (field("currency"), {"amount": "12.50", "currency": "EUR"}, {"amount": 12.5, "currency": "EUR"}),
+        (field("currency", currency="JPY"), {"amount": 1200.0}, {"amount": 1200, "currency": "JPY"}),
+        (field("currency"), {"amount": -0.001, "currency": "BHD"}, {"amount": -0.001, "currency": "BHD"}),
+        (
+            field("currency"),
+            {"amount": 1234567890123.45, "currency": "USD"},
+            {"amount": 1234567890123.45, "currency": "USD"},
+        ),
+        (field("phone", default_country="DE"), "030 123456", "+4930123456"),
+        (field("phone"), "+44 20 7946 0958", "+442079460958"),
+        (field("address"), {"city": " Ulm ", "country": "de", "line2": ""}, {"city": "Ulm", "country": "DE"}),
+        (field("duration"), "pt90m", "PT1H30M"),
+        (field("rating"), 4, 4),
+        (field("user"), ID.upper(), ID),
+        (field("user", multiple=True), [ID, ID], [ID]),
+        (field("json"), {"a": [1, None, {"b": "c"}]}, {"a": [1, None, {"b": "c"}]}),
         (field("of_tomorrow"), {"any": ["thing"]}, {"any": ["thing"]}),
     ],
 )
@@ -94,6 +118,20 @@ def test_a_value_is_stored_in_its_one_form(given: dict[str, Any], value: object,
         (field("multiselect", options=CHOICES), "a", "wrong_type"),
         (field("tags"), [""], "too_short"),
         (field("tags"), [str(i) for i in range(101)], "too_many"),
+        (field("currency"), 5, "wrong_type"),
+        (field("phone"), "030 123456", "invalid_phone"),
+        (field("phone"), "+49 1", "invalid_phone"),
+        (field("address"), "Ulm", "wrong_type"),
+        (field("duration"), "P1M", "invalid_duration"),
+        (field("rating"), 6, "too_large"),
+        (field("rating"), -1, "too_small"),
+        (field("rating"), 1.5, "not_integer"),
+        (field("user"), "me", "invalid_id"),
+        (field("json"), {"a": "a" * 70_000}, "too_long"),
+        (field("json"), DEEP, "too_deep"),
+        (field("json"), {"a": float("nan")}, "out_of_range"),
+        (field("auto_number"), "7", "read_only"),
+        (field("button"), True, "no_value"),
         (field("relation", **RELATION), "x", "invalid_id"),
         (field("relation", **RELATION), [ID], "wrong_type"),
     ],
@@ -171,3 +209,42 @@ def test_equal_values_have_one_key() -> None:
     assert unique_key(email, "A@b.c") == unique_key(email, "a@b.c")
     assert unique_key(text, "A") != unique_key(text, "a")
     assert len(unique_key(text, "a" * 1000)) < 100
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "faults"),
+    [
+        (field("currency"), {"amount": 1.234}, {("currency", "unknown_currency")}),
+        (field("currency", currency="EUR"), {"amount": 1.234}, {("amount", "too_many_decimals")}),
+        (field("currency", currency="EUR"), {"amount": 10**15, "currency": "USD"}, {
+            ("amount", "too_many_digits"), ("currency", "wrong_currency"),
+        }),
+        (field("currency"), {"amount": "x", "currency": "DEM"}, {
+            ("amount", "invalid_amount"), ("currency", "unknown_currency"),
+        }),
+        (field("currency"), {"amount": float("inf"), "currency": "EUR"}, {("amount", "invalid_amount")}),
+        (field("currency"), {"a/b": 1, "c": 2}, {("a~1b", "unknown_field"), ("c", "unknown_field")}),
+        (field("address"), {"city": 1, "country": "XX"}, {("city", "wrong_type"), ("country", "unknown_country")}),
+    ],
+)  # fmt: skip
+def test_every_part_of_a_value_is_told(given: dict[str, Any], value: object, faults: set[tuple[str, str]]) -> None:
+    """What is wrong within a structured value is named by its parts, all at once."""
+    _, found = fields.created(pipeline(given), {"x": value}, {})
+    assert {(fault.pointer.removeprefix("/data/x/"), fault.code) for fault in found} == faults
+
+
+@given(st.decimals(min_value=-(10**13), max_value=10**13, places=2, allow_nan=False, allow_infinity=False))
+def test_amounts_are_exact(amount: Decimal) -> None:
+    """Any amount of up to 15 digits comes back as the very decimal it was, through JSON and back."""
+    data, faults = fields.created(pipeline(field("currency")), {"x": {"amount": str(amount), "currency": "EUR"}}, {})
+    assert faults == []
+    sent = msgspec.json.decode(msgspec.json.encode(data["x"]))
+    assert Decimal(repr(sent["amount"])) == amount
+
+
+def test_an_automatic_number_stays() -> None:
+    """A patch may send it back as it is, and is refused when it changes or clears it."""
+    one = pipeline(field("auto_number", prefix="A-"), {"name": "y", "type": "text"})
+    assert fields.changed(one, {"x": "A-1"}, {"x": "A-1", "y": "b"}) == ({"x": "A-1", "y": "b"}, [])
+    for value in ("A-2", None):
+        assert [fault.code for fault in fields.changed(one, {"x": "A-1"}, {"x": value})[1]] == ["read_only"]
