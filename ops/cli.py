@@ -5,7 +5,7 @@ import sys
 import click
 
 from ops.backup import BackupFailed
-from ops.commands import backup, bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
+from ops.commands import audit, backup, bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
@@ -17,7 +17,7 @@ def millrace() -> None:
 
 
 NOUNS = (
-    *(tenant.tenant, user.user, keys.keys, outbox.outbox, openapi.openapi, doctor.doctor),
+    *(tenant.tenant, user.user, keys.keys, audit.audit, outbox.outbox, openapi.openapi, doctor.doctor),
     *(bootstrap.bootstrap, migrate.migrate, backup.backup, backup.restore),
 )
 

@@ -10,12 +10,13 @@ from litestar.types import ASGIApp
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.postgres import Database
-from services.auth.consumers import operators, services
+from services.auth.consumers import operators, pipelines, services
 from services.auth.domain.sealing import Seal
 from services.auth.domain.sessions import Lifetimes
 from services.auth.routes import ROOT_ROUTES, ROUTES
 from services.auth.settings import Settings
 from services.auth.storage.attempts import Attempts
+from services.auth.usecases.audit import Auditor
 from services.auth.usecases.context import Context
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
@@ -46,15 +47,17 @@ def build(given: Settings) -> ASGIApp:
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
     factors = Seal(given.signing_key_secret, "second factors")
     post = PostOffice(database, Seal(given.signing_key_secret, "mails"), given.mail_from, _sender(given))
+    audit = Auditor(database, Seal(given.signing_key_secret, "audit log"))
     context = Context(
-        database, platform.bus, hasher, Attempts(platform.redis), keys, factors, post, lifetimes, bases,
-        given.public_url,
+        database, platform.bus, hasher, Attempts(platform.redis), keys, factors, post, audit, lifetimes,
+        bases, given.public_url,
     )  # fmt: skip
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
         services.serve(platform.bus, context)
         operators.serve(platform.bus, context)
+        pipelines.consume(platform.bus, database, context)
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},

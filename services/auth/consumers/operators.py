@@ -8,6 +8,7 @@ import msgspec
 from libs.common.bus import Bus
 from services.auth.domain.organizations import Organization
 from services.auth.usecases import organizations, users
+from services.auth.usecases.audit import Checked
 from services.auth.usecases.context import Context
 
 
@@ -50,6 +51,15 @@ class User(msgspec.Struct, omit_defaults=True):
     password: str | None = None
 
 
+class CheckAudit(msgspec.Struct):
+    """The audit log of which tenant, from the entry after a number whose hash is known, up to a number or its end."""
+
+    tenant: str
+    seq: int = 0
+    hash: str = ""
+    until: int | None = None
+
+
 class Rotate(msgspec.Struct):
     """A question without words."""
 
@@ -77,6 +87,11 @@ def serve(bus: Bus, context: Context) -> None:
     async def rotate_keys(_: Rotate) -> Rotated:
         return Rotated(await context.keys.rotate())
 
+    async def check_audit(question: CheckAudit) -> Checked:
+        tenant = await organizations.resolve(context, slug=question.tenant)
+        return await context.audit.check(tenant.id, question.seq, bytes.fromhex(question.hash), question.until)
+
+    bus.serve("rpc.auth.admin.check_audit", CheckAudit, check_audit)
     bus.serve("rpc.auth.admin.create_tenant", NewTenant, create_tenant)
     bus.serve("rpc.auth.admin.create_user", NewUser, create_user)
     bus.serve("rpc.auth.admin.rotate_keys", Rotate, rotate_keys)

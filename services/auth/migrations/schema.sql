@@ -36,6 +36,27 @@ CREATE TABLE auth.api_keys (
 
 ALTER TABLE ONLY auth.api_keys FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.audit_heads (
+    tenant_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE ONLY auth.audit_heads FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.audit_log (
+    tenant_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    action text NOT NULL,
+    actor_id uuid,
+    target_id uuid,
+    document text NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE ONLY auth.audit_log FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.domains (
     tenant_id uuid NOT NULL,
     host text NOT NULL,
@@ -243,6 +264,12 @@ ALTER TABLE ONLY auth.api_keys
 ALTER TABLE ONLY auth.api_keys
     ADD CONSTRAINT api_keys_tenant_id_hash_key UNIQUE (tenant_id, hash);
 
+ALTER TABLE ONLY auth.audit_heads
+    ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY auth.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (tenant_id, seq);
+
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (host);
 
@@ -305,6 +332,12 @@ ALTER TABLE ONLY auth.users
 
 CREATE INDEX api_keys_created_by ON auth.api_keys USING btree (tenant_id, created_by, id);
 
+CREATE INDEX audit_log_action ON auth.audit_log USING btree (tenant_id, action, seq);
+
+CREATE INDEX audit_log_actor ON auth.audit_log USING btree (tenant_id, actor_id, seq);
+
+CREATE INDEX audit_log_target ON auth.audit_log USING btree (tenant_id, target_id, seq);
+
 CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
 CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
@@ -361,6 +394,10 @@ ALTER TABLE ONLY auth.users
 
 ALTER TABLE auth.api_keys ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE auth.audit_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.audit_log ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.inbox ENABLE ROW LEVEL SECURITY;
@@ -396,6 +433,10 @@ ALTER TABLE auth.roles ENABLE ROW LEVEL SECURITY;
 ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant_isolation ON auth.api_keys USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.audit_heads USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.audit_log USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -435,6 +476,10 @@ GRANT USAGE ON SCHEMA auth TO millrace_auth;
 GRANT USAGE ON SCHEMA auth TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.api_keys TO millrace_auth;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE auth.audit_heads TO millrace_auth;
+
+GRANT SELECT,INSERT ON TABLE auth.audit_log TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
 

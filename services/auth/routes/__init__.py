@@ -1,6 +1,7 @@
 from litestar import Router
 
 from services.auth.routes.api_keys import ApiKeysController, DevicesController, exchange
+from services.auth.routes.audit import AuditController
 from services.auth.routes.discovery import WellKnownController, resolve
 from services.auth.routes.invitations import InvitationsController
 from services.auth.routes.mailed import MailedController
@@ -26,5 +27,6 @@ ROUTES = (
     SecondFactorsController,
     InvitationsController,
     MailedController,
+    AuditController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

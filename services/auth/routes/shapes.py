@@ -1,10 +1,12 @@
 """Response shapes that several routes share, and what they read of a request."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request
+from msgspec import Meta
 
 from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid
@@ -16,6 +18,8 @@ from services.auth.domain.sessions import Client
 ANYONE: list[dict[str, list[str]]] = [{}]
 MAX_USER_AGENT = 400
 MAX_ADDRESS = 64
+
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class RoleName(msgspec.Struct, frozen=True):
@@ -92,3 +96,12 @@ def id_parameter(name: str, text: str | None) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         raise Invalid(errors=[Fault(f"/{name}", "invalid_id", f"'{name}' is not an id")]) from None
+
+
+def time_parameter(name: str, text: str | None) -> datetime | None:
+    """The moment of a query parameter, None where it is not given."""
+    try:
+        return msgspec.convert(text, Moment) if text else None
+    except msgspec.ValidationError:
+        detail = f"'{name}' is not a time such as 2026-01-31T12:00:00Z"
+        raise Invalid(errors=[Fault(f"/{name}", "invalid_time", detail)]) from None

@@ -16,6 +16,7 @@ from services.auth.domain import api_keys as rules
 from services.auth.domain import events, grants, people
 from services.auth.domain import roles as role_rules
 from services.auth.domain.api_keys import ApiKey, Kind
+from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.roles import Catalogue
 from services.auth.storage import api_keys, organizations, roles
 from services.auth.usecases.context import Context
@@ -59,6 +60,9 @@ async def create(context: Context, principal: Principal, permissions: Permission
             None, None,
         )  # fmt: skip
         await api_keys.insert(connection, principal.tenant_id, key, digest)
+        details = {"roles": [catalogue[it].slug for it in chosen], "prefix": key.prefix}
+        by, target = of_principal(principal), Party(kind, key.id, key.name)
+        await context.audit.note(connection, principal.tenant_id, f"{kind}.created", by, target, details=details)
     return Keys([key], catalogue, secret)
 
 
@@ -97,18 +101,23 @@ async def delete(context: Context, principal: Principal, permissions: Permission
     """Ends a key and its tokens."""
     async with context.database.tenant(principal.tenant_id) as connection:
         _, key = await _changeable(connection, principal, permissions, kind, key_id)
-        await end(connection, principal.tenant_id, [key])
+        await _end(context, connection, principal, [key])
 
 
-async def end(connection: Connection, tenant_id: UUID, keys: Sequence[ApiKey]) -> None:
-    """Ends keys, within a transaction."""
+async def _end(context: Context, connection: Connection, principal: Principal, keys: Sequence[ApiKey]) -> None:
+    tenant_id = principal.tenant_id
     for key in keys:
         await api_keys.delete(connection, tenant_id, key.id)
+        by, target = of_principal(principal), Party(key.kind, key.id, key.name)
+        await context.audit.note(connection, tenant_id, f"{key.kind}.ended", by, target)
     await outbox.record(connection, tenant_id, [events.session_revoked(key.id, key.id) for key in keys])
 
 
-async def end_beyond(connection: Connection, tenant_id: UUID, user_id: UUID, holds: Permissions | None) -> None:
+async def end_beyond(
+    context: Context, connection: Connection, principal: Principal, user_id: UUID, holds: Permissions | None
+) -> None:
     """Ends those of a user's API keys that may do more than the user from now on; all where the user is gone."""
+    tenant_id = principal.tenant_id
     keys = await api_keys.of_maker(connection, tenant_id, user_id)
     catalogue = await roles.catalogue(connection, tenant_id) if keys else {}
 
@@ -116,7 +125,7 @@ async def end_beyond(connection: Connection, tenant_id: UUID, user_id: UUID, hol
         given = role_rules.flatten_all(catalogue, key.roles)
         return holds is None or not all(grants.covered(holds, grant) for grant in given)
 
-    await end(connection, tenant_id, [key for key in keys if beyond(key)])
+    await _end(context, connection, principal, [key for key in keys if beyond(key)])
 
 
 async def exchange(context: Context, secret: str, address: str | None) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from libs.common.postgres import Database
 from services.auth.domain.sealing import Seal
 from services.auth.domain.sessions import Lifetimes
 from services.auth.storage.attempts import Attempts
+from services.auth.usecases.audit import Auditor
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice
@@ -25,6 +26,7 @@ class Context:
     keys: KeyRing
     factors: Seal
     post: PostOffice
+    audit: Auditor
     lifetimes: Lifetimes
     base_domains: frozenset[str]
     public_url: str

@@ -7,6 +7,7 @@ from libs.common.errors import AppError, Conflict, Fault, Forbidden, Invalid, No
 from libs.common.identity import Principal
 from services.auth.domain import attempts, events, people
 from services.auth.domain.attempts import Counter
+from services.auth.domain.audit import of_principal
 from services.auth.domain.sessions import Client
 from services.auth.storage import sessions, users
 from services.auth.storage.users import Credentials
@@ -55,6 +56,8 @@ async def change_password(context: Context, principal: Principal, current: str, 
             raise Conflict("The password was changed meanwhile", code="busy", retry_after=1)
         ended = await sessions.revoke_others(connection, tenant_id, user.id, principal.session_id)
         await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
+        by = of_principal(principal)
+        await context.audit.note(connection, tenant_id, "password.changed", by, by, address=client.address)
 
 
 def _not_current() -> Invalid:

@@ -11,6 +11,7 @@ from libs.common.permissions import Permissions
 from libs.common.postgres import Connection
 from services.auth.domain import attempts, events, grants, mails, people
 from services.auth.domain import roles as role_rules
+from services.auth.domain.audit import of_user
 from services.auth.domain.mails import MailedToken, Purpose
 from services.auth.domain.people import User
 from services.auth.domain.sessions import Client
@@ -77,6 +78,8 @@ async def accept(
         await users.update(connection, tenant_id, joined)
         await users.put_password_hash(connection, tenant_id, user.id, await context.hasher.hash(password))
         await outbox.record(connection, tenant_id, [events.user("updated", joined)])
+        by = of_user(joined)
+        await context.audit.note(connection, tenant_id, "user.joined", by, by, address=client.address)
     return tenant_id, await sign_in.enter(context, tenant_id, user.id, client)
 
 
@@ -106,6 +109,7 @@ async def reset(context: Context, token: str, password: str) -> None:
         await _verified(connection, tenant_id, user)
         await sessions.revoke_all(connection, tenant_id, user.id)
         await outbox.record(connection, tenant_id, [events.tokens_revoked(user.id)])
+        await context.audit.note(connection, tenant_id, "password.reset", of_user(user), of_user(user))
     await context.attempts.succeeded(attempts.of_account(tenant_id, user.email, None))
 
 
@@ -113,7 +117,10 @@ async def verify(context: Context, token: str) -> None:
     """Confirms an address, if it is still the user's."""
     tenant_id, digest = mails.read_token(token)
     async with context.database.tenant(tenant_id) as connection:
-        await _verified(connection, tenant_id, await _take(connection, tenant_id, digest, "email_verification"))
+        user = await _take(connection, tenant_id, digest, "email_verification")
+        await _verified(connection, tenant_id, user)
+        details = {"email": user.email}
+        await context.audit.note(connection, tenant_id, "email.verified", of_user(user), of_user(user), details=details)
 
 
 async def _verified(connection: Connection, tenant_id: UUID, user: User) -> None:

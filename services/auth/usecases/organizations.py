@@ -15,6 +15,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import events, people, seeds
 from services.auth.domain import organizations as rules
 from services.auth.domain import roles as role_rules
+from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.organizations import Branding, Organization, Security
 from services.auth.domain.people import User
 from services.auth.domain.roles import Role
@@ -54,6 +55,7 @@ async def sign_up(context: Context, given: SignUp, client: Client) -> tuple[Orga
         await users.insert(connection, organization.id, user, password_hash)
         await outbox.record(connection, organization.id, [events.user("created", user)])
         await mailed.send(context, connection, organization.id, user, "email_verification")
+        await _note(context, connection, "created", of_user(user), organization, {})
         tokens = await begin(context, connection, organization.id, signer, user, client)
     context.post.wake()
     return organization, user, tokens
@@ -69,6 +71,7 @@ async def create(context: Context, name: str, slug: str, domain: str | None) -> 
     organization = _new(name, slug, (host,) if host else ())
     async with context.database.tenant(organization.id) as connection:
         await _found(connection, organization)
+        await _note(context, connection, "created", None, organization, {})
     return organization
 
 
@@ -118,7 +121,23 @@ async def change(context: Context, principal: Principal, permissions: Permission
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await organizations.update(connection, after)
         await outbox.record(connection, after.id, [events.tenant("updated", after)])
+        await _note(context, connection, "updated", of_principal(principal), after, _differences(before, after))
     return after
+
+
+async def _note(
+    context: Context, connection: Connection, verb: str, by: Party | None, it: Organization, details: dict[str, Any]
+) -> None:
+    target = Party("organization", it.id, it.name)
+    await context.audit.note(connection, it.id, f"organization.{verb}", by, target, details=details)
+
+
+def _differences(before: Organization, after: Organization) -> dict[str, Any]:
+    return {
+        name: [msgspec.to_builtins(getattr(it, name)) for it in (before, after)]
+        for name in ("name", "locale", "time_zone", "branding", "security")
+        if getattr(before, name) != getattr(after, name)
+    }
 
 
 def _faults(given: Change) -> list[Fault]:

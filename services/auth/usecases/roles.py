@@ -15,6 +15,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import events, people, seeds
 from services.auth.domain import grants as grant_rules
 from services.auth.domain import roles as rules
+from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.roles import Role
 from services.auth.storage import api_keys, organizations, roles, users
 from services.auth.usecases.context import Context
@@ -67,6 +68,7 @@ async def create(context: Context, principal: Principal, permissions: Permission
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role.id))
         await roles.insert(connection, principal.tenant_id, role)
         await _announce(connection, principal.tenant_id, "created", [rules.announced(catalogue, role)])
+        await _note(context, connection, principal, "created", role)
     return role
 
 
@@ -92,6 +94,7 @@ async def change(
         catalogue[role_id] = after
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
         await _write_heirs(connection, principal.tenant_id, catalogue, role_id, clock.now())
+        await _note(context, connection, principal, "updated", catalogue[role_id])
     return catalogue[role_id]
 
 
@@ -113,6 +116,7 @@ async def delete(context: Context, principal: Principal, permissions: Permission
         await roles.delete(connection, principal.tenant_id, role_id)
         gone = msgspec.structs.replace(role, version=role.version + 1)
         await _announce(connection, principal.tenant_id, "deleted", [rules.announced(catalogue, gone, deleted=True)])
+        await _note(context, connection, principal, "deleted", role)
 
 
 async def flattened(context: Context, tenant_id: UUID, role_id: UUID) -> RoleGrants:
@@ -136,6 +140,12 @@ async def _announce(connection: Connection, tenant_id: UUID, verb: str, changed:
     for role in changed:
         await roles.write_flattened(connection, tenant_id, role)
         await outbox.record(connection, tenant_id, [events.role(verb, role)])
+
+
+async def _note(context: Context, connection: Connection, principal: Principal, verb: str, role: Role) -> None:
+    details = {"version": role.version, "grants": msgspec.to_builtins(role.grants)} if verb != "deleted" else {}
+    by, target = of_principal(principal), Party("role", role.id, role.name)
+    await context.audit.note(connection, principal.tenant_id, f"role.{verb}", by, target, details=details)
 
 
 async def _lock(connection: Connection, tenant_id: UUID) -> dict[UUID, Role]:

@@ -15,6 +15,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import attempts, events, grants
 from services.auth.domain import roles as role_rules
 from services.auth.domain import second_factors as rules
+from services.auth.domain.audit import of_principal, of_user
 from services.auth.domain.people import User
 from services.auth.domain.second_factors import Enrolment
 from services.auth.storage import organizations, roles, second_factors, sessions, users
@@ -72,7 +73,9 @@ async def confirm(context: Context, principal: Principal, code: str) -> list[str
         await sessions.mark_mfa(connection, tenant_id, principal.session_id)
         ended = await sessions.revoke_others(connection, tenant_id, user_id, principal.session_id)
         await outbox.record(connection, tenant_id, [events.session_revoked(user_id, it) for it in ended])
-        return await renew_recovery_codes(context, connection, tenant_id, user_id)
+        codes = await renew_recovery_codes(context, connection, tenant_id, user_id)
+        await _note(context, connection, principal, "confirmed")
+        return codes
 
 
 async def recovery_codes(context: Context, principal: Principal, code: str) -> list[str]:
@@ -81,7 +84,9 @@ async def recovery_codes(context: Context, principal: Principal, code: str) -> l
     async with guessing(context, tenant_id, user_id, rules.wrong_code_field()) as connection:
         await _confirmed(connection, tenant_id, user_id)
         await prove(context, connection, tenant_id, user_id, code)
-        return await renew_recovery_codes(context, connection, tenant_id, user_id)
+        codes = await renew_recovery_codes(context, connection, tenant_id, user_id)
+        await _note(context, connection, principal, "recovery_codes_renewed")
+        return codes
 
 
 async def remove(context: Context, principal: Principal, code: str) -> None:
@@ -93,6 +98,7 @@ async def remove(context: Context, principal: Principal, code: str) -> None:
             raise Conflict("The organization requires a second factor", code="mfa-required")
         await prove(context, connection, tenant_id, user_id, code)
         await second_factors.remove(connection, tenant_id, user_id)
+        await _note(context, connection, principal, "removed")
 
 
 async def reset(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
@@ -110,6 +116,8 @@ async def reset(context: Context, principal: Principal, permissions: Permissions
         await second_factors.remove(connection, tenant_id, user_id)
         await sessions.revoke_all(connection, tenant_id, user_id)
         await outbox.record(connection, tenant_id, [events.tokens_revoked(user_id)])
+        by = of_principal(principal)
+        await context.audit.note(connection, tenant_id, "second_factor.reset", by, of_user(user))
 
 
 @asynccontextmanager
@@ -158,6 +166,11 @@ async def required(connection: Connection, tenant_id: UUID) -> bool:
     """Whether the tenant requires a second factor."""
     organization = await organizations.get(connection, tenant_id)
     return organization is not None and organization.security.mfa_required
+
+
+async def _note(context: Context, connection: Connection, principal: Principal, verb: str) -> None:
+    by = of_principal(principal)
+    await context.audit.note(connection, principal.tenant_id, f"second_factor.{verb}", by, by)
 
 
 async def _confirmed(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:

@@ -8,6 +8,7 @@ from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
 from services.auth.domain import events
+from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.keys import Signer
 from services.auth.domain.people import User
 from services.auth.domain.sessions import (
@@ -35,7 +36,12 @@ async def begin(
     await sessions.insert(connection, tenant_id, session)
     ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
     await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
-    return await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+    tokens = await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+    await context.audit.note(
+        connection, tenant_id, "session.started", of_user(user), Party("session", session.id),
+        address=client.address, details={"mfa": mfa, "user_agent": client.user_agent},
+    )  # fmt: skip
+    return tokens
 
 
 async def refresh(context: Context, token: str, client: Client) -> tuple[User, Tokens]:
@@ -58,7 +64,11 @@ async def _rotate(
     if found is None or verdict == "expired":
         return None
     if verdict == "reused":
-        await _end(connection, tenant_id, found.user_id, found.session_id)
+        if await _end(connection, tenant_id, found.user_id, found.session_id):
+            await context.audit.note(
+                connection, tenant_id, "session.token_reused", None, Party("session", found.session_id),
+                address=client.address, details={"user_id": str(found.user_id)},
+            )  # fmt: skip
         return None
     user = await users.hold(connection, tenant_id, found.user_id)
     session = await sessions.use(connection, tenant_id, found.session_id, now, client)
@@ -74,7 +84,8 @@ async def _rotate(
 async def leave_as(context: Context, principal: Principal) -> None:
     """Ends the session of an access token, if it has not ended."""
     async with context.database.tenant(principal.tenant_id) as connection:
-        await _end(connection, principal.tenant_id, principal.id, principal.session_id)
+        if await _end(connection, principal.tenant_id, principal.id, principal.session_id):
+            await _note_end(context, connection, principal, principal.session_id)
 
 
 async def leave(context: Context, token: str) -> None:
@@ -84,7 +95,9 @@ async def leave(context: Context, token: str) -> None:
         found = await sessions.take_token(connection, tenant_id, digest)
         if found is None:
             raise bad_token()
-        await _end(connection, tenant_id, found.user_id, found.session_id)
+        if await _end(connection, tenant_id, found.user_id, found.session_id):
+            by, target = Party("user", found.user_id), Party("session", found.session_id)
+            await context.audit.note(connection, tenant_id, "session.ended", by, target)
 
 
 async def listed(context: Context, principal: Principal, after: UUID, limit: int) -> list[Session]:
@@ -98,6 +111,7 @@ async def end(context: Context, principal: Principal, session_id: UUID) -> None:
     async with context.database.tenant(principal.tenant_id) as connection:
         if not await _end(connection, principal.tenant_id, principal.id, session_id):
             raise NotFound
+        await _note_end(context, connection, principal, session_id)
 
 
 async def end_all(context: Context, principal: Principal) -> None:
@@ -106,6 +120,13 @@ async def end_all(context: Context, principal: Principal) -> None:
         await users.lock(connection, principal.tenant_id, principal.id)
         await sessions.revoke_all(connection, principal.tenant_id, principal.id)
         await outbox.record(connection, principal.tenant_id, [events.tokens_revoked(principal.id)])
+        by = of_principal(principal)
+        await context.audit.note(connection, principal.tenant_id, "session.all_ended", by, by)
+
+
+async def _note_end(context: Context, connection: Connection, principal: Principal, session_id: UUID) -> None:
+    by, target = of_principal(principal), Party("session", session_id)
+    await context.audit.note(connection, principal.tenant_id, "session.ended", by, target)
 
 
 async def _end(connection: Connection, tenant_id: UUID, user_id: UUID, session_id: UUID) -> bool:

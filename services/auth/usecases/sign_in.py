@@ -9,6 +9,8 @@ from libs.common.errors import Conflict, Unauthenticated
 from libs.common.postgres import Connection
 from services.auth.domain import attempts, people
 from services.auth.domain import second_factors as rules
+from services.auth.domain.audit import Party
+from services.auth.domain.keys import Signer
 from services.auth.domain.people import User
 from services.auth.domain.second_factors import Enrolment, Method
 from services.auth.domain.sessions import Client
@@ -43,7 +45,11 @@ async def login(context: Context, tenant_id: UUID, email: str, password: str, cl
     async with context.database.tenant(tenant_id) as connection:
         known = await users.credentials(connection, tenant_id, address)
     counters = attempts.of_account(tenant_id, address, client.address)
-    await credentials.prove(context, counters, known, password, wrong=_wrong())
+    try:
+        await credentials.prove(context, counters, known, password, wrong=_wrong())
+    except Unauthenticated:
+        await _note_failure(context, tenant_id, known.id if known else None, client, "password")
+        raise
     assert known is not None
     await _upgrade(context, tenant_id, known, password)
     return await enter(context, tenant_id, known.id, client)
@@ -78,6 +84,16 @@ async def verify(context: Context, mfa_token: str, code: str, client: Client) ->
     async with context.database.tenant(tenant_id) as connection:
         user_id = await _challenged(connection, tenant_id, digest)
     signer = await context.keys.signer()
+    try:
+        return await _finish(context, tenant_id, user_id, digest, signer, code, client)
+    except Unauthenticated:
+        await _note_failure(context, tenant_id, user_id, client, "code")
+        raise
+
+
+async def _finish(
+    context: Context, tenant_id: UUID, user_id: UUID, digest: bytes, signer: Signer, code: str, client: Client
+) -> SignedIn:
     async with factor_cases.guessing(context, tenant_id, user_id, rules.wrong_code()) as connection:
         user = await users.hold(connection, tenant_id, user_id)
         taken = await second_factors.take_challenge(connection, tenant_id, digest, clock.now())
@@ -89,6 +105,15 @@ async def verify(context: Context, mfa_token: str, code: str, client: Client) ->
         await factor_cases.prove(context, connection, tenant_id, user_id, code)
         codes = [] if kept.confirmed_at else await _codes(context, connection, tenant_id, user_id)
         return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client, mfa=True), codes)
+
+
+async def _note_failure(context: Context, tenant_id: UUID, user_id: UUID | None, client: Client, factor: str) -> None:
+    """What was typed is not kept: it may be a password in the wrong field."""
+    target = Party("user", user_id) if user_id else None
+    async with context.database.tenant(tenant_id) as connection:
+        await context.audit.note(
+            connection, tenant_id, "session.refused", None, target, address=client.address, details={"factor": factor}
+        )
 
 
 async def _codes(context: Context, connection: Connection, tenant_id: UUID, user_id: UUID) -> list[str]:

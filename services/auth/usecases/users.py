@@ -1,6 +1,7 @@
 """People of a tenant, and what they may do."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from libs.common.permissions import Grant, Permissions
 from libs.common.postgres import Connection
 from services.auth.domain import events, grants, people, seeds
 from services.auth.domain import roles as rules
+from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.mails import Purpose
 from services.auth.domain.people import User, UserStatus
 from services.auth.domain.roles import Catalogue
@@ -81,12 +83,13 @@ async def named(context: Context, tenant_id: UUID, user: User) -> People:
 async def create(context: Context, principal: Principal, permissions: Permissions, given: NewUser) -> People:
     """A new user, with roles that give nothing beyond what the principal may do."""
     permissions.require("create", "users")
-    return await add(context, principal.tenant_id, permissions, given)
+    return await add(context, principal.tenant_id, permissions, given, by=of_principal(principal))
 
 
 async def add(
-    context: Context, tenant_id: UUID, giver: Permissions, given: NewUser, *, verified: bool = False
-) -> People:
+    context: Context, tenant_id: UUID, giver: Permissions, given: NewUser, *, by: Party | None = None,
+    verified: bool = False,
+) -> People:  # fmt: skip
     """A new user, as an operator or one who may makes it; `verified` where somebody vouches for the address."""
     email = people.normalize_email(given.email)
     faults = [*people.check_email(email), *people.check_name(given.name)]
@@ -114,6 +117,9 @@ async def add(
         if not verified:
             purpose: Purpose = "email_verification" if password_hash else "invitation"
             await mailed.send(context, connection, tenant_id, user, purpose)
+        action = "user.created" if password_hash else "user.invited"
+        details = {"email": email, "roles": [catalogue[it].slug for it in chosen]}
+        await context.audit.note(connection, tenant_id, action, by, of_user(user), details=details)
     context.post.wake()
     return People([user], catalogue)
 
@@ -158,7 +164,7 @@ async def change(
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await users.update(connection, principal.tenant_id, after)
         if (after.status, after.roles) != (before.status, before.roles):
-            await api_keys.end_beyond(connection, principal.tenant_id, user_id, _holds(catalogue, after))
+            await api_keys.end_beyond(context, connection, principal, user_id, _holds(catalogue, after))
         await outbox.record(
             connection, principal.tenant_id, await _ended(connection, principal.tenant_id, before, after)
         )
@@ -166,6 +172,8 @@ async def change(
         if after.email != before.email:
             purpose: Purpose = "invitation" if after.status == "invited" else "email_verification"
             await mailed.send(context, connection, principal.tenant_id, after, purpose)
+        by, details = of_principal(principal), _differences(catalogue, before, after)
+        await context.audit.note(connection, principal.tenant_id, "user.updated", by, of_user(after), details=details)
     context.post.wake()
     return People([after], catalogue)
 
@@ -177,10 +185,12 @@ async def delete(context: Context, principal: Principal, permissions: Permission
         catalogue, user = await _lock(connection, principal.tenant_id, user_id)
         grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
         await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
-        await api_keys.end_beyond(connection, principal.tenant_id, user_id, None)
+        await api_keys.end_beyond(context, connection, principal, user_id, None)
         await users.delete(connection, principal.tenant_id, user_id)
         new = [events.user("deleted", user), events.tokens_revoked(user_id)]
         await outbox.record(connection, principal.tenant_id, new)
+        by, details = of_principal(principal), {"email": user.email}
+        await context.audit.note(connection, principal.tenant_id, "user.deleted", by, of_user(user), details=details)
 
 
 def _holds(catalogue: Catalogue, user: User) -> Permissions | None:
@@ -232,6 +242,18 @@ def _changed(before: User, given: Change, chosen: tuple[UUID, ...]) -> User:
         status=before.status if given.status is None else given.status,
         roles=chosen,
     )
+
+
+def _differences(catalogue: Catalogue, before: User, after: User) -> dict[str, Any]:
+    """What changed of a user, from what to what."""
+    found: dict[str, Any] = {
+        name: [getattr(before, name), getattr(after, name)]
+        for name in ("email", "name", "locale", "status")
+        if getattr(before, name) != getattr(after, name)
+    }
+    if before.roles != after.roles:
+        found["roles"] = [[catalogue[it].slug for it in user.roles] for user in (before, after)]
+    return found
 
 
 def _present(user: User | None) -> User:

@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TABLES = (
     "domains", "users", "roles", "role_members", "sessions", "refresh_tokens", "role_grants", "inbox",
     "api_keys", "totp_secrets", "recovery_codes", "mfa_challenges",
-    "mailed_tokens",
+    "mailed_tokens", "audit_heads",
 )  # fmt: skip
 
 

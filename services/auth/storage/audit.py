@@ -1,0 +1,41 @@
+"""The audit log."""
+
+from uuid import UUID
+
+from libs.common import sql
+from libs.common.postgres import Connection
+from services.auth.domain.audit import START, Filters, Kept
+
+SQL = sql.load(__file__)
+
+
+async def next_number(connection: Connection, tenant_id: UUID) -> tuple[int, bytes]:
+    """The number of the next entry, and the hash of the one before it."""
+    row = await connection.fetchrow(SQL["next"], tenant_id)
+    assert row is not None
+    return row[0], row[1]
+
+
+async def append(connection: Connection, tenant_id: UUID, it: Kept) -> None:
+    """The entry of the number that was just given."""
+    values = (it.seq, it.at, it.action, it.actor_id, it.target_id, it.document, it.hash)
+    await connection.execute(SQL["append"], tenant_id, *values)
+
+
+async def head(connection: Connection, tenant_id: UUID) -> tuple[int, bytes]:
+    """Number and hash of the newest entry; 0 and nothing where there is none."""
+    row = await connection.fetchrow(SQL["head"], tenant_id)
+    return (row[0], row[1]) if row else (0, START)
+
+
+async def chain(connection: Connection, tenant_id: UUID, after: int, limit: int) -> list[Kept]:
+    """Entries after a number, in order."""
+    return [Kept(*row) for row in await connection.fetch(SQL["chain"], tenant_id, after, limit)]
+
+
+async def page(connection: Connection, tenant_id: UUID, before: int, wanted: Filters, limit: int) -> list[Kept]:
+    """Entries below a number that are wanted, newest first."""
+    prefix = wanted.action[:-1] if wanted.action and wanted.action.endswith("*") else None
+    action = wanted.action if prefix is None else None
+    values = (before, action, prefix, wanted.actor_id, wanted.target_id, wanted.since, wanted.until, limit)
+    return [Kept(*row) for row in await connection.fetch(SQL["page"], tenant_id, *values)]
