@@ -31,7 +31,7 @@ def taskw(root: Path, *arguments: str, path: str = "", **environ: str) -> subpro
     """Run it with an environment of its own."""
     given = {"PATH": path or "/usr/bin:/bin", **environ}
     return subprocess.run(
-        [str(root / "taskw"), *arguments], env=given, capture_output=True, text=True, cwd="/", timeout=30
+        [str(root / "taskw"), *arguments], env=given, capture_output=True, text=True, cwd="/", timeout=90
     )
 
 

@@ -26,7 +26,8 @@ schemas = st.sampled_from([strategies.CONTACT, strategies.RESTRICTED])
 asks = schemas.flatmap(lambda schema: st.tuples(st.just(schema), strategies.trees(schema)))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(strategies.records(), st.lists(asks, min_size=1, max_size=5), contexts)
 def test_sql_and_python_agree(
     table: Table, records: list[dict[str, object]], asked: list[tuple[Schema, object]], context: Context
@@ -42,7 +43,7 @@ def test_sql_and_python_agree(
         assert expected == table.passing(node, schema, context, strategies.CONTACTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(asks)
 def test_a_dumped_filter_parses_to_itself(ask: tuple[Schema, object]) -> None:
     """The JSON tree of a filter, sent as JSON, gives the same filter again."""

