@@ -29,6 +29,8 @@ async def measure() -> list[Figure]:
             *await sockets.measure(place),
             *await traversal.measure(place),
             load,
+            Figure("start, cold", place.cold_seconds, "s", most=15, note="initdb, migrations, all ready"),
+            Figure("start, warm", place.warm_seconds, "s", most=8, note="with the data there"),
         ]
 
 

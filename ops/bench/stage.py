@@ -49,6 +49,8 @@ class Stage:
     tenant: str
     pipelines: dict[str, str]
     load_seconds: float
+    cold_seconds: float
+    warm_seconds: float
 
     @property
     def gateway(self) -> int:
@@ -59,7 +61,7 @@ class Stage:
 @asynccontextmanager
 async def stage() -> AsyncIterator[Stage]:
     """The whole stage; nothing of it is left afterwards."""
-    with _platform() as plan:
+    with _platform() as (plan, cold, warm):
         load_seconds = _load_demo(plan)
         async with Api(plan.gateway_url, people.TENANT) as api:
             await people.enter(api)
@@ -67,18 +69,28 @@ async def stage() -> AsyncIterator[Stage]:
             pipelines = {item["slug"]: item["id"] async for item in api.pages("/pipelines")}
             tenant = await _copy(plan)
             with _bare(plan) as bare, _gateway_before(plan, bare) as relay:
-                yield Stage(plan, api, bare, relay, tenant, pipelines, load_seconds)
+                yield Stage(plan, api, bare, relay, tenant, pipelines, load_seconds, cold, warm)
 
 
 @contextmanager
-def _platform() -> Iterator[Plan]:
+def _platform() -> Iterator[tuple[Plan, float, float]]:
+    """The running platform, and what its first and its second start took, in seconds."""
     environ = {name: value for name, value in os.environ.items() if name not in SERVERS.values()}
     with tempfile.TemporaryDirectory(prefix="millrace-bench-", ignore_cleanup_errors=True) as directory:
         stack = Stack(Home(Path(directory) / "home"), {**environ, "PORT": str(free_port()), **_GENEROUS})
         try:
-            yield stack.up(tied=True)
+            cold = _start(stack)[1]
+            stack.down()
+            plan, warm = _start(stack)
+            yield plan, cold, warm
         finally:
             stack.reset()
+
+
+def _start(stack: Stack) -> tuple[Plan, float]:
+    started = time.monotonic()
+    plan = stack.up(tied=True)
+    return plan, time.monotonic() - started
 
 
 def _load_demo(plan: Plan) -> float:

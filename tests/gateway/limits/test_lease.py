@@ -45,7 +45,7 @@ async def admitted(limiters: list[Limiter], key: str, seconds: float) -> int:
 @pytest.mark.parametrize("policy", [Policy("a", 200, 300), Policy("b", 1000, 100), Policy("c", 5, 10)])
 @pytest.mark.parametrize("gateways", [1, 2, 5])
 async def test_one_limit_for_all_gateways(redis: Redis, policy: Policy, gateways: int) -> None:
-    """In a time t all gateways together admit at most `burst + rate · t`, and at least the burst less what they hold."""
+    """In a time t all gateways together admit at most `burst + rate · t`, and at least the burst but what they hold."""
     limiters = [Limiter(policy, RedisStore(redis, time.monotonic), time.monotonic) for _ in range(gateways)]
     started_at = time.monotonic()
 
