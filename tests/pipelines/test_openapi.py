@@ -13,6 +13,7 @@ async def test_the_document_names_every_route_and_field_type(service: Service) -
         f"{base}/pipelines/{{pipeline_id}}/clone",
         f"{base}/pipelines/{{pipeline_id}}/fields",
         f"{base}/pipelines/{{pipeline_id}}/fields/{{field}}",
+        f"{base}/pipelines/{{pipeline_id}}/json-schema",
         f"{base}/pipelines/{{pipeline_id}}/restore",
         f"{base}/relationship-types",
         f"{base}/relationship-types/{{type_id}}",

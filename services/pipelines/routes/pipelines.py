@@ -1,3 +1,5 @@
+from typing import Any
+
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -6,6 +8,7 @@ from libs.common import pages
 from libs.common.app import Platform
 from libs.common.ids import parse_id
 from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.json_schema import json_schema
 from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.routes.conditions import etag, unchanged, versions
 from services.pipelines.routes.dependencies import CALLER, IfMatch, IfNoneMatch
@@ -67,6 +70,17 @@ class PipelineRoutes(Controller):
         if unchanged(if_none_match, found.version):
             return Response(None, status_code=304, headers=etag(found.version))
         return Response(pipeline_output(found), headers=etag(found.version))
+
+    @get("/{pipeline_id:str}/json-schema")
+    async def schema(
+        self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[dict[str, Any] | None]:  # fmt: skip
+        """Read the JSON Schema (2020-12) of the `data` of records."""
+        found = await pipelines.get(platform.database, caller, parse_id(pipeline_id))
+        if unchanged(if_none_match, found.version):
+            return Response(None, status_code=304, headers=etag(found.version))
+        return Response(json_schema(found), headers=etag(found.version), media_type="application/schema+json")
 
     @patch("/{pipeline_id:str}")
     async def change(

@@ -304,3 +304,16 @@ async def test_there_are_at_most_so_many_pipelines(
     )
     answer = await service.client.post("/pipelines", json={"name": "x", "schema_definition": {"fields": []}})
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/too-many")
+
+
+async def test_a_pipeline_gives_the_json_schema_of_its_data(service: Service) -> None:
+    """The schema follows the fields under the pipeline's ETag; who may not see the pipeline does not see it."""
+    made = await service.create("Deals", {"name": "price", "type": "currency", "currency": "EUR", "required": True})
+    path = f"/pipelines/{made['id']}/json-schema"
+    answer = await service.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+    schema = answer.json()
+    assert (schema["title"], schema["required"], list(schema["properties"])) == ("Deals", ["price"], ["price"])
+    unchanged = await service.client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert unchanged.status_code == 304
+    assert (await service.client.get(path, headers=service.user(tenant=new_id()))).status_code == 404
