@@ -54,6 +54,7 @@ class Services:
         self.resolved: list[str] = []
         self.closed: int | None = None
         self.tenants = dict(TENANTS)
+        self.addresses: dict[str, list[str]] = {}
         self.keys: dict[str, str] = {}
         self.exchanged: list[str] = []
 
@@ -76,11 +77,14 @@ class Services:
         """The tenant directory."""
         query = parse_qs(scope["query_string"].decode())
         self.resolved.append(scope["query_string"].decode())
-        slug = query.get("slug", [""])[0] or DOMAINS.get(query.get("host", [""])[0], "")
+        by_id = {str(tenant_id): slug for slug, (tenant_id, _) in self.tenants.items()}
+        named = query.get("slug", [""])[0] or by_id.get(query.get("id", [""])[0], "")
+        slug = named or DOMAINS.get(query.get("host", [""])[0], "")
         if slug not in self.tenants:
             return await reply(send, 404, {})
         tenant_id, status = self.tenants[slug]
-        await reply(send, 200, {"id": str(tenant_id), "slug": slug, "name": slug.title(), "status": status})
+        told = {"id": str(tenant_id), "slug": slug, "name": slug.title(), "status": status}
+        await reply(send, 200, told | {"addresses": self.addresses.get(slug, [])})
 
     async def exchange(self, receive: Any, send: Any) -> None:
         """A token for a known key."""

@@ -198,8 +198,14 @@ async def test_only_idempotent_requests_are_sent_again(nasty: Nasty) -> None:
 
 
 async def test_an_early_answer_to_a_long_body(nasty: Nasty) -> None:
-    """A service may answer before it has read the body; the client gets that answer."""
-    nasty.script = nasty.say(b"HTTP/1.1 409 Conflict\r\ncontent-length: 4\r\n\r\nstop", close=True)
+    """A service may answer before it has read the body; the client gets that answer, and the rest goes nowhere."""
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 409 Conflict\r\ncontent-length: 4\r\n\r\nstop")
+        await reader.read()
+        raise ConnectionError
+
+    nasty.script = early
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):
