@@ -23,6 +23,7 @@ from gateway.route_table import RouteTable
 from gateway.server import Patience, protocol_for, sweep_clients
 from gateway.settings import Settings, items
 from gateway.sockets import SocketWay
+from gateway.steps.admit import Admit
 from gateway.steps.authenticate import Authenticate
 from gateway.steps.cors import Cors
 from gateway.steps.forward import Forward
@@ -117,6 +118,7 @@ class Gateway:
             Authenticate(self.verifier, keys),
             agree,
             NotRevoked(self.revocations),
+            Admit(self.tenants),
         ]
         if settings.rate_limits == "on":
             common.append(RateLimit(settings, RedisStore(self.redis, loop.time), loop.time))

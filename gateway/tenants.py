@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Literal, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,16 +18,23 @@ FRESH_SECONDS = 300.0
 ABSENT_SECONDS = 5.0
 CAPACITY = 10_000
 
-By = Literal["host", "slug"]
+K = TypeVar("K")
+
+By = Literal["host", "slug", "id"]
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """A tenant as auth tells of it."""
+    """A tenant as auth tells of it; `addresses` are the networks that it allows, none for all."""
 
     id: UUID
     slug: str
     name: str
     status: str
+    addresses: tuple[str, ...] = ()
+
+    def allows(self, address: str) -> bool:
+        """Whether somebody may come from that address."""
+        return not self.addresses or _is_within(address, self.addresses)
 
 
 class Remembered(msgspec.Struct):
@@ -42,12 +51,13 @@ class TenantDirectory:
         self._auth = auth
         self._clock = clock
         self._answers: dict[tuple[By, str], Remembered] = {}
+        self._by_id: dict[UUID, Remembered] = {}
         self._hosts: dict[str, tuple[UUID, float]] = {}
         self._asking: dict[tuple[By, str], asyncio.Task[Tenant | None]] = {}
 
     async def find(self, by: By, name: str) -> Tenant | None:
-        """The tenant of that host name or slug, or None."""
-        known = self._answers.get((by, name))
+        """The tenant of that host name, slug or id, or None."""
+        known = self._by_id.get(UUID(name)) if by == "id" else self._answers.get((by, name))
         if known is not None and known.until > self._clock():
             return known.tenant
         try:
@@ -56,6 +66,11 @@ class TenantDirectory:
             if known is None:
                 raise
             return known.tenant
+
+    def known(self, tenant_id: UUID) -> Tenant | None:
+        """A tenant that was asked for before, by whatever name, and is fresh."""
+        found = self._by_id.get(tenant_id)
+        return found.tenant if found is not None and found.until > self._clock() else None
 
     def known_host(self, host: str) -> UUID | None:
         """The active tenant of a `Host` header that was resolved before and is fresh."""
@@ -71,6 +86,7 @@ class TenantDirectory:
     def forget(self, tenant_id: UUID) -> None:
         """Forgets a tenant that has changed, and every "there is none", which may have become wrong."""
         self._hosts.clear()
+        self._by_id.pop(tenant_id, None)
         self._answers = {
             key: known for key, known in self._answers.items() if known.tenant and known.tenant.id != tenant_id
         }
@@ -89,10 +105,30 @@ class TenantDirectory:
         if status not in (200, 404):
             raise Unavailable("The tenant directory is away.", code="upstream-unavailable", retry_after=1)
         tenant = msgspec.json.decode(body, type=Tenant) if status == 200 else None
-        if len(self._answers) >= CAPACITY:
-            self._answers.pop(next(iter(self._answers)))
-        self._answers[(by, name)] = Remembered(tenant, self._clock() + (FRESH_SECONDS if tenant else ABSENT_SECONDS))
+        remembered = Remembered(tenant, self._clock() + (FRESH_SECONDS if tenant else ABSENT_SECONDS))
+        if by != "id":
+            _put(self._answers, (by, name), remembered)
+            if tenant is not None:
+                _put(self._by_id, tenant.id, remembered)
+        else:
+            _put(self._by_id, UUID(name), remembered)
         return tenant
+
+
+def _put(memory: dict[K, Remembered], key: K, remembered: Remembered) -> None:
+    if len(memory) >= CAPACITY and key not in memory:
+        memory.pop(next(iter(memory)))
+    memory[key] = remembered
+
+
+@lru_cache(4096)
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return any((mapped or found) in ip_network(network) for network in networks)
 
 
 def refuse_inactive(tenant: Tenant) -> None:

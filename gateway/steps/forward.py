@@ -1,4 +1,4 @@
-"""Step 12: the request to its service and the answer back, streamed both ways with backpressure.
+"""Step 13: the request to its service and the answer back, streamed both ways with backpressure.
 
 A request is sent twice only when it cannot have had an effect twice: an idempotent one (RFC 9110 §9.2.2) whose body is
 in memory, on a pooled connection that the service had closed before it answered anything.

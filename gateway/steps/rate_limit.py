@@ -1,4 +1,4 @@
-"""Step 10: rate limits, per tenant and principal, or address; on sign-in per address and account as well."""
+"""Step 11: rate limits, per tenant and principal, or address; on sign-in per address and account as well."""
 
 import hashlib
 from collections.abc import Awaitable, Callable

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.bus import Bus
-from services.auth.domain.organizations import Organization
+from services.auth.domain.organizations import Organization, TenantStatus
 from services.auth.usecases import organizations, users
 from services.auth.usecases.audit import Checked
 from services.auth.usecases.context import Context
@@ -51,6 +51,13 @@ class User(msgspec.Struct, omit_defaults=True):
     password: str | None = None
 
 
+class SetStatus(msgspec.Struct):
+    """Whether the tenant of that slug is active or suspended."""
+
+    tenant: str
+    status: TenantStatus
+
+
 class CheckAudit(msgspec.Struct):
     """The audit log of which tenant, from the entry after a number whose hash is known, up to a number or its end."""
 
@@ -87,10 +94,14 @@ def serve(bus: Bus, context: Context) -> None:
     async def rotate_keys(_: Rotate) -> Rotated:
         return Rotated(await context.keys.rotate())
 
+    async def set_status(question: SetStatus) -> Tenant:
+        return _tenant(await organizations.set_status(context, question.tenant, question.status))
+
     async def check_audit(question: CheckAudit) -> Checked:
         tenant = await organizations.resolve(context, slug=question.tenant)
         return await context.audit.check(tenant.id, question.seq, bytes.fromhex(question.hash), question.until)
 
+    bus.serve("rpc.auth.admin.set_tenant_status", SetStatus, set_status)
     bus.serve("rpc.auth.admin.check_audit", CheckAudit, check_audit)
     bus.serve("rpc.auth.admin.create_tenant", NewTenant, create_tenant)
     bus.serve("rpc.auth.admin.create_user", NewUser, create_user)

@@ -2,19 +2,24 @@
 
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Literal
 from uuid import UUID
 from zoneinfo import available_timezones
 
 import msgspec
 
-from libs.common.errors import Fault
+from libs.common.errors import Fault, Forbidden
+from services.auth.domain.people import MIN_PASSWORD
 
 TenantStatus = Literal["active", "suspended"]
 
 MAX_LOGO_URL = 2048
+MAX_SESSION_HOURS = 90 * 24
+MAX_MIN_PASSWORD = 64
+MAX_NETWORKS = 100
 RESERVED = frozenset({
     "admin", "api", "app", "assets", "auth", "blog", "cdn", "console", "dashboard", "docs", "ftp", "grafana", "help",
     "internal", "localhost", "login", "mail", "metrics", "millrace", "ns", "platform", "root", "signup", "smtp", "sso",
@@ -36,9 +41,26 @@ class Branding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Security(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an organization asks of its people's sign-ins."""
+    """What an organization asks of its people's sign-ins; no addresses (CIDR, RFC 4632) allow all."""
 
     mfa_required: bool = False
+    session_hours: int | None = None
+    password_min_length: int | None = None
+    ip_allow_list: tuple[str, ...] = ()
+
+    def session_end(self, began: datetime, longest: timedelta) -> datetime:
+        """When a session ends that began then."""
+        return began + (longest if self.session_hours is None else min(longest, timedelta(hours=self.session_hours)))
+
+    def allows(self, address: str | None) -> bool:
+        """Whether somebody may come from that address."""
+        if not self.ip_allow_list:
+            return True
+        try:
+            found = ip_address(address or "")
+        except ValueError:
+            return False
+        return any(found in ip_network(network) for network in self.ip_allow_list)
 
 
 class Organization(msgspec.Struct, frozen=True):
@@ -96,6 +118,40 @@ def check_branding(branding: Branding) -> list[Fault]:
     if url is not None and (len(url) > MAX_LOGO_URL or not _URL.fullmatch(url)):
         faults.append(Fault("/branding/logo_url", "invalid_url", "An http or https address is expected"))
     return faults
+
+
+def check_security(security: Security, address: str | None) -> list[Fault]:
+    """Faults of a policy, which may not shut out the address that sets it."""
+    faults = [
+        Fault(f"/security/ip_allow_list/{index}", "invalid_network", "A network such as 198.51.100.0/24 is expected")
+        for index, network in enumerate(security.ip_allow_list)
+        if not _is_network(network)
+    ]
+    hours, length = security.session_hours, security.password_min_length
+    if hours is not None and not 1 <= hours <= MAX_SESSION_HOURS:
+        faults.append(Fault("/security/session_hours", "out_of_range", f"1 to {MAX_SESSION_HOURS} hours are expected"))
+    if length is not None and not MIN_PASSWORD <= length <= MAX_MIN_PASSWORD:
+        detail = f"{MIN_PASSWORD} to {MAX_MIN_PASSWORD} characters are expected"
+        faults.append(Fault("/security/password_min_length", "out_of_range", detail))
+    if len(security.ip_allow_list) > MAX_NETWORKS:
+        faults.append(Fault("/security/ip_allow_list", "too_many", f"At most {MAX_NETWORKS} networks are taken"))
+    elif not faults and not security.allows(address):
+        faults.append(Fault("/security/ip_allow_list", "shuts_you_out", "The list does not allow your own address"))
+    return faults
+
+
+def require_active(organization: Organization | None) -> Organization:
+    """An organization that is served."""
+    if organization is None or organization.status != "active":
+        raise Forbidden("The organization is not active", code="tenant-inactive")
+    return organization
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return str(ip_network(text)) == text
+    except ValueError:
+        return False
 
 
 def host_name(host: str) -> str:

@@ -65,13 +65,16 @@ def check_name(name: str, pointer: str = "/name") -> list[Fault]:
     return []
 
 
-def check_password(password: str, about: Iterable[str] = (), pointer: str = "/password") -> list[Fault]:
+def check_password(
+    password: str, about: Iterable[str] = (), pointer: str = "/password", least: int | None = None
+) -> list[Fault]:
     """Faults of a new password: its length, and how soon it is guessed by one who knows what it should not be about.
 
     Strength is estimated by zxcvbn (Wheeler, USENIX Security 2016); 3 of 4 stands for more than 10^8 guesses.
     """
-    if len(password) < MIN_PASSWORD:
-        return [Fault(pointer, "too_short", f"A password has at least {MIN_PASSWORD} characters")]
+    least = max(MIN_PASSWORD, least or 0)
+    if len(password) < least:
+        return [Fault(pointer, "too_short", f"A password has at least {least} characters")]
     if len(password) > MAX_PASSWORD:
         return [Fault(pointer, "too_long", f"A password has at most {MAX_PASSWORD} characters")]
     found = zxcvbn(password[:_JUDGED], user_inputs=[word for it in about for word in _words(it)])

@@ -1,16 +1,17 @@
 """What verifiers and the gateway ask without a token: keys, and who a host belongs to."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, get
 from litestar.datastructures import CacheControlHeader
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromQuery, QueryParameter
 
 from libs.common.errors import Fault, Invalid
 from libs.common.identity import ISSUER
+from libs.common.ids import parse_id
 from services.auth.domain.keys import ALGORITHM, Jwk
 from services.auth.routes.shapes import ANYONE
 from services.auth.usecases import organizations
@@ -34,12 +35,13 @@ class ConfigurationAnswer(msgspec.Struct, frozen=True):
 
 
 class ResolvedAnswer(msgspec.Struct, frozen=True):
-    """The tenant that a host or slug names."""
+    """The tenant that a host or slug names, and the networks from which it may be reached, none for all."""
 
     id: UUID
     slug: str
     name: str
     status: str
+    addresses: tuple[str, ...]
 
 
 class WellKnownController(Controller):
@@ -63,13 +65,19 @@ class WellKnownController(Controller):
 
 @get("/internal/tenants/resolve", include_in_schema=False)
 async def resolve(
-    auth: NamedDependency[Context], host: FromQuery[str | None] = None, slug: FromQuery[str | None] = None
+    auth: NamedDependency[Context],
+    host: FromQuery[str | None] = None,
+    slug: FromQuery[str | None] = None,
+    tenant_id: Annotated[str | None, QueryParameter(name="id")] = None,
 ) -> ResolvedAnswer:
-    """The tenant of a host or a slug, for the gateway."""
-    if not host and not slug:
-        raise Invalid(errors=[Fault("/host", "required", "'host' or 'slug' is required")])
-    it = await organizations.resolve(auth, host=host, slug=slug)
-    return ResolvedAnswer(it.id, it.slug, it.name, it.status)
+    """The tenant of a host, a slug or an id, for the gateway."""
+    if tenant_id:
+        it = await organizations.get(auth, parse_id(tenant_id))
+    elif host or slug:
+        it = await organizations.resolve(auth, host=host, slug=slug)
+    else:
+        raise Invalid(errors=[Fault("/host", "required", "'host', 'slug' or 'id' is required")])
+    return ResolvedAnswer(it.id, it.slug, it.name, it.status, it.security.ip_allow_list)
 
 
 def _origin(request: Request[Any, Any, Any]) -> str:

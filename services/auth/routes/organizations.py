@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Controller, get, patch
+from litestar import Controller, Request, get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
-from services.auth.routes.shapes import OrganizationAnswer, organization_answer
+from services.auth.routes.shapes import OrganizationAnswer, client_of, organization_answer
 from services.auth.usecases import organizations
 from services.auth.usecases.context import Context
 
@@ -25,9 +25,15 @@ class BrandingPatch(Input):
 
 
 class SecurityPatch(Input):
-    """What the organization asks of sign-ins. It takes the right to manage the organization."""
+    """What the organization asks of sign-ins. It takes the right to manage the organization.
+
+    Sessions end after `session_hours`; `ip_allow_list` has networks such as `198.51.100.0/24`, none for all.
+    """
 
     mfa_required: bool | UnsetType = UNSET
+    session_hours: int | UnsetType | None = UNSET
+    password_min_length: int | UnsetType | None = UNSET
+    ip_allow_list: tuple[str, ...] | UnsetType = UNSET
 
 
 class OrganizationPatch(Input):
@@ -54,6 +60,7 @@ class OrganizationsController(Controller):
     @patch("/current", summary="Change my organization")
     async def change(
         self,
+        request: Request[Any, Any, Any],
         data: JSONBody[OrganizationPatch],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
@@ -67,7 +74,9 @@ class OrganizationsController(Controller):
             branding={} if data.branding is UNSET else _given(data.branding),
             security={} if data.security is UNSET else _given(data.security),
         )
-        return organization_answer(await organizations.change(auth, principal, permissions, given))
+        return organization_answer(
+            await organizations.change(auth, principal, permissions, given, client_of(request).address)
+        )
 
 
 def _given(patch: Input) -> dict[str, Any]:

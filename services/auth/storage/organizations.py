@@ -71,9 +71,9 @@ async def insert(connection: Connection, it: Organization) -> None:
 
 
 async def update(connection: Connection, it: Organization) -> None:
-    """What people may change of their tenant."""
+    """What may change of a tenant."""
     branding, security = (msgspec.json.encode(of).decode() for of in (it.branding, it.security))
-    values = (it.name, it.locale, it.time_zone, branding, security, it.updated_at)
+    values = (it.name, it.locale, it.time_zone, branding, security, it.updated_at, it.status)
     await connection.execute(SQL["update"], it.id, *values)
 
 

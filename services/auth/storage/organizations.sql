@@ -20,7 +20,7 @@ insert into tenants (id, slug, name, locale, time_zone, created_at, updated_at) 
 insert into domains (tenant_id, host) values ($1, $2);
 
 -- name: update
-update tenants set name = $2, locale = $3, time_zone = $4, branding = $5, security = $6, updated_at = $7 where id = $1;
+update tenants set name = $2, locale = $3, time_zone = $4, branding = $5, security = $6, updated_at = $7, status = $8 where id = $1;
 
 -- name: lock
 -- Whoever changes roles or their members waits here for whoever does so already.

@@ -17,6 +17,7 @@ from services.auth.domain import events, grants, people
 from services.auth.domain import roles as role_rules
 from services.auth.domain.api_keys import ApiKey, Kind
 from services.auth.domain.audit import Party, of_principal
+from services.auth.domain.organizations import require_active
 from services.auth.domain.roles import Catalogue
 from services.auth.storage import api_keys, organizations, roles
 from services.auth.usecases.context import Context
@@ -137,6 +138,7 @@ async def exchange(context: Context, secret: str, address: str | None) -> tuple[
         key = await api_keys.use(connection, tenant_id, digest, now, address)
         if key is None:
             raise rules.bad_key()
+        require_active(await organizations.get(connection, tenant_id))
         subject = Subject(key.id, key.id, key.kind, key.name, key.roles)
         return access_token(signer, tenant_id, subject, rules.token_life(key, now))
 

@@ -1,15 +1,18 @@
 """Proving who one is by a password, and changing it."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from libs.common import outbox
 from libs.common.errors import AppError, Conflict, Fault, Forbidden, Invalid, NotFound, RateLimited
 from libs.common.identity import Principal
+from libs.common.postgres import Connection
 from services.auth.domain import attempts, events, people
 from services.auth.domain.attempts import Counter
 from services.auth.domain.audit import of_principal
+from services.auth.domain.organizations import require_active
 from services.auth.domain.sessions import Client
-from services.auth.storage import sessions, users
+from services.auth.storage import organizations, sessions, users
 from services.auth.storage.users import Credentials
 from services.auth.usecases.context import Context
 
@@ -42,11 +45,12 @@ async def change_password(context: Context, principal: Principal, current: str, 
     async with context.database.tenant(tenant_id) as connection:
         user = await users.get(connection, tenant_id, principal.id)
         known = await users.credentials(connection, tenant_id, user.email) if user else None
+        least = await least_password(connection, tenant_id)
     if user is None or known is None:
         raise NotFound
     counters = attempts.of_account(tenant_id, user.email, client.address)
     await prove(context, counters, known, current, wrong=_not_current())
-    faults = people.check_password(new, (user.email, user.name), "/new_password")
+    faults = people.check_password(new, (user.email, user.name), "/new_password", least)
     if faults:
         raise Invalid(errors=faults)
     digest = await context.hasher.hash(new)
@@ -58,6 +62,11 @@ async def change_password(context: Context, principal: Principal, current: str, 
         await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
         by = of_principal(principal)
         await context.audit.note(connection, tenant_id, "password.changed", by, by, address=client.address)
+
+
+async def least_password(connection: Connection, tenant_id: UUID) -> int | None:
+    """How many characters a tenant asks of passwords; None for what all are asked."""
+    return require_active(await organizations.get(connection, tenant_id)).security.password_min_length
 
 
 def _not_current() -> Invalid:

@@ -19,6 +19,7 @@ from services.auth.storage import mails as store
 from services.auth.storage import organizations, roles, sessions, users
 from services.auth.usecases import sign_in
 from services.auth.usecases.context import Context
+from services.auth.usecases.credentials import least_password
 
 
 async def send(context: Context, connection: Connection, tenant_id: UUID, user: User, purpose: Purpose) -> None:
@@ -72,7 +73,9 @@ async def accept(
             user, name=user.name if name is None else name.strip(), status="active", updated_at=clock.now(),
             email_verified_at=clock.now(),
         )  # fmt: skip
-        faults = [*people.check_name(joined.name), *people.check_password(password, (user.email, joined.name))]
+        least = await least_password(connection, tenant_id)
+        about = (user.email, joined.name)
+        faults = [*people.check_name(joined.name), *people.check_password(password, about, least=least)]
         if faults:
             raise Invalid(errors=faults)
         await users.update(connection, tenant_id, joined)
@@ -102,7 +105,8 @@ async def reset(context: Context, token: str, password: str) -> None:
         user = await _take(connection, tenant_id, digest, "password_reset")
         if user.status != "active":
             raise mails.bad_token()
-        faults = people.check_password(password, (user.email, user.name))
+        least = await least_password(connection, tenant_id)
+        faults = people.check_password(password, (user.email, user.name), least=least)
         if faults:
             raise Invalid(errors=faults)
         await users.put_password_hash(connection, tenant_id, user.id, await context.hasher.hash(password))

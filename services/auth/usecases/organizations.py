@@ -16,7 +16,7 @@ from services.auth.domain import events, people, seeds
 from services.auth.domain import organizations as rules
 from services.auth.domain import roles as role_rules
 from services.auth.domain.audit import Party, of_principal, of_user
-from services.auth.domain.organizations import Branding, Organization, Security
+from services.auth.domain.organizations import Branding, Organization, Security, TenantStatus
 from services.auth.domain.people import User
 from services.auth.domain.roles import Role
 from services.auth.domain.sessions import Client
@@ -75,6 +75,21 @@ async def create(context: Context, name: str, slug: str, domain: str | None) -> 
     return organization
 
 
+async def set_status(context: Context, slug: str, status: TenantStatus) -> Organization:
+    """Suspends a tenant, or lets it go on, as an operator does."""
+    tenant_id = (await resolve(context, slug=slug)).id
+    async with context.database.tenant(tenant_id) as connection:
+        await organizations.lock(connection, tenant_id)
+        before = await _get(connection, tenant_id)
+        if before.status == status:
+            return before
+        after = msgspec.structs.replace(before, status=status, updated_at=clock.now())
+        await organizations.update(connection, after)
+        await outbox.record(connection, tenant_id, [events.tenant("updated", after)])
+        await _note(context, connection, "updated", None, after, _differences(before, after))
+    return after
+
+
 async def resolve(context: Context, *, host: str | None = None, slug: str | None = None) -> Organization:
     """The tenant that a host or a slug names."""
     name = rules.host_name(host) if host else None
@@ -106,7 +121,9 @@ class Change(msgspec.Struct, frozen=True):
     security: Mapping[str, Any] = {}
 
 
-async def change(context: Context, principal: Principal, permissions: Permissions, given: Change) -> Organization:
+async def change(
+    context: Context, principal: Principal, permissions: Permissions, given: Change, address: str | None
+) -> Organization:
     """Changes the principal's organization."""
     permissions.require("update", "organization")
     if given.security:
@@ -118,6 +135,8 @@ async def change(context: Context, principal: Principal, permissions: Permission
         after = _changed(before, given)
         if after == before:
             return before
+        if given.security:
+            _refuse(rules.check_security(after.security, address))
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await organizations.update(connection, after)
         await outbox.record(connection, after.id, [events.tenant("updated", after)])
@@ -135,7 +154,7 @@ async def _note(
 def _differences(before: Organization, after: Organization) -> dict[str, Any]:
     return {
         name: [msgspec.to_builtins(getattr(it, name)) for it in (before, after)]
-        for name in ("name", "locale", "time_zone", "branding", "security")
+        for name in ("name", "status", "locale", "time_zone", "branding", "security")
         if getattr(before, name) != getattr(after, name)
     }
 

@@ -16,6 +16,7 @@ from services.auth.domain import attempts, events, grants
 from services.auth.domain import roles as role_rules
 from services.auth.domain import second_factors as rules
 from services.auth.domain.audit import of_principal, of_user
+from services.auth.domain.organizations import require_active
 from services.auth.domain.people import User
 from services.auth.domain.second_factors import Enrolment
 from services.auth.storage import organizations, roles, second_factors, sessions, users
@@ -163,9 +164,8 @@ async def renew_recovery_codes(context: Context, connection: Connection, tenant_
 
 
 async def required(connection: Connection, tenant_id: UUID) -> bool:
-    """Whether the tenant requires a second factor."""
-    organization = await organizations.get(connection, tenant_id)
-    return organization is not None and organization.security.mfa_required
+    """Whether the tenant requires a second factor; one that is not active lets nobody in."""
+    return require_active(await organizations.get(connection, tenant_id)).security.mfa_required
 
 
 async def _note(context: Context, connection: Connection, principal: Principal, verb: str) -> None:

@@ -10,6 +10,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import events
 from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.keys import Signer
+from services.auth.domain.organizations import require_active
 from services.auth.domain.people import User
 from services.auth.domain.sessions import (
     MAX_SESSIONS_OF_USER,
@@ -19,8 +20,7 @@ from services.auth.domain.sessions import (
     judge,
     read_refresh_token,
 )
-from services.auth.storage import sessions, users
-from services.auth.usecases import second_factors
+from services.auth.storage import organizations, sessions, users
 from services.auth.usecases.context import Context
 from services.auth.usecases.tokens import Tokens, issue
 
@@ -31,7 +31,8 @@ async def begin(
 ) -> Tokens:  # fmt: skip
     """A new session of a user, within a transaction; the oldest beyond a hundred end."""
     now = clock.now()
-    ends = now + context.lifetimes.session
+    organization = require_active(await organizations.get(connection, tenant_id))
+    ends = organization.security.session_end(now, context.lifetimes.session)
     session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
     await sessions.insert(connection, tenant_id, session)
     ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
@@ -74,7 +75,9 @@ async def _rotate(
     session = await sessions.use(connection, tenant_id, found.session_id, now, client)
     if user is None or session is None or user.status != "active":
         return None
-    if not session.mfa and await second_factors.required(connection, tenant_id):
+    security = require_active(await organizations.get(connection, tenant_id)).security
+    over = security.session_end(session.created_at, context.lifetimes.session) <= now
+    if over or (security.mfa_required and not session.mfa):
         await _end(connection, tenant_id, found.user_id, found.session_id)
         return None
     await sessions.mark_used(connection, tenant_id, digest, session.id, now)

@@ -64,7 +64,8 @@ async def enter(context: Context, tenant_id: UUID, user_id: UUID, client: Client
             raise _wrong()
         kept = await second_factors.get(connection, tenant_id, user_id)
         confirmed = kept is not None and kept.confirmed_at is not None
-        if confirmed or await factor_cases.required(connection, tenant_id):
+        required = await factor_cases.required(connection, tenant_id)
+        if confirmed or required:
             return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
         return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client))
 

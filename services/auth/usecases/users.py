@@ -22,6 +22,7 @@ from services.auth.domain.roles import Catalogue
 from services.auth.storage import organizations, roles, sessions, users
 from services.auth.usecases import api_keys, mailed
 from services.auth.usecases.context import Context
+from services.auth.usecases.credentials import least_password
 
 EVERYTHING = Permissions([Grant("*", ("*",))])
 
@@ -94,7 +95,9 @@ async def add(
     email = people.normalize_email(given.email)
     faults = [*people.check_email(email), *people.check_name(given.name)]
     if given.password is not None:
-        faults += people.check_password(given.password, (email, given.name))
+        async with context.database.tenant(tenant_id) as connection:
+            least = await least_password(connection, tenant_id)
+        faults += people.check_password(given.password, (email, given.name), least=least)
     faults += people.check_locale(given.locale) if given.locale is not None else []
     if faults:
         raise Invalid(errors=faults)

@@ -48,7 +48,13 @@ async def test_a_host_is_resolved_by_slug_or_domain(tenant: Tenant, bus: Bus) ->
     for query, tenant_id in expected.items():
         answer = await tenant.http.get(f"/internal/tenants/resolve?{query}")
         assert (answer.status_code, answer.json()["id"]) == (200, tenant_id), query
-    assert answer.json() == {"id": demo["id"], "slug": "demo", "name": "Demo Company", "status": "active"}
+    assert answer.json() == {
+        "id": demo["id"],
+        "slug": "demo",
+        "name": "Demo Company",
+        "status": "active",
+        "addresses": [],
+    }
 
 
 async def test_a_host_of_nobody_is_not_found(http: httpx.AsyncClient) -> None:
