@@ -1,7 +1,8 @@
 """The shapes that tenants give their data: pipelines made of typed fields, and the types of relationships.
 
 owns      pipelines and every version of their definitions, relationship types
-answers   /pipelines (not their records), /pipelines/{id}/fields, /field-types, /relationship-types;
+answers   /pipelines (not their records), /pipelines/{id}/fields, /pipelines/{id}/rules,
+          /field-types, /relationship-types;
           rpc.pipelines.definition, rpc.pipelines.relationship_type
 emits     pipelines.pipeline.created updated deleted restored,
           pipelines.relationship_type.created updated deleted

@@ -6,6 +6,7 @@ from services.pipelines.consumers import questions
 from services.pipelines.routes.fields import FieldRoutes, field_types
 from services.pipelines.routes.pipelines import PipelineRoutes
 from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
+from services.pipelines.routes.rules import RuleRoutes
 from services.pipelines.settings import Settings
 
 
@@ -16,7 +17,13 @@ def build(given: Settings) -> ASGIApp:
     async def answer_questions() -> None:
         questions.answer(platform)
 
-    routes: list[ControllerRouterHandler] = [PipelineRoutes, FieldRoutes, field_types, RelationshipTypeRoutes]
+    routes: list[ControllerRouterHandler] = [
+        PipelineRoutes,
+        FieldRoutes,
+        field_types,
+        RelationshipTypeRoutes,
+        RuleRoutes,
+    ]
     return create_app(platform, routes, on_start=[answer_questions])
 
 

@@ -1,12 +1,13 @@
 """The field types: a Struct each, flat as in the API, and what must hold within one field."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from libs.common.errors import Fault
+from libs.common.filters import Kind
 from services.pipelines.domain.codes import CURRENCIES, REGIONS, decimals_of
 from services.pipelines.domain.names import color_faults, field_name_faults, type_name_faults
 from services.pipelines.domain.patterns import MAX_PATTERN, compile_pattern
@@ -15,6 +16,7 @@ MAX_OPTIONS = 500
 MAX_TEXT = 100_000
 MAX_NUMBER = 10**300
 MAX_AMOUNT_DIGITS = 15
+ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country")
 
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Value: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -32,6 +34,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     may_be_indexed: ClassVar[bool] = True
     may_be_searched: ClassVar[bool] = False
     may_have_default: ClassVar[bool] = True
+    kind_of: ClassVar[Kind] = Kind.JSON
+    parts: ClassVar[Mapping[str, Kind]] = {}
     fixed: ClassVar[tuple[str, ...]] = ()
 
     name: Annotated[str, msgspec.Meta(max_length=63)]
@@ -65,6 +69,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class TextField(Field, frozen=True, kw_only=True, tag="text"):
     """A line of text."""
 
+    kind_of = Kind.TEXT
     may_be_unique = True
     may_be_searched = True
 
@@ -91,6 +96,7 @@ class TextareaField(TextField, frozen=True, kw_only=True, tag="textarea"):
 class NumberField(Field, frozen=True, kw_only=True, tag="number"):
     """A number; `step` counts from `min`, or from 0."""
 
+    kind_of = Kind.NUMBER
     may_be_unique = True
     fixed = ("kind",)
 
@@ -115,22 +121,27 @@ class NumberField(Field, frozen=True, kw_only=True, tag="number"):
 class BooleanField(Field, frozen=True, kw_only=True, tag="boolean"):
     """True or false."""
 
+    kind_of = Kind.BOOLEAN
+
 
 class DateField(Field, frozen=True, kw_only=True, tag="date"):
     """A calendar date, `2026-01-31`."""
 
+    kind_of = Kind.DATE
     may_be_unique = True
 
 
 class DatetimeField(Field, frozen=True, kw_only=True, tag="datetime"):
     """A moment, RFC 3339."""
 
+    kind_of = Kind.DATETIME
     may_be_unique = True
 
 
 class EmailField(Field, frozen=True, kw_only=True, tag="email"):
     """An e-mail address."""
 
+    kind_of = Kind.TEXT
     may_be_unique = True
     may_be_searched = True
 
@@ -138,6 +149,7 @@ class EmailField(Field, frozen=True, kw_only=True, tag="email"):
 class UrlField(Field, frozen=True, kw_only=True, tag="url"):
     """A web address, http or https."""
 
+    kind_of = Kind.TEXT
     may_be_unique = True
     may_be_searched = True
 
@@ -153,6 +165,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class SelectField(Field, frozen=True, kw_only=True, tag="select"):
     """One of several options."""
 
+    kind_of = Kind.TEXT
     options: Annotated[tuple[Option, ...], msgspec.Meta(min_length=1, max_length=MAX_OPTIONS)]
 
     def faults(self) -> Iterator[Fault]:
@@ -164,10 +177,13 @@ class SelectField(Field, frozen=True, kw_only=True, tag="select"):
 class MultiselectField(SelectField, frozen=True, kw_only=True, tag="multiselect"):
     """Any number of several options."""
 
+    kind_of = Kind.LIST
+
 
 class TagsField(Field, frozen=True, kw_only=True, tag="tags"):
     """Any number of words that are not known beforehand, in the case that `case` gives them."""
 
+    kind_of = Kind.LIST
     may_be_searched = True
 
     case: Case = "keep"
@@ -179,6 +195,7 @@ class CurrencyField(Field, frozen=True, kw_only=True, tag="currency"):
     With `currency` all amounts are in that one. `decimals` is that of the currency (ISO 4217) unless it is given.
     """
 
+    parts = {"amount": Kind.NUMBER, "currency": Kind.TEXT}
     may_be_indexed = False
 
     currency: Annotated[str, msgspec.Meta(max_length=3)] | None = None
@@ -198,6 +215,7 @@ class CurrencyField(Field, frozen=True, kw_only=True, tag="currency"):
 class AutoNumberField(Field, frozen=True, kw_only=True, tag="auto_number"):
     """A number that every new record gets, counted up: `INV-0042` with a prefix and a padding of 4."""
 
+    kind_of = Kind.TEXT
     may_be_searched = True
     may_have_default = False
 
@@ -214,12 +232,14 @@ class AutoNumberField(Field, frozen=True, kw_only=True, tag="auto_number"):
 class DurationField(Field, frozen=True, kw_only=True, tag="duration"):
     """A length of time, ISO 8601 without years and months: `P1DT2H`."""
 
+    kind_of = Kind.DURATION
     may_be_indexed = False
 
 
 class PhoneField(Field, frozen=True, kw_only=True, tag="phone"):
     """A telephone number, kept as E.164; `default_country` is that of numbers without a country code."""
 
+    kind_of = Kind.TEXT
     may_be_unique = True
     may_be_searched = True
     may_have_default = False
@@ -236,6 +256,7 @@ class PhoneField(Field, frozen=True, kw_only=True, tag="phone"):
 class AddressField(Field, frozen=True, kw_only=True, tag="address"):
     """A postal address in parts: line1, line2, city, region, postal_code, country (ISO 3166-1)."""
 
+    parts = dict.fromkeys(ADDRESS, Kind.TEXT)
     may_be_indexed = False
     may_be_searched = True
     may_have_default = False
@@ -244,12 +265,14 @@ class AddressField(Field, frozen=True, kw_only=True, tag="address"):
 class RatingField(Field, frozen=True, kw_only=True, tag="rating"):
     """So many of `max` stars."""
 
+    kind_of = Kind.NUMBER
     max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
 
 
 class UserField(Field, frozen=True, kw_only=True, tag="user"):
     """A user of the tenant by id, or with `multiple` a list of them."""
 
+    kind_of = Kind.UUID
     may_have_default = False
     fixed = ("multiple",)
 
@@ -289,6 +312,7 @@ class Stage(Option, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class StageField(Field, frozen=True, kw_only=True, tag="stage"):
     """A select with an order. `transitions` says which stages may follow which; absent means any."""
 
+    kind_of = Kind.TEXT
     stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1, max_length=MAX_OPTIONS)]
     transitions: dict[str, tuple[str, ...]] | None = None
 
@@ -309,6 +333,7 @@ class StageField(Field, frozen=True, kw_only=True, tag="stage"):
 class RelationField(Field, frozen=True, kw_only=True, tag="relation"):
     """One or many records of another pipeline, or of the same one, through a type of relationship."""
 
+    kind_of = Kind.RELATION
     may_have_default = False
     fixed = ("target_pipeline", "relationship_type", "cardinality")
 

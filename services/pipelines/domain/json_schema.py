@@ -2,7 +2,7 @@
 
 It describes values in the form that records keep them in; records take some others as well (`"12.50"` as an amount, a
 number without its country) and bring them into this form. What a schema cannot say is left to records: whether a value
-is unique, a record or user exists, a transition between stages is allowed, a telephone can be called.
+is unique, a record or user exists, a telephone can be called, and what transitions between stages and rules allow.
 """
 
 import re
@@ -22,7 +22,6 @@ MAX_USERS = 100
 MAX_URL = 2048
 INT64 = 2**63
 BLANK: list[object] = [None, "", [], {}]
-ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country")
 
 Json = dict[str, Any]
 
@@ -30,23 +29,26 @@ Json = dict[str, Any]
 def json_schema(pipeline: Pipeline) -> Json:
     """The schema of `data` of a new record."""
     shown = pipeline.fields
+    moving = {name for rule in pipeline.rules if rule.effect != "require" for name in rule.fields}
     schema: Json = {
         "$schema": DIALECT,
         "title": pipeline.name,
         "type": "object",
-        "properties": {field.name: _property(field) for field in shown},
-        "required": [field.name for field in shown if field.required and field.default is None],
+        "properties": {field.name: _property(field, field.required and field.name not in moving) for field in shown},
+        "required": [
+            field.name for field in shown if field.required and field.name not in moving and field.default is None
+        ],
         "additionalProperties": False,
     }
     entering = [rule for field in shown if isinstance(field, types.StageField) for rule in _entering(field, pipeline)]
     return {**schema, "allOf": entering} if entering else schema
 
 
-def _property(field: types.AnyField) -> Json:
+def _property(field: types.AnyField, required: bool) -> Json:
     own = _SCHEMAS[type(field)](field)
     words = {"title": field.label, "description": field.help}
     told = {name: text for name, text in words.items() if text is not None}
-    if field.required:
+    if required:
         return {**told, "allOf": [own, {"not": {"enum": BLANK}}]}
     blank = [{"const": ""}] if isinstance(field, _MAY_BE_EMPTY) else []
     return {**told, "anyOf": [own, *blank, {"type": "null"}]}
@@ -143,7 +145,7 @@ def _currency(field: types.CurrencyField) -> Json:
 def _address(_: types.AddressField) -> Json:
     text: Json = {"anyOf": [{"type": "string", "maxLength": 500}, {"type": "null"}]}
     country: Json = {"enum": [*sorted(REGIONS), "", None]}
-    parts = {part: country if part == "country" else text for part in ADDRESS}
+    parts = {part: country if part == "country" else text for part in types.ADDRESS}
     return {"type": "object", "properties": parts, "additionalProperties": False}
 
 

@@ -7,6 +7,7 @@ import msgspec
 from libs.common.errors import Conflict, NotFound, StaleVersion
 from services.pipelines.domain.definitions import Fields
 from services.pipelines.domain.fields import AnyField
+from services.pipelines.domain.rules import Rule
 from services.pipelines.domain.titles import default_template
 
 MAX_PIPELINES = 500
@@ -24,6 +25,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     color: str | None
     title_template: str | None
     fields: Fields
+    rules: tuple[Rule, ...] = ()
     created_at: datetime
     created_by: UUID
     updated_at: datetime
@@ -57,13 +59,14 @@ class Announcement(msgspec.Struct, frozen=True):
     title_template: str
     deleted: bool
     fields: Fields
+    rules: tuple[Rule, ...] = ()
 
 
 def announcement(pipeline: Pipeline) -> Announcement:
     """What is told of a pipeline."""
     return Announcement(
         pipeline.id, pipeline.slug, pipeline.name, pipeline.version, pipeline.title,
-        pipeline.deleted_at is not None, pipeline.fields,
+        pipeline.deleted_at is not None, pipeline.fields, pipeline.rules,
     )  # fmt: skip
 
 

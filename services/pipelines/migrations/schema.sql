@@ -75,7 +75,8 @@ CREATE TABLE pipelines.pipelines (
     created_by uuid NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     updated_by uuid NOT NULL,
-    deleted_at timestamp with time zone
+    deleted_at timestamp with time zone,
+    rules jsonb DEFAULT '[]'::jsonb NOT NULL
 );
 
 ALTER TABLE ONLY pipelines.pipelines FORCE ROW LEVEL SECURITY;

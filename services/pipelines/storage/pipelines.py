@@ -10,14 +10,16 @@ from libs.common.errors import Conflict
 from libs.common.postgres import Connection
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.pipelines import Pipeline
+from services.pipelines.domain.rules import Rule
 
 SQL = sql.load(__file__)
 
 _fields = msgspec.json.Decoder(tuple[AnyField, ...])
+_rules = msgspec.json.Decoder(tuple[Rule, ...])
 
 
 class PipelineRow(msgspec.Struct, frozen=True):
-    """A row of `pipelines`; `fields` is JSON text."""
+    """A row of `pipelines`; `fields` and `rules` are JSON text."""
 
     id: UUID
     version: int
@@ -28,6 +30,7 @@ class PipelineRow(msgspec.Struct, frozen=True):
     color: str | None
     title_template: str | None
     fields: str
+    rules: str
     created_at: datetime
     created_by: UUID
     updated_at: datetime
@@ -99,7 +102,7 @@ async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pip
         await connection.execute(
             SQL[statement], tenant_id, p.id, p.version, p.slug, p.name, p.description, p.icon, p.color,
             p.title_template, msgspec.json.encode(p.fields).decode(), p.created_at, p.created_by, p.updated_at,
-            p.updated_by, p.deleted_at,
+            p.updated_by, p.deleted_at, msgspec.json.encode(p.rules).decode(),
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise Conflict(f"Another pipeline has the slug '{p.slug}'", code="slug-taken") from None
@@ -107,4 +110,6 @@ async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pip
 
 
 def _pipeline(row: asyncpg.Record) -> Pipeline:
-    return Pipeline(**{**dict(row.items()), "fields": _fields.decode(row["fields"])})
+    return Pipeline(
+        **{**dict(row.items()), "fields": _fields.decode(row["fields"]), "rules": _rules.decode(row["rules"])}
+    )

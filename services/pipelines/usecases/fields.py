@@ -21,6 +21,7 @@ from services.pipelines.domain.definitions import (
 )
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.pipelines import Pipeline
+from services.pipelines.domain.rules import rules_faults
 from services.pipelines.usecases import pipelines
 
 Versions = Collection[int] | None
@@ -98,5 +99,6 @@ def _check_unnamed(pipeline: Pipeline, removed: str) -> None:
     names = [field.name for field in pipeline.fields]
     placed: list[tuple[str, AnyField]] = [(f"{FIELDS}/{i}", field) for i, field in enumerate(pipeline.fields)]
     faults = [*attribute_faults(msgspec.structs.asdict(pipeline), names), *reference_faults(placed, names)]
+    faults += rules_faults(pipeline.rules, pipeline.fields)
     if faults:
         raise Conflict(f"'{removed}' is named elsewhere in the definition", errors=faults)

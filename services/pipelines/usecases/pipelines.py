@@ -24,6 +24,7 @@ from services.pipelines.domain.pipelines import (
     check_version,
     free_slug,
 )
+from services.pipelines.domain.rules import rules_faults
 from services.pipelines.storage import pipelines as storage
 from services.pipelines.usecases import relations
 
@@ -173,6 +174,7 @@ async def check(
     """`Invalid` with these faults, and those that new fields have because of what is around them."""
     own = {field.name for field in pipeline.fields}
     faults = [*faults, *await relations.link(connection, caller, pipeline.id, placed, own)]
+    faults += rules_faults(pipeline.rules, pipeline.fields)
     if faults:
         raise Invalid("The definition is not valid", errors=faults[:MAX_FAULTS])
 

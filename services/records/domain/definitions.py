@@ -59,6 +59,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.relationship_type or self.name
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """While `when` holds on a record, the fields are shown, hidden or required."""
+
+    effect: str
+    when: dict[str, Any]
+    fields: tuple[str, ...]
+
+
 class Definition(msgspec.Struct, frozen=True):
     """A pipeline at one version."""
 
@@ -68,6 +76,7 @@ class Definition(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
     title_template: str | None = None
     deleted: bool = False
+    rules: tuple[Rule, ...] = ()
 
 
 class RelationshipType(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 from libs.common.errors import Fault
 from services.records.domain.permissions import escape, unknown_field
 from services.records.domain.pipelines import Pipeline
+from services.records.domain.rules import NONE, Rules
 from services.records.domain.values import Wrong
 
 MAX_DATA_BYTES = 256 * 1024
@@ -22,6 +23,7 @@ def created(
     given: Mapping[str, object],
     presets: Mapping[str, object],
     numbers: Mapping[str, str] = MappingProxyType({}),
+    rules: Rules = NONE,
 ) -> tuple[Data, list[Fault]]:
     """The data of a new record, with presets and defaults where nothing was given, and its faults.
 
@@ -30,20 +32,28 @@ def created(
     values = {**pipeline.defaults, **presets, **given}
     data, faults = checked(pipeline, values)
     data |= numbers
+    hidden = rules.hidden(data)
+    for name in hidden & pipeline.defaults.keys() - given.keys():
+        data.pop(name, None)
     faulty = {fault.pointer for fault in faults}
-    missing = (name for name in pipeline.required if _blank(data.get(name)))
+    missing = (name for name in pipeline.required if name not in hidden and _blank(data.get(name)))
     faults += [_required(name) for name in missing if f"/data/{name}" not in faulty]
+    faults += ruled(rules, {}, data)
     return _present(data), faults or entering(pipeline, {}, data) or _size(data)
 
 
-def changed(pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object]) -> tuple[Data, list[Fault]]:
+def changed(
+    pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object], rules: Rules = NONE
+) -> tuple[Data, list[Fault]]:
     """The data after a merge patch (RFC 7396), and the faults of what it changes."""
     patch, faults = _kept(pipeline, current, patch)
     values, wrong = checked(pipeline, _merged(current, patch))
     faults += wrong
-    cleared = (name for name in pipeline.required if name in values and _blank(values[name]))
-    faults += [_required(name) for name in cleared]
     data = _present({**current, **values})
+    hidden = rules.hidden(data)
+    cleared = (n for n in pipeline.required if n in values and n not in hidden and _blank(values[n]))
+    faults += [_required(name) for name in cleared]
+    faults += ruled(rules, current, data)
     return data, faults or entering(pipeline, current, data) or _size(data)
 
 
@@ -88,6 +98,15 @@ def entering(pipeline: Pipeline, before: Mapping[str, object], after: Mapping[st
         needed = next((stage.required_fields for stage in field.stages if stage.value == new), ())
         faults += [_for_stage(name, str(new)) for name in needed if _blank(after.get(name))]
     return faults
+
+
+def ruled(rules: Rules, before: Mapping[str, object], after: Mapping[str, object]) -> list[Fault]:
+    """The faults of breaking a rule anew: a value given to a hidden field, or none to a required one."""
+    given = (n for n in sorted(rules.hidden(after)) if not _blank(after.get(n)) and not same(before.get(n), after[n]))
+    faults = [Fault(f"/data/{name}", "hidden_by_rule", f"'{name}' takes no value here") for name in given]
+    open_before = {name for name in rules.required(before) if _blank(before.get(name))} if before else set()
+    lacking = (n for n in sorted(rules.required(after)) if _blank(after.get(n)) and n not in open_before)
+    return faults + [Fault(f"/data/{n}", "required_by_rule", f"'{n}' is required here") for n in lacking]
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:

@@ -91,6 +91,9 @@ def _check(writer: Writer, field: Field, change: Change) -> None:
         writer.pipeline.checks[field.name](change.after.data[field.name])
     except Wrong as wrong:
         raise Invalid(errors=[Fault("/by", wrong.code, wrong.detail)]) from None
+    before = change.before.data if change.before else {}
+    if broken := fields.ruled(writer.rules, before, change.after.data):
+        raise Invalid(errors=broken)
 
 
 async def _refusal(writer: Writer, record_id: UUID, field: str) -> Exception:

@@ -29,6 +29,7 @@ from services.records.domain.operations import (
 from services.records.domain.pipelines import numbered, unique_key
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record, advanced, collisions, stale
+from services.records.domain.rules import compile_rules
 from services.records.storage import counters, definitions, edges, records, uniques, users
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
@@ -71,6 +72,7 @@ class Writer:
         self.create = reach.access("create")
         self.update = reach.access("update")
         self.delete = reach.access("delete")
+        self.rules = compile_rules(reach.pipeline, caller.context)
         self._events: list[NewEvent] = []
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
@@ -244,7 +246,7 @@ class Writer:
             raise Forbidden("No grant allows records to be made in this pipeline")
         names = frozenset(operation.data)
         numbers = plan.numbers.get(index, {})
-        data, faults = fields.created(self.pipeline, operation.data, self._presets(names), numbers)
+        data, faults = fields.created(self.pipeline, operation.data, self._presets(names), numbers, self.rules)
         if faults := self.read.hidden(names, self.create) + faults:
             raise Invalid(errors=faults)
         self.create.check_writing(names & self.pipeline.fields.keys(), None)
@@ -263,7 +265,7 @@ class Writer:
         self.update.check_writing(frozenset(), row.updates)
         before = row.record()
         patch = self._patch(operation, row, before)
-        data, faults = fields.changed(self.pipeline, before.data, patch)
+        data, faults = fields.changed(self.pipeline, before.data, patch, self.rules)
         if faults := self.read.hidden(patch, self.update) + faults:
             raise Invalid(errors=faults)
         changed = fields.differing(before.data, data)

@@ -1,0 +1,34 @@
+"""What filters and sorts may speak of in a pipeline: its fields, their parts, and what every record has."""
+
+from collections.abc import Iterable
+
+from libs.common import filters
+from libs.common.errors import Fault, Invalid
+from libs.common.filters import COLUMNS, Node, Schema
+from services.pipelines.domain.definitions import Fields
+from services.pipelines.domain.fields import AnyField, ButtonField, RelationField, UserField
+
+
+def schema(fields: Fields, *, columns: bool = True) -> Schema:
+    """The names that a filter may use, without reaching other records."""
+    own = {path: field for one in fields for path, field in _names(one)}
+    return Schema({**own, **COLUMNS} if columns else own)
+
+
+def _names(field: AnyField) -> Iterable[tuple[str, filters.Field]]:
+    if isinstance(field, ButtonField):
+        return
+    many = isinstance(field, UserField) and field.multiple
+    many = many or (isinstance(field, RelationField) and field.cardinality in ("one_to_many", "many_to_many"))
+    yield field.name, filters.Field(field.name, field.kind_of, many=many)
+    for part, kind in field.parts.items():
+        path = f"{field.name}.{part}"
+        yield path, filters.Field(path, kind)
+
+
+def parsed(tree: object, known: Schema, pointer: str) -> tuple[Node | None, list[Fault]]:
+    """A filter tree, or what is wrong with it."""
+    try:
+        return filters.parse_tree(tree, known, pointer), []
+    except Invalid as error:
+        return None, list(error.errors)
