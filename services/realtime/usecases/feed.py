@@ -67,12 +67,15 @@ class Feed:
     async def _follow(self) -> None:
         await self._bus.ready()
         await self._resume()
-        reconnects = self._bus.client.stats["reconnects"]
-        subscription = await self._bus.client.subscribe(self._bus.client.new_inbox())
+        client, reading = self._bus.client, Reading(self._position, self._take)
+        reconnects = client.stats["reconnects"]
+        subscription = await client.subscribe(client.new_inbox(), cb=reading.receive)
         name = await self._consume(subscription.subject)
         try:
-            await self._read(subscription, reconnects)
+            await reading.watch(lambda: self._bus.client.stats["reconnects"] != reconnects)
         finally:
+            await reading.finish()
+            self._position = reading.position
             await self._leave(subscription, name)
 
     async def _resume(self) -> None:
@@ -94,40 +97,65 @@ class Feed:
         )  # fmt: skip
         return (await self._bus.jetstream.add_consumer(STREAM, config)).name
 
-    async def _read(self, subscription: Subscription, reconnects: int) -> None:
-        expected, heard = 1, time.monotonic()
-        while True:
-            try:
-                message = await subscription.next_msg(timeout=LOOK_SECONDS)
-            except nats.errors.TimeoutError:
-                if self._bus.client.stats["reconnects"] != reconnects or time.monotonic() - heard > SILENCE:
-                    raise Broken("the consumer is silent") from None
-                continue
-            heard = time.monotonic()
-            if message.headers and message.headers.get("Status") == "100":
-                await self._control(message, expected)
-            else:
-                expected = await self._message(message, expected)
-
-    async def _control(self, message: Msg, expected: int) -> None:
-        if message.reply:
-            await message.respond(b"")
-            return
-        headers = message.headers or {}
-        if stalled := headers.get("Nats-Consumer-Stalled"):
-            await self._bus.client.publish(stalled)
-        if int(headers.get("Nats-Last-Consumer", expected - 1)) != expected - 1:
-            raise Broken("a change was lost on the way")
-
-    async def _message(self, message: Msg, expected: int) -> int:
-        numbers = message.metadata.sequence
-        if numbers.consumer != expected:
-            raise Broken("a change was lost on the way")
-        await self._take(numbers.stream, message.data)
-        self._position = numbers.stream
-        return expected + 1
-
     async def _leave(self, subscription: Subscription, name: str) -> None:
         with suppress(nats.errors.Error, APIError, TimeoutError, OSError, Unavailable):
             await subscription.unsubscribe()
             await self._bus.jetstream.delete_consumer(STREAM, name)
+
+
+class Reading:
+    """What one consumer delivers, checked for gaps. The client calls `receive` with one message after the other."""
+
+    def __init__(self, position: int, take: Take) -> None:
+        self.position = position
+        self._take = take
+        self._expected = 1
+        self._heard = time.monotonic()
+        self._broken: Exception | None = None
+        self._busy = asyncio.Lock()
+
+    async def receive(self, message: Msg) -> None:
+        """Takes a change, or answers what the server says of the consumer; nothing after the first fault."""
+        async with self._busy:
+            if self._broken is not None:
+                return
+            self._heard = time.monotonic()
+            try:
+                await (self._control(message) if _is_status(message) else self._change(message))
+            except Exception as error:
+                self._broken = error
+
+    async def finish(self) -> None:
+        """Takes no more, and waits until the change is fanned out that was taken last."""
+        self._broken = self._broken or Broken("ended")
+        async with self._busy:
+            return
+
+    async def watch(self, reconnected: Callable[[], bool]) -> None:
+        """Raises as soon as the consumer cannot be relied on any more."""
+        while self._broken is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            if reconnected() or time.monotonic() - self._heard > SILENCE:
+                raise Broken("the consumer is silent")
+        raise self._broken
+
+    async def _control(self, message: Msg) -> None:
+        if message.reply:
+            return await message.respond(b"")
+        headers = message.headers or {}
+        if stalled := headers.get("Nats-Consumer-Stalled"):
+            await message._client.publish(stalled)
+        if int(headers.get("Nats-Last-Consumer", self._expected - 1)) != self._expected - 1:
+            raise Broken("a change was lost on the way")
+
+    async def _change(self, message: Msg) -> None:
+        numbers = message.metadata.sequence
+        if numbers.consumer != self._expected:
+            raise Broken("a change was lost on the way")
+        await self._take(numbers.stream, message.data)
+        self.position = numbers.stream
+        self._expected += 1
+
+
+def _is_status(message: Msg) -> bool:
+    return bool(message.headers) and (message.headers or {}).get("Status") == "100"
