@@ -18,6 +18,7 @@ from services.auth.settings import Settings
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.audit import Auditor
 from services.auth.usecases.context import Context
+from services.auth.usecases.domains import resolver
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice, Send, by_smtp, into_directory
@@ -50,7 +51,7 @@ def build(given: Settings) -> ASGIApp:
     audit = Auditor(database, Seal(given.signing_key_secret, "audit log"))
     context = Context(
         database, platform.bus, hasher, Attempts(platform.redis), keys, factors, post, audit, lifetimes,
-        bases, given.public_url,
+        bases, given.public_url, resolver(given.dns_servers),
     )  # fmt: skip
 
     async def listen() -> None:

@@ -12,6 +12,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     the gateway remembers a revocation for no longer. Below each of `base_domains` (with commas) the slugs are hosts.
     Links in mails begin with `public_url`, in which `{tenant}` is the slug. Mails go to `smtp_url` (`smtp://`,
     `smtps://` or `smtp+starttls://`), or are kept as files in `mail_directory`.
+    Domains are proven by records that `dns_servers` know (`host:port`, with commas), by default those of the system.
     """
 
     signing_key_secret: Annotated[str, Meta(min_length=16)]
@@ -27,4 +28,5 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     public_url: str = "http://{tenant}.localhost:8000"
     smtp_url: str | None = None
     mail_directory: str | None = None
+    dns_servers: str | None = None
     mail_from: str = "Millrace <no-reply@localhost>"

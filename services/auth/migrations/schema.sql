@@ -57,6 +57,15 @@ CREATE TABLE auth.audit_log (
 
 ALTER TABLE ONLY auth.audit_log FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.domain_claims (
+    tenant_id uuid NOT NULL,
+    host text NOT NULL,
+    token text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.domain_claims FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.domains (
     tenant_id uuid NOT NULL,
     host text NOT NULL,
@@ -270,6 +279,9 @@ ALTER TABLE ONLY auth.audit_heads
 ALTER TABLE ONLY auth.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (tenant_id, seq);
 
+ALTER TABLE ONLY auth.domain_claims
+    ADD CONSTRAINT domain_claims_pkey PRIMARY KEY (tenant_id, host);
+
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (host);
 
@@ -359,6 +371,9 @@ CREATE UNIQUE INDEX signing_keys_state ON auth.signing_keys USING btree (state) 
 ALTER TABLE ONLY auth.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY auth.domain_claims
+    ADD CONSTRAINT domain_claims_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
@@ -397,6 +412,8 @@ ALTER TABLE auth.api_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE auth.audit_heads ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.audit_log ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.domain_claims ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
 
@@ -437,6 +454,8 @@ CREATE POLICY tenant_isolation ON auth.api_keys USING ((tenant_id = auth.current
 CREATE POLICY tenant_isolation ON auth.audit_heads USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.audit_log USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.domain_claims USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -480,6 +499,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.api_keys TO millrace_auth;
 GRANT SELECT,INSERT,UPDATE ON TABLE auth.audit_heads TO millrace_auth;
 
 GRANT SELECT,INSERT ON TABLE auth.audit_log TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domain_claims TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
 

@@ -3,6 +3,7 @@ from litestar import Router
 from services.auth.routes.api_keys import ApiKeysController, DevicesController, exchange
 from services.auth.routes.audit import AuditController
 from services.auth.routes.discovery import WellKnownController, resolve
+from services.auth.routes.domains import DomainsController
 from services.auth.routes.invitations import InvitationsController
 from services.auth.routes.mailed import MailedController
 from services.auth.routes.organizations import OrganizationsController
@@ -28,5 +29,6 @@ ROUTES = (
     InvitationsController,
     MailedController,
     AuditController,
+    DomainsController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

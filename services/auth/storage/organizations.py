@@ -64,10 +64,15 @@ async def insert(connection: Connection, it: Organization) -> None:
     except asyncpg.UniqueViolationError:
         raise _taken("slug", it.slug) from None
     for host in it.domains:
-        try:
-            await connection.execute(SQL["insert_domain"], it.id, host)
-        except asyncpg.UniqueViolationError:
-            raise _taken("domain", host) from None
+        await insert_domain(connection, it.id, host)
+
+
+async def insert_domain(connection: Connection, tenant_id: UUID, host: str) -> None:
+    """A tenant's domain; one that another has is a conflict."""
+    try:
+        await connection.execute(SQL["insert_domain"], tenant_id, host)
+    except asyncpg.UniqueViolationError:
+        raise _taken("domain", host) from None
 
 
 async def update(connection: Connection, it: Organization) -> None:

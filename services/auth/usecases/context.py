@@ -1,5 +1,6 @@
 """What the use cases have at hand."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from libs.common.bus import Bus
@@ -16,7 +17,7 @@ from services.auth.usecases.post import PostOffice
 @dataclass(frozen=True, slots=True)
 class Context:
     """The resources of one process; `base_domains` are those below which the slugs are hosts, and
-    `public_url` is where people come in, with `{tenant}` for the slug.
+    `public_url` is where people come in, with `{tenant}` for the slug. `look_up_txt` asks the DNS.
     """
 
     database: Database
@@ -30,3 +31,4 @@ class Context:
     lifetimes: Lifetimes
     base_domains: frozenset[str]
     public_url: str
+    look_up_txt: Callable[[str], Awaitable[list[str]]]

@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TABLES = (
     "domains", "users", "roles", "role_members", "sessions", "refresh_tokens", "role_grants", "inbox",
     "api_keys", "totp_secrets", "recovery_codes", "mfa_challenges",
-    "mailed_tokens", "audit_heads",
+    "mailed_tokens", "audit_heads", "domain_claims",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ async def two(tenant: Tenant, other: Tenant, bus: Bus, admin: Connection) -> tup
     for it in (tenant, other):
         await admin.execute("insert into domains (tenant_id, host) values ($1, $2)", it.id, f"{it.slug}.example.com")
         await it.ask("POST", "/api-keys", json={"name": "Script", "roles": ["viewer"]})
+        await it.ask("POST", "/organizations/current/domains", json={"host": "crm.example.org"})
         await second_factor(it)
 
     async def inboxes() -> bool:
