@@ -14,5 +14,5 @@ route_table   which service, who, how much     paths          one resource, one 
 exchange      what is known of a request       body · refuse  the client's body, problem documents
 tunnel · sockets   WebSockets as bytes         upstream/      connections to services, breaker
 limits/       leased quotas                    answers/       what the gateway answers itself
-tenants · revocations · api_keys   what is kept in memory of auth's knowledge
+tenants · api_keys   what is kept in memory of auth's knowledge
 """

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.revocations import Revocations
 from gateway.upstream.ask import ask
 from gateway.upstream.pool import Upstream
 from libs.common.errors import Unauthenticated, Unavailable
 from libs.common.identity import Principal
+from libs.common.revocations import Revocations
 from libs.common.tokens import TokenVerifier
 
 T = TypeVar("T")

@@ -18,7 +18,6 @@ from gateway.api_keys import ApiKeys
 from gateway.app import Answer, Arrival, Step, Way
 from gateway.exchange import Exchange, Receive, Scope, Send
 from gateway.limits.stores import RedisStore
-from gateway.revocations import Revocations
 from gateway.route_table import RouteTable
 from gateway.server import Patience, protocol_for, sweep_clients
 from gateway.settings import Settings, items
@@ -44,6 +43,7 @@ from libs.common.bus import Bus
 from libs.common.errors import Unavailable
 from libs.common.metrics import Metrics
 from libs.common.resilience import keep_running
+from libs.common.revocations import Revocations
 from libs.common.settings import load
 from libs.common.tokens import KeySet, TokenVerifier
 

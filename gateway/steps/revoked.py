@@ -1,8 +1,8 @@
 """Step 9: tokens that are good by their signature but were revoked."""
 
 from gateway.exchange import Exchange
-from gateway.revocations import Revocations
 from libs.common.errors import Unauthenticated
+from libs.common.revocations import Revocations
 
 
 class NotRevoked:

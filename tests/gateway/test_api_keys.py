@@ -4,8 +4,8 @@ import json
 
 import httpx
 
-from gateway.revocations import Revoked
 from libs.common.ids import new_id
+from libs.common.revocations import Revoked
 from tests.gateway.steps.test_authenticate import publish
 from tests.gateway.support import DEMO, Services, bearer, raw, token, until_async
 

@@ -7,10 +7,10 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.revocations import Revocations, Revoked
 from libs.common.bus import Bus, Outgoing
 from libs.common.identity import Principal
 from libs.common.ids import new_id
+from libs.common.revocations import Revocations, Revoked
 from tests.gateway.support import DEMO, OTHER, bearer, gateway_for, token, until_async
 
 PATH = "/api/v1/users/me"
