@@ -41,6 +41,8 @@ ACK_SECONDS = 5.0
 POSITION_SUBJECT = "position.events"
 
 _INBOX = "insert into inbox (tenant_id, consumer, event_id) values ($1, $2, $3) on conflict do nothing returning true"
+_PRUNE = "delete from inbox where tenant_id = $1 and handled_at < now() - make_interval(secs => $2)"
+PRUNE_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,9 @@ class Bus:
             async with database.tenant(event.tenant_id) as connection:
                 if await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
                     await consumer.handle(connection, event)
+                if event.seq % PRUNE_EVERY == 0:
+                    # The stream keeps nothing as old, so it cannot come again.
+                    await connection.execute(_PRUNE, event.tenant_id, 2 * STREAM_MAX_AGE_SECONDS)
             await message.ack()
         except asyncio.CancelledError:
             # Who comes next shall not wait until the acknowledgement is overdue.

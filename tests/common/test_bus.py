@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from libs.common import events, tracing
-from libs.common.bus import Bus, Consumer, Outgoing
+from libs.common.bus import PRUNE_EVERY, Bus, Consumer, Outgoing
 from libs.common.errors import KINDS, AppError, Fault, Malformed, Unavailable
 from libs.common.events import Event, NewEvent
 from libs.common.ids import new_id
@@ -247,6 +247,19 @@ async def test_a_second_delivery_has_no_second_effect(bus: Bus, db: Database) ->
     bus.consume(notes.consumer(), db)
     await wait_for_effects(db, 1, 2)
     assert notes.seen == [1, 2]
+
+
+async def test_ids_that_cannot_come_again_are_forgotten(bus: Bus, db: Database) -> None:
+    """What was handled longer ago than twice the age that the stream keeps leaves the inbox."""
+    async with db.tenant(TENANT) as connection:
+        await connection.execute(
+            "insert into inbox select $1, 'effect 1000', gen_random_uuid(), now() - make_interval(days => days)"
+            " from unnest(array[13, 15, 30]) days",
+            TENANT,
+        )
+    bus.consume(Notes().consumer(), db)
+    await bus.publish([message(number) for number in range(PRUNE_EVERY)])
+    await wait_for_effects(db, *range(PRUNE_EVERY), 1000)
 
 
 async def test_a_failed_effect_is_taken_back_and_tried_again(bus: Bus, db: Database) -> None:
