@@ -1,10 +1,10 @@
 """The shapes that tenants give their data: pipelines made of typed fields, and the types of relationships.
 
-owns      pipelines and every version of their definitions, relationship types
-answers   /pipelines (not their records), /pipelines/{id}/fields, /pipelines/{id}/rules,
+owns      pipelines and every version of their definitions, relationship types, views
+answers   /pipelines (not their records), /pipelines/{id}/fields, /pipelines/{id}/rules, /pipelines/{id}/views,
           /field-types, /relationship-types;
-          rpc.pipelines.definition, rpc.pipelines.relationship_type
+          rpc.pipelines.definition, rpc.pipelines.relationship_type, rpc.pipelines.view
 emits     pipelines.pipeline.created updated deleted restored,
-          pipelines.relationship_type.created updated deleted
+          pipelines.relationship_type.created updated deleted, pipelines.view.created updated deleted
 listens   auth.role.* (who may do what)
 """

@@ -7,6 +7,7 @@ from services.pipelines.routes.fields import FieldRoutes, field_types
 from services.pipelines.routes.pipelines import PipelineRoutes
 from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
 from services.pipelines.routes.rules import RuleRoutes
+from services.pipelines.routes.views import ViewRoutes
 from services.pipelines.settings import Settings
 
 
@@ -23,6 +24,7 @@ def build(given: Settings) -> ASGIApp:
         field_types,
         RelationshipTypeRoutes,
         RuleRoutes,
+        ViewRoutes,
     ]
     return create_app(platform, routes, on_start=[answer_questions])
 

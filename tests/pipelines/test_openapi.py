@@ -17,6 +17,8 @@ async def test_the_document_names_every_route_and_field_type(service: Service) -
         f"{base}/pipelines/{{pipeline_id}}/restore",
         f"{base}/pipelines/{{pipeline_id}}/rules",
         f"{base}/pipelines/{{pipeline_id}}/rules/{{rule_id}}",
+        f"{base}/pipelines/{{pipeline_id}}/views",
+        f"{base}/pipelines/{{pipeline_id}}/views/{{view_id}}",
         f"{base}/relationship-types",
         f"{base}/relationship-types/{{type_id}}",
     }

@@ -8,7 +8,8 @@ from libs.common.app import Platform
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.pipelines import Announcement
 from services.pipelines.domain.relationship_types import TypeAnnouncement, announcement
-from services.pipelines.usecases import pipelines, relationship_types
+from services.pipelines.domain.views import ViewAnnouncement
+from services.pipelines.usecases import pipelines, relationship_types, views
 
 
 class DefinitionQuestion(msgspec.Struct, frozen=True):
@@ -27,6 +28,13 @@ class TypeQuestion(msgspec.Struct, frozen=True):
     target_pipeline: UUID | None = None
 
 
+class ViewQuestion(msgspec.Struct, frozen=True):
+    """Which view."""
+
+    tenant_id: UUID
+    view_id: UUID
+
+
 def answer(platform: Platform) -> None:
     """Begins to answer."""
 
@@ -40,5 +48,9 @@ def answer(platform: Platform) -> None:
         )
         return announcement(kind)
 
+    async def view(question: ViewQuestion) -> ViewAnnouncement:
+        return await views.known(platform.database, question.tenant_id, question.view_id)
+
+    platform.bus.serve("rpc.pipelines.view", ViewQuestion, view)
     platform.bus.serve("rpc.pipelines.definition", DefinitionQuestion, definition)
     platform.bus.serve("rpc.pipelines.relationship_type", TypeQuestion, relationship_type)

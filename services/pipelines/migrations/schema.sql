@@ -118,6 +118,27 @@ CREATE TABLE pipelines.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE pipelines.views (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    version bigint NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    visibility text NOT NULL,
+    owner_id uuid NOT NULL,
+    filter jsonb,
+    sort text,
+    fields text[],
+    group_by text,
+    date_field text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    updated_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.views FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY pipelines.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
@@ -142,12 +163,20 @@ ALTER TABLE ONLY pipelines.role_grants
 ALTER TABLE ONLY pipelines.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY pipelines.views
+    ADD CONSTRAINT views_pkey PRIMARY KEY (tenant_id, id);
+
 CREATE INDEX inbox_handled_at ON pipelines.inbox USING btree (tenant_id, handled_at);
 
 CREATE UNIQUE INDEX pipelines_slug ON pipelines.pipelines USING btree (tenant_id, slug) WHERE (deleted_at IS NULL);
 
+CREATE INDEX views_pipeline ON pipelines.views USING btree (tenant_id, pipeline_id, id);
+
 ALTER TABLE ONLY pipelines.pipeline_versions
     ADD CONSTRAINT pipeline_versions_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
+
+ALTER TABLE ONLY pipelines.views
+    ADD CONSTRAINT views_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
 
 ALTER TABLE pipelines.inbox ENABLE ROW LEVEL SECURITY;
 
@@ -175,6 +204,10 @@ CREATE POLICY tenant_isolation ON pipelines.relationship_types USING ((tenant_id
 
 CREATE POLICY tenant_isolation ON pipelines.role_grants USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
 
+CREATE POLICY tenant_isolation ON pipelines.views USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
+ALTER TABLE pipelines.views ENABLE ROW LEVEL SECURITY;
+
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines;
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines_relay;
 
@@ -194,6 +227,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.relationship_types TO millr
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.role_grants TO millrace_pipelines;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.schema_migrations TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.views TO millrace_pipelines;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA pipelines GRANT SELECT,USAGE ON SEQUENCES TO millrace_pipelines;
 

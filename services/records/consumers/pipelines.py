@@ -4,10 +4,12 @@ from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
 from services.records.domain.definitions import Definition, RelationshipType
-from services.records.storage import definitions, edges, uniques
+from services.records.domain.views import View
+from services.records.storage import definitions, edges, uniques, views
 from services.records.usecases.catalog import Catalog
 
 PIPELINES = "evt.*.pipelines.pipeline.*"
+VIEWS = "evt.*.pipelines.view.*"
 TYPES = "evt.*.pipelines.relationship_type.*"
 
 
@@ -15,6 +17,7 @@ def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
     """Follows definitions, durably into the tables and at once into memory."""
     bus.consume(Consumer("records-pipelines", PIPELINES, Definition, keep_pipeline), database)
     bus.consume(Consumer("records-relationship-types", TYPES, RelationshipType, keep_type), database)
+    bus.consume(Consumer("records-views", VIEWS, View, keep_view), database)
     bus.listen(PIPELINES, catalog.hear_pipeline)
     bus.listen(TYPES, catalog.hear_type)
 
@@ -30,6 +33,11 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
         if field.unique and field.name not in known:
             folded = field.type == "email"
             await uniques.backfill(connection, event.tenant_id, definition.id, field.name, folded=folded)
+
+
+async def keep_view(connection: Connection, event: Event[View]) -> None:
+    """Keeps a view."""
+    await views.put(connection, event.tenant_id, event.data)
 
 
 async def keep_type(connection: Connection, event: Event[RelationshipType]) -> None:

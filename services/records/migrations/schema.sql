@@ -176,6 +176,15 @@ CREATE TABLE records.users (
 
 ALTER TABLE ONLY records.users FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.views (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    definition jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.views FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY records.counters
     ADD CONSTRAINT counters_pkey PRIMARY KEY (tenant_id, pipeline_id, field);
 
@@ -214,6 +223,9 @@ ALTER TABLE ONLY records.unique_values
 
 ALTER TABLE ONLY records.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.views
+    ADD CONSTRAINT views_pkey PRIMARY KEY (tenant_id, id);
 
 CREATE UNIQUE INDEX edges_one_source ON records.edges USING btree (tenant_id, type, target_id) WHERE one_source;
 
@@ -285,9 +297,13 @@ CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = reco
 
 CREATE POLICY tenant_isolation ON records.users USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.views USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 ALTER TABLE records.unique_values ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.users ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.views ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA records TO millrace_records;
 GRANT USAGE ON SCHEMA records TO millrace_records_relay;
@@ -320,6 +336,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.unique_values TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.users TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.views TO millrace_records;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA records GRANT SELECT,USAGE ON SEQUENCES TO millrace_records;
 

@@ -79,12 +79,15 @@ class RecordsController(Controller):
         fields: FromQuery[str | None] = None,
         expand: FromQuery[str | None] = None,
         count: FromQuery[str] = "none",
+        view: FromQuery[str | None] = None,
     ) -> ASGIResponse:
-        """The records that may be seen. Filters: `filter[score][gte]=50`, or a JSON tree in `filter`."""
+        """The records that may be seen. Filters: `filter[score][gte]=50`, or a JSON tree in `filter`; those of a `view`
+        hold besides, and its order and fields where none are given.
+        """
         position = platform.bus.position
         pairs = list(request.query_params.multi_items())
         asked = ListRequest(
-            pairs=pairs, sort=sort, limit=limit, cursor=cursor, fields=fields, expand=expand, count=count
+            pairs=pairs, sort=sort, limit=limit, cursor=cursor, fields=fields, expand=expand, count=count, view=view
         )
         page = await read.list_records(caller, parse_id(pipeline_id), asked)
         return page_answer(page.bodies, page.next_cursor, page.count, {"change-seq": str(position)})

@@ -24,7 +24,7 @@ from services.records.usecases.read import ListRequest
 _PREFIX = "/api/v1/pipelines/"
 _ONE = "/api/v1/pipelines/{pipeline_id}/records/{record_id}"
 _LIST = "/api/v1/pipelines/{pipeline_id}/records"
-_OPTIONS = ("sort", "limit", "cursor", "fields", "expand", "count")
+_OPTIONS = ("sort", "limit", "cursor", "fields", "expand", "count", "view")
 
 Headers = Iterable[tuple[bytes, bytes]]
 Answer = tuple[int, str, tuple[tuple[bytes, bytes], ...]]

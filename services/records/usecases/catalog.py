@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +19,7 @@ from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.storage import definitions
 
+T = TypeVar("T")
 CACHED = 20_000
 
 Key = tuple[UUID, UUID]
@@ -94,6 +96,10 @@ class Catalog:
                 await definitions.put_type(connection, principal.tenant_id, known)
             self.remember_type(principal.tenant_id, known)
         return known
+
+    async def ask(self, subject: str, question: msgspec.Struct, answer: type[T]) -> T:
+        """What `pipelines` answers to a question about something that was not heard of yet."""
+        return await self._bus.request(subject, question, answer)
 
     async def known_type(self, tenant_id: UUID, name: str) -> RelationshipType | None:
         """A type that was heard of, by its name or its inverse's."""

@@ -12,8 +12,10 @@ from libs.common.postgres import Connection
 from services.records.domain.expansion import Tree, parse_expand
 from services.records.domain.permissions import Fields
 from services.records.domain.reach import Reach, fields_used, shown_by
+from services.records.domain.views import View
 from services.records.storage import listing, records
 from services.records.storage.listing import Listed, Query
+from services.records.usecases import views
 from services.records.usecases.caller import Caller
 from services.records.usecases.expand import Row, expanded
 
@@ -28,6 +30,7 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     fields: str | None = None
     expand: str | None = None
     count: str = "none"
+    view: str | None = None
     trashed: bool = False
 
 
@@ -73,9 +76,10 @@ async def plain(caller: Caller, reach: Reach, record_id: UUID) -> tuple[int, str
 
 async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) -> Page:
     """One page of the records that may be seen."""
+    view = None if asked.view is None else await views.find(caller, pipeline_id, asked.view)
 
     async def work(reach: Reach) -> Page:
-        query, tree = compile_query(caller, reach, asked)
+        query, tree = compile_query(caller, reach, asked, view)
         async with caller.database.tenant(caller.tenant_id) as connection:
             rows = await listing.page(connection, caller.tenant_id, query)
             count = await _count(connection, caller, query, asked.count)
@@ -84,15 +88,21 @@ async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) ->
     return await caller.settled(pipeline_id, work)
 
 
-def compile_query(caller: Caller, reach: Reach, asked: ListRequest) -> tuple[Query, Tree]:
-    """The query of a list, or every fault of it."""
+def compile_query(caller: Caller, reach: Reach, asked: ListRequest, view: View | None = None) -> tuple[Query, Tree]:
+    """The query of a list, or every fault of it; a view adds its filter, and its order and fields if none are given."""
     access = reach.require("read")
     if not 1 <= asked.limit <= listing.MAX_LIMIT:
         raise Invalid(errors=[Fault("/limit", "out_of_range", f"'limit' is from 1 to {listing.MAX_LIMIT}")])
     if asked.count not in ("none", "estimated", "exact"):
         raise Invalid(errors=[Fault("/count", "invalid_option", "'count' is none, estimated or exact")])
     node = filters.parse_query(asked.pairs, reach.schema)
-    sort = filters.parse_sort(asked.sort, reach.schema)
+    if view is not None and view.filter is not None:
+        kept = filters.parse_tree(view.filter, reach.schema, "/view/filter")
+        node = kept if node is None else filters.And((kept, node))
+    order, shown = asked.sort, asked.fields
+    if view is not None:
+        order, shown = order or view.order, shown if shown is not None else views.shown_fields(view, reach)
+    sort = filters.parse_sort(order, reach.schema)
     tree = parse_expand(asked.expand, reach.schema)
     binding = sort.binding(node, f"{reach.pipeline.id} {asked.trashed}")
     after = sort.decode(asked.cursor, binding) if asked.cursor else None
@@ -106,7 +116,7 @@ def compile_query(caller: Caller, reach: Reach, asked: ListRequest) -> tuple[Que
         after=after,
         binding=binding,
         limit=asked.limit,
-        only=only_fields(reach, asked.fields),
+        only=only_fields(reach, shown),
         links=frozenset(tree),
         trashed=asked.trashed,
     )

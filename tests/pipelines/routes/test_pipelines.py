@@ -219,6 +219,7 @@ async def test_each_change_is_announced(service: Service, bus: Bus) -> None:
         "title_template": "{name}",
         "deleted": False,
         "fields": made["schema_definition"]["fields"],
+        "rules": [],
     }
 
 

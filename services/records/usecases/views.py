@@ -1,0 +1,44 @@
+"""Lists by views: what a view asks for, joined with what the request asks for besides."""
+
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.ids import parse_id
+from services.records.domain.reach import Reach
+from services.records.domain.views import View
+from services.records.storage import views
+from services.records.usecases.caller import Caller
+
+
+class _Question(msgspec.Struct):
+    tenant_id: UUID
+    view_id: UUID
+
+
+async def find(caller: Caller, pipeline_id: UUID, text: str) -> View:
+    """A view that exists for the caller; one that was not heard of yet is asked for."""
+    try:
+        view_id = parse_id(text)
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            view = await views.get(connection, caller.tenant_id, view_id)
+        if view is None:
+            view = await caller.catalog.ask("rpc.pipelines.view", _Question(caller.tenant_id, view_id), View)
+    except NotFound:
+        raise _unknown() from None
+    if not view.exists_for(caller.principal.id, pipeline_id):
+        raise _unknown()
+    return view
+
+
+def shown_fields(view: View, reach: Reach) -> str | None:
+    """The fields of a view that are there and may be seen, as `fields=` has them."""
+    if view.fields is None:
+        return None
+    access = reach.access("read")
+    return ",".join(name for name in view.fields if access.names(name))
+
+
+def _unknown() -> Invalid:
+    return Invalid(errors=[Fault("/view", "unknown_view", "There is no such view")])

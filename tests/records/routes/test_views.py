@@ -1,0 +1,111 @@
+"""Lists by views: the server runs what the view keeps."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import NotFound
+from libs.common.ids import new_id
+from libs.common.permissions import Grant
+from services.records.domain.views import View
+from tests.records.support import Service
+from tests.support.waiting import eventually
+
+FIELDS = [
+    {"name": "name", "type": "text"},
+    {"name": "score", "type": "number"},
+    {"name": "stage", "type": "select", "options": [{"value": "a"}, {"value": "b"}]},
+]
+
+
+class Question(msgspec.Struct):
+    """Which view is asked for."""
+
+    tenant_id: UUID
+    view_id: UUID
+
+
+async def scene(service: Service, **options: Any) -> tuple[str, View]:
+    """A pipeline with three records, and a view of it that was announced."""
+    pipeline = service.pipeline(*FIELDS)
+    for name, score, stage in (("x", 1, "b"), ("y", 2, "a"), ("z", 3, "a")):
+        await service.client.create(pipeline, {"name": name, "score": score, "stage": stage})
+    owner = options.pop("owner_id", new_id())
+    kept = View(new_id(), pipeline, 1, options.pop("visibility", "shared"), owner, **options)
+    await service.definitions.announce(service.tenant_id, "pipelines.view.created", kept.id, kept)
+    return f"/pipelines/{pipeline}/records", kept
+
+
+async def heard(service: Service, path: str, view: View) -> None:
+    """Returns when the service knows the view."""
+
+    async def known() -> bool:
+        return (await service.client.get(f"{path}?view={view.id}")).status_code == 200
+
+    await eventually(known)
+
+
+async def names(service: Service, path: str) -> list[str]:
+    """The names on a page."""
+    answer = await service.client.get(path)
+    assert answer.status_code == 200, answer.text
+    return [item["data"]["name"] for item in answer.json()["items"]]
+
+
+async def test_a_view_is_run(service: Service) -> None:
+    """Its filter holds besides the request's, its groups come first in its order, and its fields are shown."""
+    tree = {"field": "score", "op": "gte", "value": 1}
+    path, view = await scene(service, filter=tree, sort="-score", group_by="stage", fields=("name", "gone"))
+    await heard(service, path, view)
+    page = (await service.client.get(f"{path}?view={view.id}&limit=2")).json()
+    assert [item["data"] for item in page["items"]] == [{"name": "z"}, {"name": "y"}]
+    assert await names(service, f"{path}?view={view.id}&limit=2&cursor={page['next_cursor']}") == ["x"]
+    assert await names(service, f"{path}?view={view.id}&filter[score][lt]=3&sort=score") == ["x", "y"]
+    assert (await service.client.get(f"{path}?view={view.id}&fields=score")).json()["items"][0]["data"] == {"score": 3}
+
+
+async def test_a_view_shows_no_more_than_its_reader_may_see(service: Service) -> None:
+    """A view that filters by a field hidden from its reader is refused, as the filter itself would be."""
+    path, view = await scene(service, filter={"field": "score", "op": "gte", "value": 2}, fields=("name", "score"))
+    await heard(service, path, view)
+    reader = service.principal(Grant("records", ("read",), readable_fields=frozenset({"name"})))
+    refused = await reader.get(f"{path}?view={view.id}")
+    assert [(f["pointer"], f["code"]) for f in refused.json()["errors"]] == [("/view/filter/field", "unknown_field")]
+
+
+async def test_only_views_that_exist_for_the_reader_are_run(service: Service) -> None:
+    """A private view of someone else, one of another pipeline, one that is gone, and no id at all are alike."""
+    service.bus.serve("rpc.pipelines.view", Question, _nothing)
+    path, private = await scene(service, visibility="private")
+    other, shared = await scene(service)
+    await heard(service, other, shared)
+
+    async def refused(text: object, path: str) -> bool:
+        answer = await service.client.get(f"{path}?view={text}")
+        codes = [fault["code"] for fault in answer.json().get("errors", ())]
+        return (answer.status_code, codes) == (422, ["unknown_view"])
+
+    gone = msgspec.structs.replace(shared, version=2, deleted=True)
+    await service.definitions.announce(service.tenant_id, "pipelines.view.deleted", gone.id, gone)
+    for text, place in ((private.id, path), (shared.id, path), (new_id(), path), ("x", path), (shared.id, other)):
+        await eventually(lambda text=text, place=place: refused(text, place))
+
+
+async def test_a_view_that_was_not_heard_of_is_asked_for(service: Service) -> None:
+    """Who makes a view and lists by it at once is not turned away."""
+    pipeline = service.pipeline(*FIELDS)
+    await service.client.create(pipeline, {"name": "x", "score": 1})
+    view = View(new_id(), pipeline, 1, "shared", new_id(), filter={"field": "score", "value": 2})
+
+    async def answer(question: Question) -> View:
+        return view
+
+    service.bus.serve("rpc.pipelines.view", Question, answer)
+    path = f"/pipelines/{pipeline}/records"
+    await heard(service, path, view)
+    assert await names(service, f"{path}?view={view.id}") == []
+
+
+async def _nothing(_: Question) -> View:
+    raise NotFound
