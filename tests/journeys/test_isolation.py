@@ -67,6 +67,8 @@ async def estate(tenant: Tenant) -> Estate:
         "devices/key_id": told(await api.post("/devices", json={"name": SECRET, "roles": ["viewer"]}), 201),
     }
     named = {name: thing["id"] for name, thing in things.items()}
+    # No passkey stands among them: none of its operations reads, and each is of the caller's own passkeys.
+    named["passkey_id"] = str(uuid4())
     domain = told(await api.post("/organizations/current/domains", json={"host": "crm.example.org"}), 201)
     named["host"] = domain["host"]
     return Estate(pipeline, record, {**named, "field": "name", "value": SECRET})

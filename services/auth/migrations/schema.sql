@@ -137,6 +137,32 @@ ALTER TABLE auth.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE auth.passkey_challenges (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    user_id uuid,
+    challenge bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.passkey_challenges FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.passkeys (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    rp_id text NOT NULL,
+    credential_id bytea NOT NULL,
+    public_key bytea NOT NULL,
+    sign_count bigint NOT NULL,
+    synced boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone
+);
+
+ALTER TABLE ONLY auth.passkeys FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.recovery_codes (
     tenant_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -300,6 +326,15 @@ ALTER TABLE ONLY auth.mfa_challenges
 ALTER TABLE ONLY auth.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY auth.passkey_challenges
+    ADD CONSTRAINT passkey_challenges_pkey PRIMARY KEY (tenant_id, hash);
+
+ALTER TABLE ONLY auth.passkeys
+    ADD CONSTRAINT passkeys_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.passkeys
+    ADD CONSTRAINT passkeys_tenant_id_credential_id_key UNIQUE (tenant_id, credential_id);
+
 ALTER TABLE ONLY auth.recovery_codes
     ADD CONSTRAINT recovery_codes_pkey PRIMARY KEY (tenant_id, user_id, hash);
 
@@ -360,6 +395,10 @@ CREATE INDEX mails_next_at ON auth.mails USING btree (next_at);
 
 CREATE INDEX mfa_challenges_user ON auth.mfa_challenges USING btree (tenant_id, user_id);
 
+CREATE INDEX passkey_challenges_expires_at ON auth.passkey_challenges USING btree (tenant_id, expires_at);
+
+CREATE INDEX passkeys_user ON auth.passkeys USING btree (tenant_id, user_id, id);
+
 CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_id, session_id);
 
 CREATE INDEX role_members_role ON auth.role_members USING btree (tenant_id, role_id);
@@ -382,6 +421,12 @@ ALTER TABLE ONLY auth.mailed_tokens
 
 ALTER TABLE ONLY auth.mfa_challenges
     ADD CONSTRAINT mfa_challenges_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.passkey_challenges
+    ADD CONSTRAINT passkey_challenges_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.passkeys
+    ADD CONSTRAINT passkeys_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.recovery_codes
     ADD CONSTRAINT recovery_codes_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
@@ -437,6 +482,10 @@ CREATE POLICY outbox_insert ON auth.outbox FOR INSERT WITH CHECK ((tenant_id = a
 
 CREATE POLICY outbox_relay ON auth.outbox TO millrace_auth_relay USING (true);
 
+ALTER TABLE auth.passkey_challenges ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.passkeys ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.recovery_codes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.refresh_tokens ENABLE ROW LEVEL SECURITY;
@@ -466,6 +515,10 @@ CREATE POLICY tenant_isolation ON auth.mailed_tokens USING ((tenant_id = auth.cu
 CREATE POLICY tenant_isolation ON auth.mails USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.mfa_challenges USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.passkey_challenges USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.passkeys USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.recovery_codes USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -517,6 +570,10 @@ GRANT INSERT ON TABLE auth.outbox TO millrace_auth;
 GRANT SELECT,DELETE ON TABLE auth.outbox TO millrace_auth_relay;
 
 GRANT SELECT,USAGE ON SEQUENCE auth.outbox_id_seq TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.passkey_challenges TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.passkeys TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.recovery_codes TO millrace_auth;
 

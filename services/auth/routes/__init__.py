@@ -7,6 +7,7 @@ from services.auth.routes.domains import DomainsController
 from services.auth.routes.invitations import InvitationsController
 from services.auth.routes.mailed import MailedController
 from services.auth.routes.organizations import OrganizationsController
+from services.auth.routes.passkeys import PasskeysController, PasskeySignInController
 from services.auth.routes.permissions import PermissionsController
 from services.auth.routes.roles import RolesController
 from services.auth.routes.second_factors import SecondFactorsController
@@ -30,5 +31,7 @@ ROUTES = (
     MailedController,
     AuditController,
     DomainsController,
+    PasskeysController,
+    PasskeySignInController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

@@ -13,7 +13,7 @@ from libs.common.errors import Fault, Invalid
 from libs.common.identity import ISSUER
 from libs.common.ids import parse_id
 from services.auth.domain.keys import ALGORITHM, Jwk
-from services.auth.routes.shapes import ANYONE
+from services.auth.routes.shapes import ANYONE, origin_of
 from services.auth.usecases import organizations
 from services.auth.usecases.context import Context
 
@@ -60,7 +60,7 @@ class WellKnownController(Controller):
     @get("/openid-configuration", summary="Provider metadata")
     async def configuration(self, request: Request[Any, Any, Any]) -> ConfigurationAnswer:
         """Where the keys are, and how tokens are signed."""
-        return ConfigurationAnswer(ISSUER, f"{_origin(request)}/.well-known/jwks.json", (ALGORITHM,), ("public",), ())
+        return ConfigurationAnswer(ISSUER, f"{origin_of(request)}/.well-known/jwks.json", (ALGORITHM,), ("public",), ())
 
 
 @get("/internal/tenants/resolve", include_in_schema=False)
@@ -78,9 +78,3 @@ async def resolve(
     else:
         raise Invalid(errors=[Fault("/host", "required", "'host', 'slug' or 'id' is required")])
     return ResolvedAnswer(it.id, it.slug, it.name, it.status, it.security.ip_allow_list)
-
-
-def _origin(request: Request[Any, Any, Any]) -> str:
-    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-    host = request.headers.get("x-forwarded-host") or request.headers.get("host", "localhost")
-    return f"{scheme}://{host}"

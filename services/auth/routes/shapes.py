@@ -90,6 +90,13 @@ def client_of(request: Request[Any, Any, Any]) -> Client:
     return Client(address[:MAX_ADDRESS] if address else None, agent[:MAX_USER_AGENT] if agent else None)
 
 
+def origin_of(request: Request[Any, Any, Any]) -> str:
+    """Where the client believes to be; the gateway tells scheme and host."""
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    host = request.headers.get("x-forwarded-host") or request.headers.get("host", "localhost")
+    return f"{scheme}://{host}"
+
+
 def id_parameter(name: str, text: str | None) -> UUID | None:
     """The id of a query parameter, None where it is not given."""
     try:

@@ -48,7 +48,7 @@ async def login(context: Context, tenant_id: UUID, email: str, password: str, cl
     try:
         await credentials.prove(context, counters, known, password, wrong=_wrong())
     except Unauthenticated:
-        await _note_failure(context, tenant_id, known.id if known else None, client, "password")
+        await note_failure(context, tenant_id, known.id if known else None, client, "password")
         raise
     assert known is not None
     await _upgrade(context, tenant_id, known, password)
@@ -88,7 +88,7 @@ async def verify(context: Context, mfa_token: str, code: str, client: Client) ->
     try:
         return await _finish(context, tenant_id, user_id, digest, signer, code, client)
     except Unauthenticated:
-        await _note_failure(context, tenant_id, user_id, client, "code")
+        await note_failure(context, tenant_id, user_id, client, "code")
         raise
 
 
@@ -108,8 +108,8 @@ async def _finish(
         return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client, mfa=True), codes)
 
 
-async def _note_failure(context: Context, tenant_id: UUID, user_id: UUID | None, client: Client, factor: str) -> None:
-    """What was typed is not kept: it may be a password in the wrong field."""
+async def note_failure(context: Context, tenant_id: UUID, user_id: UUID | None, client: Client, factor: str) -> None:
+    """Notes a refused sign-in. What was typed is not kept: it may be a password in the wrong field."""
     target = Party("user", user_id) if user_id else None
     async with context.database.tenant(tenant_id) as connection:
         await context.audit.note(

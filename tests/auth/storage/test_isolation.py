@@ -9,6 +9,7 @@ import pyotp
 import pytest
 
 from libs.common.bus import Bus
+from tests.auth.authenticator import Browser
 from tests.auth.support import Tenant
 from tests.support.postgres import Database
 from tests.support.waiting import eventually
@@ -18,7 +19,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TABLES = (
     "domains", "users", "roles", "role_members", "sessions", "refresh_tokens", "role_grants", "inbox",
     "api_keys", "totp_secrets", "recovery_codes", "mfa_challenges",
-    "mailed_tokens", "audit_heads", "domain_claims",
+    "mailed_tokens", "audit_heads", "domain_claims", "passkeys",
+    "passkey_challenges",
 )  # fmt: skip
 
 
@@ -37,6 +39,8 @@ async def two(tenant: Tenant, other: Tenant, bus: Bus, admin: Connection) -> tup
         await it.ask("POST", "/api-keys", json={"name": "Script", "roles": ["viewer"]})
         await it.ask("POST", "/organizations/current/domains", json={"host": "crm.example.org"})
         await second_factor(it)
+        await Browser(it).register()
+        await Browser(it).ask("/passkeys/options", token=it.told["access_token"])
 
     async def inboxes() -> bool:
         return int(await admin.fetchval("select count(distinct tenant_id) from inbox")) == 2
