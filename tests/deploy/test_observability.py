@@ -1,0 +1,142 @@
+"""Alerts and dashboards ask for metrics that there are, and each alert says what to do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from deploy import dashboards
+from deploy.settings import SERVICES
+from gateway.main import Gateway
+from gateway.settings import Settings as GatewaySettings
+from libs.common.app import Platform
+from libs.common.settings import DatabaseSettings
+from services.realtime.usecases.metrics import LiveMetrics
+from tests.deploy.charts import of_kind
+
+ROOT = Path(__file__).parents[2]
+OBSERVABILITY = ROOT / "deploy" / "observability"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+AWAY = {"redis_url": "redis://127.0.0.1:9/0", "nats_url": "nats://127.0.0.1:9"}
+# Told by Prometheus itself, by kube-state-metrics and by the exporters of the servers.
+FOREIGN = {
+    "up",
+    "kube_cronjob_status_last_successful_time",
+    "pg_up",
+    "pg_stat_activity_count",
+    "pg_settings_max_connections",
+    "redis_up",
+}
+
+Rule = dict[str, Any]
+
+
+def rules() -> list[Rule]:
+    """Every rule of every file."""
+    files = [yaml.safe_load(path.read_text()) for path in sorted((OBSERVABILITY / "rules").glob("*.yml"))]
+    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+RECORDED = {rule["record"] for rule in rules() if "record" in rule}
+PANELS = {
+    f"{name}: {panel.title}: {legend}": expression
+    for name, panels in dashboards.DASHBOARDS.items()
+    for panel in panels
+    for legend, expression in panel.queries.items()
+}
+
+
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    """The names of all series that the processes tell."""
+    settings = DatabaseSettings(port=1, database_url="postgresql://127.0.0.1:9/none", **AWAY)
+    platform = Platform("records", settings)
+    platform.metrics.observe("GET", "/", 200, 0.01)
+    urls = {f"{service}_url": "http://127.0.0.1:9" for service in SERVICES if service != "gateway"}
+    realtime = CollectorRegistry()
+    LiveMetrics(realtime)
+    registries = (platform.metrics.registry, Gateway(GatewaySettings(**urls, **AWAY)).metrics.registry, realtime)
+    families = [family for registry in registries for family in registry.collect()]
+    counted = {f"{family.name}_total" for family in families if family.type == "counter"}
+    return counted | {name for family in families for name in (family.name, *(s.name for s in family.samples))}
+
+
+def asked(expression: str) -> set[str]:
+    """The metrics that an expression names; raises when it is no PromQL."""
+    return series(promql_parser.parse(expression.replace("$__rate_interval", "5m")))
+
+
+def series(node: Any) -> set[str]:
+    """The metrics below a node of a parsed expression."""
+    if isinstance(node, promql_parser.VectorSelector):
+        return {node.name}
+    parts = [getattr(node, name, None) for name in ("expr", "lhs", "rhs", "param", "vector_selector")]
+    children = [part for part in parts if part is not None] + list(getattr(node, "args", []))
+    return {name for child in children for name in series(child)}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule.get("alert") or rule.get("record")))
+def test_a_rule_asks_for_metrics_that_there_are(rule: Rule, known: set[str]) -> None:
+    """Its expression is PromQL, and each metric in it is told by a process, an exporter or another rule."""
+    names = asked(rule["expr"])
+    assert names
+    assert names - known - RECORDED - FOREIGN == set()
+
+
+@pytest.mark.parametrize("panel", sorted(PANELS))
+def test_a_panel_asks_for_metrics_that_there_are(panel: str, known: set[str]) -> None:
+    """No panel of a dashboard stays empty for a misspelt name."""
+    names = asked(PANELS[panel])
+    assert names
+    assert names - known - RECORDED == set()
+
+
+def test_every_alert_has_a_page_that_says_what_to_do() -> None:
+    """A runbook per alert, and no runbook without one."""
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == ALERTS.keys()
+    for name, rule in ALERTS.items():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        page = (RUNBOOKS / f"{name}.md").read_text()
+        assert page.startswith(f"# {name}\n")
+        assert "\n## Look\n" in page
+        assert "\n## Do\n" in page
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    """`./taskw test:alerts` runs them in promtool; here it is only made sure that none was forgotten."""
+    cases = yaml.safe_load((OBSERVABILITY / "rules.test.yml").read_text())
+    tested = [check for case in cases["tests"] for check in case["alert_rule_test"]]
+    assert {check["alertname"] for check in tested if check.get("exp_alerts")} == ALERTS.keys()
+    assert {check["alertname"] for check in tested if not check.get("exp_alerts")} == ALERTS.keys()
+    assert {Path(path).name for path in cases["rule_files"]} == {p.name for p in (OBSERVABILITY / "rules").iterdir()}
+
+
+@pytest.mark.parametrize("path", sorted(dashboards.outputs()), ids=lambda path: path.name)
+def test_the_dashboards_are_fresh(path: Path) -> None:
+    """`./taskw settings` would change nothing."""
+    assert path.read_text() == dashboards.outputs()[path], "run ./taskw settings"
+
+
+def test_the_chart_brings_the_same_rules_and_dashboards() -> None:
+    """What Prometheus and Grafana load on a cluster is what these tests have read."""
+    charted = [
+        rule
+        for found in of_kind("production", "PrometheusRule").values()
+        for group in found["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+    servers = yaml.safe_load((OBSERVABILITY / "rules" / "servers.yml").read_text())["groups"][0]["rules"]
+    assert sorted(map(str, _sorted([*charted, *servers]))) == sorted(map(str, _sorted(rules())))
+    configs = [found for name, found in of_kind("production", "ConfigMap").items() if "-dashboard-" in name]
+    loaded = [json.loads(text) for found in configs for text in found["data"].values()]
+    assert sorted(found["uid"] for found in loaded) == sorted(f"millrace-{name}" for name in dashboards.DASHBOARDS)
+
+
+def _sorted(given: list[Rule]) -> list[str]:
+    return [json.dumps(rule, sort_keys=True) for rule in given]
