@@ -14,7 +14,7 @@ from operator import itemgetter
 from uuid import UUID
 
 import asyncpg
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from libs.common import events, tracing
 from libs.common.bus import Bus, Outgoing
@@ -34,7 +34,8 @@ select pg_notify($6, '')
 """
 
 _READ = """
-select id, event_id, subject, payload, traceparent, transaction_id < pg_snapshot_xmin(pg_current_snapshot()) as safe
+select id, event_id, subject, payload, traceparent, transaction_id < pg_snapshot_xmin(pg_current_snapshot()) as safe,
+    extract(epoch from clock_timestamp() - created_at)::float8 as age
 from outbox order by id limit $1
 """
 
@@ -66,6 +67,7 @@ class Relay:
         self._bus = bus
         self._wake = asyncio.Event()
         self._published = Counter("outbox_published_total", "Events published from the outbox", registry=registry)
+        self._oldest = Gauge("outbox_oldest_seconds", "Age of the event that waits longest", registry=registry)
 
     async def run(self) -> None:
         """Runs for ever, beginning anew after any failure."""
@@ -107,6 +109,7 @@ class Relay:
         """How many were published, and whether rows wait for an older transaction to end."""
         async with self._database.relay(f"millrace_{self._service}_relay") as connection:
             rows = await connection.fetch(_READ, BATCH)
+        self._oldest.set(rows[0]["age"] if rows else 0)
         safe = list(takewhile(itemgetter("safe"), rows))
         if safe:
             await self._bus.publish(

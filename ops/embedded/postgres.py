@@ -61,7 +61,7 @@ class Postgres:
 
     def dsn(self, user: str, password: str, database: str) -> str:
         """A DSN of this server."""
-        return f"postgresql://{user}:{quote(password)}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{user}:{quote(password, safe='')}@{LOOPBACK}:{self.port}/{database}"
 
     def prepare(self) -> None:
         """Make the cluster unless it is there; a half made one, from an interrupted start, is made anew."""

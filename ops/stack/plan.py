@@ -70,7 +70,8 @@ class Plan:
         }
         if name == "gateway":
             return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
-        return common | {"DATABASE_URL": self.dsn(name)} | (self._of_auth() if name == "auth" else {})
+        more = {"auth": self._of_auth(), "records": {"MIGRATION_DATABASE_URL": self.dsn("migrate")}}
+        return common | {"DATABASE_URL": self.dsn(name)} | more.get(name, {})
 
     def _of_auth(self) -> dict[str, str]:
         return {
