@@ -11,6 +11,7 @@ from services.records.routes.relationships import RelationshipsController, WaysC
 from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.indexing import Indexer
 
 ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController)
 
@@ -28,7 +29,13 @@ def build(given: Settings) -> ASGIApp:
     def shortcut(app: ASGIApp) -> ASGIApp:
         return Shortcut(app, platform, catalog)
 
-    return create_app(platform, ROUTES, dependencies={"catalog": catalog}, on_start=[listen], shortcut=shortcut)
+    start, stop = [listen], []
+    if given.migration_database_url is not None:
+        indexer = Indexer(given.migration_database_url)
+        start.append(indexer.start)
+        stop.append(indexer.stop)
+    given_to_all = {"catalog": catalog}
+    return create_app(platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut)
 
 
 def main() -> None:

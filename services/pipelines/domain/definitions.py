@@ -13,6 +13,7 @@ from services.pipelines.domain.titles import template_faults
 from services.pipelines.domain.values import misfits
 
 MAX_FIELDS = 200
+MAX_INDEXED = 16
 MAX_DEFINITION_BYTES = 256 * 1024
 MAX_FAULTS = 100
 FIELDS = "/schema_definition/fields"
@@ -65,7 +66,11 @@ def reference_faults(placed: Iterable[Placed], names: Iterable[str]) -> Iterator
     """What fields say about one another: required fields that exist, a type of relationship for each relation."""
     known = set(names)
     types: dict[str, str] = {}
+    indexed = 0
     for pointer, field in placed:
+        indexed += field.indexed
+        if field.indexed and indexed > MAX_INDEXED:
+            yield Fault(f"{pointer}/indexed", "too_many", f"At most {MAX_INDEXED} fields of a pipeline are indexed")
         if isinstance(field, StageField):
             for i, stage in enumerate(field.stages):
                 for j, name in enumerate(stage.required_fields):

@@ -178,12 +178,14 @@ class MultiselectField(SelectField, frozen=True, kw_only=True, tag="multiselect"
     """Any number of several options."""
 
     kind_of = Kind.LIST
+    may_be_indexed = False
 
 
 class TagsField(Field, frozen=True, kw_only=True, tag="tags"):
     """Any number of words that are not known beforehand, in the case that `case` gives them."""
 
     kind_of = Kind.LIST
+    may_be_indexed = False
     may_be_searched = True
 
     case: Case = "keep"

@@ -4,8 +4,9 @@ from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
 from services.records.domain.definitions import Definition, RelationshipType
+from services.records.domain.indexes import wanted
 from services.records.domain.views import View
-from services.records.storage import definitions, edges, uniques, views
+from services.records.storage import definitions, edges, indexes, uniques, views
 from services.records.usecases.catalog import Catalog
 
 PIPELINES = "evt.*.pipelines.pipeline.*"
@@ -23,10 +24,13 @@ def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
 
 
 async def keep_pipeline(connection: Connection, event: Event[Definition]) -> None:
-    """Keeps a definition; a field that has become unique takes the values there are."""
+    """Keeps a definition, and which indexes it wants; a field that has become unique takes the values there are."""
     definition = event.data
     before = await definitions.pipeline(connection, event.tenant_id, definition.id)
-    if not await definitions.put_pipeline(connection, event.tenant_id, definition) or before is None:
+    if not await definitions.put_pipeline(connection, event.tenant_id, definition):
+        return
+    await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
+    if before is None:
         return
     known = {field.name for field in before.fields if field.unique}
     for field in definition.fields:

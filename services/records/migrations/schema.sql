@@ -44,6 +44,17 @@ CREATE TABLE records.edges (
 
 ALTER TABLE ONLY records.edges FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.field_indexes (
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    pipeline_id uuid NOT NULL,
+    expression text NOT NULL,
+    wanted boolean NOT NULL,
+    ready boolean NOT NULL
+);
+
+ALTER TABLE ONLY records.field_indexes FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.history (
     tenant_id uuid NOT NULL,
     record_id uuid NOT NULL,
@@ -191,6 +202,9 @@ ALTER TABLE ONLY records.counters
 ALTER TABLE ONLY records.edges
     ADD CONSTRAINT edges_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY records.field_indexes
+    ADD CONSTRAINT field_indexes_pkey PRIMARY KEY (tenant_id, name);
+
 ALTER TABLE ONLY records.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (tenant_id, record_id, version);
 
@@ -235,6 +249,10 @@ CREATE UNIQUE INDEX edges_source ON records.edges USING btree (tenant_id, source
 
 CREATE INDEX edges_target ON records.edges USING btree (tenant_id, target_id, type);
 
+CREATE INDEX field_indexes_open ON records.field_indexes USING btree (name) WHERE (NOT ready);
+
+CREATE INDEX field_indexes_pipeline ON records.field_indexes USING btree (tenant_id, pipeline_id);
+
 CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_at);
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
@@ -254,6 +272,10 @@ CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_i
 ALTER TABLE records.counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.edges ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.field_indexes ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY field_indexes_builder ON records.field_indexes TO millrace_migrate USING (true) WITH CHECK (true);
 
 ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
 
@@ -278,6 +300,8 @@ ALTER TABLE records.role_grants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.field_indexes USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -311,6 +335,8 @@ GRANT USAGE ON SCHEMA records TO millrace_records_relay;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_indexes TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.history TO millrace_records;
 

@@ -192,5 +192,6 @@ with a as (delete from records where tenant_id = $1),
     g as (delete from role_grants where tenant_id = $1),
     h as (delete from users where tenant_id = $1),
     i as (delete from counters where tenant_id = $1),
-    j as (delete from views where tenant_id = $1)
+    j as (delete from views where tenant_id = $1),
+    k as (update field_indexes set wanted = false, ready = false where tenant_id = $1)
 delete from relationship_types where tenant_id = $1;

@@ -152,3 +152,10 @@ def test_a_field_without_faults_survives_the_wire(type_: str, more: Json) -> Non
         again, faults = read_field(msgspec.json.decode(msgspec.json.encode(read)), "")
         assert (again, faults) == (read, [])
     assert bodies.faults(field(type_), TYPES[type_]) == []
+
+
+def test_indexes_are_bounded() -> None:
+    """A pipeline has at most sixteen fields with an index of their own; lists have none."""
+    many = [field("number", name=f"n{i}", indexed=True) for i in range(17)]
+    assert [(f.pointer, f.code) for f in read_fields(many, "")[1]] == [("/16/indexed", "too_many")]
+    assert found(field("tags", indexed=True)) == {("/indexed", "not_applicable")}

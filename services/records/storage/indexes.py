@@ -1,0 +1,88 @@
+"""Which indexes tenants want, and building them without blocking anyone who writes."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from libs.common import sql
+from libs.common.postgres import Connection
+from services.records.domain.indexes import FieldIndex, statistics_name
+
+SQL = sql.load(__file__)
+LOCK = "records field indexes"
+
+Builder: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A connection of the role that owns the tables."""
+
+
+class Open(msgspec.Struct, frozen=True):
+    """An index that is to be built, or dropped where it is not wanted."""
+
+    tenant_id: UUID
+    name: str
+    pipeline_id: UUID
+    expression: str
+    wanted: bool
+
+
+async def want(connection: Connection, tenant_id: UUID, pipeline_id: UUID, indexes: Sequence[FieldIndex]) -> None:
+    """Notes which indexes a pipeline shall have from now on."""
+    names = [index.name for index in indexes]
+    await connection.execute(SQL["release"], tenant_id, pipeline_id, names)
+    await connection.execute(SQL["want"], tenant_id, pipeline_id, names, [index.expression for index in indexes])
+
+
+async def connect(dsn: str) -> Builder:
+    """A connection to build with; building may take long and waits for old transactions, blocking nobody."""
+    settings = {
+        "application_name": "millrace records indexes",
+        "search_path": "records, extensions",
+        "lock_timeout": "0",
+    }
+    return await asyncpg.connect(dsn, timeout=10, server_settings={**settings, "statement_timeout": "0"})
+
+
+async def lead(builder: Builder) -> bool:
+    """Whether this is the one that builds."""
+    return bool(await builder.fetchval("select pg_try_advisory_lock(hashtext($1))", LOCK))
+
+
+async def open_indexes(builder: Builder) -> list[Open]:
+    """What is to be done."""
+    return [Open(*row) for row in await builder.fetch(SQL["open"])]
+
+
+async def built(builder: Builder) -> int:
+    """How many indexes of fields there are."""
+    count: int = await builder.fetchval(SQL["built"])
+    return count
+
+
+async def build(builder: Builder, index: Open) -> None:
+    """Builds an index; what a build that broke off left behind is dropped first."""
+    valid = await builder.fetchval(SQL["valid"], index.name)
+    if valid is False:
+        await builder.execute(SQL["drop"].replace("{name}", index.name))
+    if not valid:
+        text = SQL["build"].replace("{name}", index.name).replace("{pipeline_id}", str(index.pipeline_id))
+        await builder.execute(text.replace("{expression}", index.expression))
+    text = SQL["observe"].replace("{statistics}", statistics_name(index.expression))
+    await builder.execute(text.replace("{expression}", index.expression))
+
+
+async def learn(builder: Builder, built: Sequence[Open]) -> None:
+    """Tells the planner about indexes that were built; then they are ready."""
+    await builder.execute(SQL["learn"])
+    for index in built:
+        await builder.execute(SQL["mark_ready"], index.tenant_id, index.name)
+
+
+async def drop(builder: Builder, index: Open) -> None:
+    """Drops an index that is not wanted any more."""
+    await builder.execute(SQL["drop"].replace("{name}", index.name))
+    if not await builder.fetchval(SQL["used"], index.expression):
+        await builder.execute(SQL["overlook"].replace("{statistics}", statistics_name(index.expression)))
+    await builder.execute(SQL["forget"], index.tenant_id, index.name)

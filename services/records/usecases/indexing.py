@@ -1,0 +1,61 @@
+"""Builds and drops the indexes that pipelines want, one at a time, in one process of all."""
+
+import asyncio
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from libs.common.resilience import keep_running
+from services.records.storage import indexes
+
+MAX_BUILT = 500
+POLL_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Indexer:
+    """A loop on a connection of its own, as the role that owns the tables."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins."""
+        self._task = asyncio.create_task(keep_running("field indexes", self._lead))
+
+    async def stop(self) -> None:
+        """Ends; a build that breaks off is begun anew by the next who leads."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _lead(self) -> None:
+        builder = await indexes.connect(self._dsn)
+        try:
+            await builder.add_listener("field_indexes", lambda *_: self._wake.set())
+            while True:
+                self._wake.clear()
+                if await indexes.lead(builder):
+                    await self._work(builder)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await builder.close(timeout=2)
+
+    async def _work(self, builder: indexes.Builder) -> None:
+        room = MAX_BUILT - await indexes.built(builder)
+        done: list[indexes.Open] = []
+        for index in await indexes.open_indexes(builder):
+            if not index.wanted:
+                await indexes.drop(builder, index)
+            elif len(done) < room:
+                await indexes.build(builder, index)
+                done.append(index)
+                await log.ainfo("field index built", index=index.name, pipeline=str(index.pipeline_id))
+        if done:
+            await indexes.learn(builder, done)
