@@ -163,10 +163,10 @@ async def _changeable(
     connection: Connection, principal: Principal, permissions: Permissions, kind: Kind, key_id: UUID
 ) -> tuple[Catalogue, ApiKey]:
     _require_person(principal)
-    key = await _visible(connection, principal, permissions, kind, key_id)
-    catalogue = await roles.catalogue(connection, principal.tenant_id)
     if kind == "device":
         permissions.require("update", "users")
+    key = await _visible(connection, principal, permissions, kind, key_id)
+    catalogue = await roles.catalogue(connection, principal.tenant_id)
     if kind == "device" or key.created_by != principal.id:
         grants.require_covered(permissions, role_rules.flatten_all(catalogue, key.roles))
     return catalogue, key

@@ -137,6 +137,7 @@ async def invited(context: Context, principal: Principal, permissions: Permissio
 
 async def withdraw(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
     """Takes an invitation back that was not accepted."""
+    permissions.require("delete", "users")
     async with context.database.tenant(principal.tenant_id) as connection:
         user = await users.get(connection, principal.tenant_id, user_id)
     if user is None or user.status != "invited":
