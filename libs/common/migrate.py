@@ -5,9 +5,10 @@ pulls in `libs/common/ddl/outbox.sql`; `{service}` stands for the service's name
 and statement timeouts, and is noted with its checksum in `schema_migrations` of the service's schema.
 """
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +69,27 @@ async def bootstrap(admin_dsn: str, passwords: Mapping[str, str]) -> None:
     connection = await asyncpg.connect(admin_dsn, timeout=10)
     try:
         await connection.execute("select pg_advisory_lock(hashtext('millrace bootstrap'))")
-        async with connection.transaction():
-            await _roles(connection, passwords)
-            for service in SERVICES:
-                await connection.execute((DDL / "bootstrap_service.sql").read_text().replace("{service}", service))
-            await connection.execute((DDL / "bootstrap.sql").read_text())
+        await _patiently(lambda: _bootstrap(connection, passwords))
     finally:
         await connection.close()
+
+
+async def _bootstrap(connection: Connection, passwords: Mapping[str, str]) -> None:
+    async with connection.transaction():
+        await _roles(connection, passwords)
+        for service in SERVICES:
+            await connection.execute((DDL / "bootstrap_service.sql").read_text().replace("{service}", service))
+        await connection.execute((DDL / "bootstrap.sql").read_text())
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Again when another database of the server is bootstrapped at once: roles are of all, an advisory lock of one."""
+    for pause in (0.1, 0.2, 0.4, 0.8, 1.6):
+        try:
+            return await work()
+        except (asyncpg.InternalServerError, asyncpg.UniqueViolationError):
+            await asyncio.sleep(pause)
+    await work()
 
 
 async def _roles(connection: Connection, passwords: Mapping[str, str]) -> None:

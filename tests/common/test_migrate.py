@@ -137,3 +137,18 @@ def test_a_way_back_is_needed(tmp_path: Path) -> None:
     """A file without both sections is refused by name."""
     with pytest.raises(MigrationError, match="0001_m1"):
         migrate.read("records", files(tmp_path, "create table one (a int);"))
+
+
+async def test_databases_of_one_server_are_bootstrapped_at_once(database_template: Postgres) -> None:
+    """Their roles are the same rows; whoever comes second tries again."""
+    admin = await asyncpg.connect(database_template.url)
+    databases = [Clone(database_template, f"test_{uuid4().hex}") for _ in range(3)]
+    try:
+        for database in databases:
+            await admin.execute(f"create database {database.name}")
+        for _ in range(2):
+            await asyncio.gather(*(migrate.bootstrap(database.admin_dsn, PASSWORDS) for database in databases))
+    finally:
+        for database in databases:
+            await admin.execute(f"drop database {database.name} with (force)")
+        await admin.close()
