@@ -56,6 +56,9 @@ async def _model(api: httpx.AsyncClient) -> None:
     people = await make_pipeline(api, "People", text("name"))
     path = f"/pipelines/{people['id']}"
     told(await api.patch(path, json={"description": "Those we know"}))
+    view = told(await api.post(f"{path}/views", json={"name": "By name", "sort": "name"}), 201)
+    told(await api.patch(f"{path}/views/{view['id']}", json={"name": "Down by name", "sort": "-name"}))
+    told(await api.delete(f"{path}/views/{view['id']}"), 204)
     kind = told(await api.post("/relationship-types", json={"name": "knows", "inverse_name": "known_by"}), 201)
     told(await api.patch(f"/relationship-types/{kind['id']}", json={"inverse_name": "is_known_by"}))
     one, other = [await make_record(api, people, {"name": name}) for name in ("One", "Other")]

@@ -60,6 +60,7 @@ class ViewAnnouncement(msgspec.Struct, frozen=True):
     """A view as events and other services have it."""
 
     id: UUID
+    name: str
     pipeline_id: UUID
     version: int
     visibility: Visibility
@@ -75,8 +76,8 @@ class ViewAnnouncement(msgspec.Struct, frozen=True):
 def announcement(view: View, *, deleted: bool = False) -> ViewAnnouncement:
     """What is told of a view."""
     return ViewAnnouncement(
-        view.id, view.pipeline_id, view.version, view.visibility, view.owner_id, view.filter, view.sort, view.fields,
-        view.group_by, view.date_field, deleted,
+        view.id, view.name, view.pipeline_id, view.version, view.visibility, view.owner_id, view.filter, view.sort,
+        view.fields, view.group_by, view.date_field, deleted,
     )  # fmt: skip
 
 
