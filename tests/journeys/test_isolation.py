@@ -66,6 +66,15 @@ async def estate(tenant: Tenant) -> Estate:
         "key_id": told(await api.post("/api-keys", json={"name": SECRET, "roles": ["viewer"]}), 201),
         "devices/key_id": told(await api.post("/devices", json={"name": SECRET, "roles": ["viewer"]}), 201),
     }
+    rule = {
+        "name": SECRET,
+        "effect": "require",
+        "when": {"field": "name", "op": "eq", "value": "x"},
+        "fields": ["name"],
+    }
+    things["rule_id"] = told(await api.post(f"/pipelines/{pipeline['id']}/rules", json=rule), 201)
+    view = {"name": SECRET, "visibility": "shared"}
+    things["view_id"] = told(await api.post(f"/pipelines/{pipeline['id']}/views", json=view), 201)
     named = {name: thing["id"] for name, thing in things.items()}
     # No passkey stands among them: none of its operations reads, and each is of the caller's own passkeys.
     named["passkey_id"] = str(uuid4())
