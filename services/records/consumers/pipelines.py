@@ -29,14 +29,12 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
     before = await definitions.pipeline(connection, event.tenant_id, definition.id)
     if not await definitions.put_pipeline(connection, event.tenant_id, definition):
         return
-    await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
-    if before is None:
-        return
-    known = {field.name for field in before.fields if field.unique}
+    known = {field.name for field in before.fields if field.unique} if before else set()
     for field in definition.fields:
-        if field.unique and field.name not in known:
+        if before is not None and field.unique and field.name not in known:
             folded = field.type == "email"
             await uniques.backfill(connection, event.tenant_id, definition.id, field.name, folded=folded)
+    await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
 
 
 async def keep_view(connection: Connection, event: Event[View]) -> None:
