@@ -257,7 +257,7 @@ async def test_a_broker_that_hangs_is_waited_for(
     monkeypatch.setattr("libs.common.bus.PUBLISH_SECONDS", 0.05)
     await say(db, *range(500))
     one = relay(db, bus)
-    mortal_nats.signal(signal.SIGSTOP)
+    mortal_nats.pause()
     for _ in range(12):
         with pytest.raises(Unavailable, match=r"did not acknowledge|away"):
             await one._publish_batch()

@@ -1,5 +1,6 @@
 """Servers that a test kills and starts again, on the same port and data."""
 
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,11 @@ class Mortal(Generic[S]):
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the server."""
         self.spawned.popen.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop all its threads, and return when they have stopped; SIGCONT lets them go on."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.spawned.popen.pid, os.WSTOPPED)
 
     def start(self) -> None:
         """Start it again."""
