@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -186,8 +186,3 @@ def translate(error: BaseException) -> BaseException:
     if isinstance(error, (*_AWAY, TimeoutError)):
         return Unavailable("The database is away", code="database-unavailable", retry_after=2)
     return error
-
-
-def decode(record: asyncpg.Record) -> dict[str, Any]:
-    """A row as a dictionary."""
-    return dict(record.items())
