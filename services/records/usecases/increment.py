@@ -16,7 +16,8 @@ from services.records.domain.records import Change, Record
 from services.records.domain.values import Wrong
 from services.records.storage import records, uniques
 from services.records.usecases.caller import Caller
-from services.records.usecases.writing import Writer, not_unique
+from services.records.usecases.claiming import not_unique
+from services.records.usecases.writing import Writer
 
 
 async def increment(

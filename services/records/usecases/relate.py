@@ -14,8 +14,9 @@ from services.records.storage import edges, records
 from services.records.storage.records import Locked
 from services.records.usecases.caller import Caller
 from services.records.usecases.create import LinkRequest, links
+from services.records.usecases.relating import cardinality_fault
 from services.records.usecases.trash import without
-from services.records.usecases.writing import Writer, cardinality_fault
+from services.records.usecases.writing import Writer
 
 
 async def relationships(

@@ -12,7 +12,9 @@ from services.records.storage import edges, records, uniques
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
-from services.records.usecases.writing import Writer, not_unique
+from services.records.usecases.claiming import not_unique
+from services.records.usecases.relating import holders
+from services.records.usecases.writing import Writer
 
 
 async def trash(caller: Caller, pipeline_id: UUID, record_id: UUID, version: int | None) -> None:
@@ -68,7 +70,7 @@ def _check_delete(writer: Writer, row: Locked) -> None:
 
 async def _purge(writer: Writer, record_id: UUID) -> None:
     connection, tenant_id = writer.connection, writer.tenant_id
-    closure, restricted = await writer.holders({record_id: 0})
+    closure, restricted = await holders(writer, {record_id: 0})
     for edge in restricted.values():
         raise Conflict(f"Other records hold on to this one by '{edge.type}'", code="restricted")
     rows = await records.lock_any(connection, tenant_id, sorted(closure))

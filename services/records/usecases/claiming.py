@@ -1,0 +1,100 @@
+"""Values that only one record of a pipeline may have: found for upserts, claimed, given back."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from libs.common.errors import Fault, Invalid
+from services.records.domain import fields
+from services.records.domain.operations import Create, Delete, Operation, Update, Upsert
+from services.records.domain.pipelines import unique_key
+from services.records.storage import uniques
+from services.records.storage.uniques import Claim
+from services.records.usecases.plan import Failures, Plan
+from services.records.usecases.scope import Scope
+
+
+async def find(scope: Scope, rest: Sequence[tuple[int, Operation]]) -> dict[tuple[str, str], UUID]:
+    """The records that have the values by which operations upsert, by field and value."""
+    wanted: dict[str, set[str]] = {}
+    for _, operation in rest:
+        if isinstance(operation, Upsert) and (key := _upsert_key(scope, operation)):
+            wanted.setdefault(operation.by, set()).add(key)
+    found: dict[tuple[str, str], UUID] = {}
+    for name, keys in wanted.items():
+        present = await uniques.find(scope.connection, scope.tenant_id, scope.pipeline.id, name, keys)
+        found |= {(name, key): record_id for key, record_id in present.items()}
+    return found
+
+
+def resolve(scope: Scope, operation: Operation, found: Mapping[tuple[str, str], UUID]) -> tuple[Operation, set[object]]:
+    """The operation, an upsert as what it comes to, and what it touches; `Invalid` where an upsert names no value."""
+    match operation:
+        case Update(record_id) | Delete(record_id):
+            return operation, {record_id}
+        case Upsert(by, data):
+            key = _upsert_key(scope, operation)
+            if key is None:
+                raise Invalid(errors=[_upsert_fault(scope, operation)])
+            present = found.get((by, key))
+            if present is None:
+                return Create(data), {(by, key)}
+            return Update(present, data), {(by, key), present}
+        case Create(data):
+            return operation, set(_keys(scope, data))
+
+
+def _keys(scope: Scope, data: Mapping[str, object]) -> list[tuple[str, str]]:
+    given = ((name, data[name]) for name in scope.pipeline.unique if data.get(name) is not None)
+    return [(name, unique_key(scope.pipeline.fields[name], value)) for name, value in given]
+
+
+def _upsert_key(scope: Scope, operation: Upsert) -> str | None:
+    field = scope.pipeline.fields.get(operation.by)
+    if field is None or not field.unique or not scope.read.names(operation.by):
+        return None
+    values, faults = fields.checked(scope.pipeline, {operation.by: operation.data.get(operation.by)})
+    value = values.get(operation.by)
+    return None if faults or value is None else unique_key(field, value)
+
+
+def _upsert_fault(scope: Scope, operation: Upsert) -> Fault:
+    field = scope.pipeline.fields.get(operation.by)
+    if field is None or not field.unique or not scope.read.names(operation.by):
+        return Fault("/by", "not_unique_field", f"'{operation.by}' is not a unique field")
+    _, faults = fields.checked(scope.pipeline, {operation.by: operation.data.get(operation.by)})
+    return faults[0] if faults else Fault(f"/data/{operation.by}", "required", f"'{operation.by}' is required")
+
+
+async def claim(scope: Scope, plan: Plan) -> Failures:
+    """Gives back the values that go and takes those that come; who comes too late fails."""
+    gone = [c.after.id for c in [*plan.changes.values(), *plan.cascaded] if c.operation == "deleted"]
+    if gone:
+        await uniques.release_records(scope.connection, scope.tenant_id, gone)
+    await uniques.release(scope.connection, scope.tenant_id, scope.pipeline.id, plan.released)
+    first, failures = _once(plan.claims)
+    taken = await uniques.claim(scope.connection, scope.tenant_id, scope.pipeline.id, first)
+    for index, claims in plan.claims.items():
+        faults = [not_unique(name) for name, key, _ in claims if (name, key) in taken]
+        if faults:
+            failures[index] = Invalid(errors=faults)
+    return failures
+
+
+def not_unique(name: str) -> Fault:
+    """The fault of a value that another record has."""
+    return Fault(f"/data/{name}", "not_unique", f"Another record has this '{name}'")
+
+
+def _once(claims: Mapping[int, Sequence[Claim]]) -> tuple[list[Claim], Failures]:
+    """Each value once, for the first operation that wants it; the others fail."""
+    taken: dict[tuple[str, str], int] = {}
+    failures = Failures()
+    found: list[Claim] = []
+    for index, wanted in claims.items():
+        faults = [not_unique(name) for name, key, _ in wanted if (name, key) in taken]
+        if faults:
+            failures[index] = Invalid(errors=faults)
+            continue
+        taken |= {(name, key): index for name, key, _ in wanted}
+        found += wanted
+    return found, failures

@@ -1,0 +1,110 @@
+"""The relationships of what is written: whether their other ends are there, what deleting takes along."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from libs.common.errors import Conflict, Fault, Invalid
+from services.records.domain.records import Edge
+from services.records.storage import definitions, edges, records, users
+from services.records.usecases.plan import Failures, Plan
+from services.records.usecases.scope import Scope
+
+MAX_CASCADE = 10_000
+
+
+async def check_targets(scope: Scope, plan: Plan) -> Failures:
+    """Fails what is related to records that the caller does not see; the others stay until the transaction ends."""
+    wanted: dict[UUID, set[UUID]] = {}
+    for index, added in plan.added.items():
+        for edge in added:
+            pipeline_id, record_id = _other_end(edge, plan.changes[index].after.id)
+            wanted.setdefault(pipeline_id, set()).add(record_id)
+    seen: set[UUID] = set()
+    for pipeline_id, ids in sorted(wanted.items()):
+        seen |= await scope.seen(pipeline_id, ids)
+    return {
+        index: Invalid(errors=faults)
+        for index, added in plan.added.items()
+        if (faults := [f for edge in added if (f := _missing(edge, plan.changes[index].after.id, seen, added))])
+    }
+
+
+async def check_users(scope: Scope, plan: Plan) -> Failures:
+    """Fails what names users who are not there."""
+    wanted = {user for named in plan.users.values() for _, user in named} - {scope.caller.principal.id}
+    known = await users.known(scope.connection, scope.tenant_id, wanted) | {scope.caller.principal.id}
+    return {
+        index: Invalid(errors=faults)
+        for index, named in plan.users.items()
+        if (faults := [_no_user(name, user) for name, user in named if user not in known])
+    }
+
+
+async def cascade(scope: Scope, plan: Plan) -> Failures:
+    """Plans to delete what depends on deleted records; fails where others hold on to them."""
+    roots = {c.after.id: index for index, c in plan.changes.items() if c.operation == "deleted"}
+    if not roots:
+        return {}
+    closure, restricted = await holders(scope, roots)
+    along = await records.lock_any(scope.connection, scope.tenant_id, sorted(closure.keys() - roots.keys()))
+    plan.cascaded += [scope.trashing(row) for row in along.values() if not row.deleted]
+    return {
+        index: Conflict(f"Other records hold on to this one by '{edge.type}'", code="restricted")
+        for index, edge in restricted.items()
+    }
+
+
+async def holders(scope: Scope, roots: Mapping[UUID, int]) -> tuple[dict[UUID, int], dict[int, Edge]]:
+    """What goes along when these are deleted, by root; and the roots that others' relationships hold on to."""
+    closure, restricted, ahead = dict(roots), dict[int, Edge](), dict(roots)
+    while ahead:
+        found = await edges.incoming(scope.connection, scope.tenant_id, ahead, MAX_CASCADE)
+        rules = await definitions.delete_rules(scope.connection, scope.tenant_id, {edge.type for edge in found})
+        held = [edge for edge in found if edge.source_id not in closure]
+        ahead = {e.source_id: closure[e.target_id] for e in held if rules.get(e.type) == "cascade"}
+        restricted |= {closure[e.target_id]: e for e in held if rules.get(e.type) == "restrict"}
+        closure |= ahead
+        if len(closure) > MAX_CASCADE:
+            raise Conflict(f"More than {MAX_CASCADE} records would be deleted with it", code="too-many-dependents")
+    return closure, restricted
+
+
+async def relate(scope: Scope, plan: Plan) -> Failures:
+    """Writes the relationships that come and deletes those that go; fails where there is no room."""
+    plan.gone = await edges.delete_of_fields(scope.connection, scope.tenant_id, plan.removed)
+    added = [edge for new in plan.added.values() for edge in new]
+    made = await edges.insert(scope.connection, scope.caller.principal, scope.caller.now, added)
+    return {
+        index: Invalid(errors=faults)
+        for index, new in plan.added.items()
+        if (faults := [cardinality_fault(edge, new) for edge in new if edge.id not in made])
+    }
+
+
+def _no_user(name: str, user: UUID) -> Fault:
+    return Fault(f"/data/{name}", "not_found", f"There is no user {user}")
+
+
+def cardinality_fault(edge: Edge, among: Sequence[Edge]) -> Fault:
+    """The fault of a relationship for which there is no room."""
+    return Fault(_pointer(edge, among), "cardinality", f"'{edge.type}' does not allow another relationship here")
+
+
+def _pointer(edge: Edge, among: Sequence[Edge]) -> str:
+    if edge.field:
+        return f"/data/{edge.field}"
+    return f"/relationships/{[e.id for e in among if not e.field].index(edge.id)}"
+
+
+def _other_end(edge: Edge, record_id: UUID) -> tuple[UUID, UUID]:
+    if edge.source_id == record_id:
+        return edge.target_pipeline, edge.target_id
+    return edge.source_pipeline, edge.source_id
+
+
+def _missing(edge: Edge, record_id: UUID, seen: set[UUID], among: Sequence[Edge]) -> Fault | None:
+    _, other = _other_end(edge, record_id)
+    if other in seen or other == record_id:
+        return None
+    pointer = _pointer(edge, among)
+    return Fault(pointer if edge.field else f"{pointer}/target_record", "not_found", f"There is no record {other}")

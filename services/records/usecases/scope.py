@@ -1,0 +1,55 @@
+"""What everything that is done in one transaction to one pipeline's records needs at hand."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from libs.common.errors import NotFound
+from libs.common.postgres import Connection
+from services.records.domain.reach import Reach
+from services.records.domain.records import Change, advanced
+from services.records.domain.rules import compile_rules
+from services.records.storage import records
+from services.records.storage.records import Locked
+from services.records.usecases.caller import Caller
+
+
+class Scope:
+    """A caller, what they may do in a pipeline, and the transaction in which they do it."""
+
+    def __init__(self, caller: Caller, reach: Reach, connection: Connection) -> None:
+        self.caller = caller
+        self.reach = reach
+        self.pipeline = reach.pipeline
+        self.connection = connection
+        self.tenant_id = caller.tenant_id
+        self.read = reach.access("read")
+        self.create = reach.access("create")
+        self.update = reach.access("update")
+        self.delete = reach.access("delete")
+        self.rules = compile_rules(reach.pipeline, caller.context)
+
+    async def lock(self, ids: Sequence[UUID]) -> dict[UUID, Locked]:
+        """Locks records of the pipeline and asks which rules hold on them."""
+        accesses = self.read, self.update, self.delete
+        return await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
+
+    def present(self, locked: Mapping[UUID, Locked], record_id: UUID, *, deleted: bool = False) -> Locked:
+        """A locked record that may be seen; in the trash only if that is where it is looked for."""
+        row = locked.get(record_id)
+        if row is None or row.deleted is not deleted or not self.read.holds(row.reads):
+            raise NotFound("There is no such record")
+        return row
+
+    async def seen(self, pipeline_id: UUID, ids: set[UUID]) -> set[UUID]:
+        """Which records of a pipeline may be seen, and stay until the transaction ends."""
+        reach = self.reach if self.reach.leads_to(pipeline_id) else self.caller.warm_reach(pipeline_id)
+        if reach is None:
+            return set()
+        access = reach.access("read", pipeline_id)
+        return await records.visible(self.connection, self.tenant_id, ids, access, self.caller.context, hold=True)
+
+    def trashing(self, row: Locked) -> Change:
+        """The change that puts a record into the trash."""
+        before = row.record()
+        after = advanced(before, before.data, before.title, self.caller.principal.id, self.caller.now)
+        return Change("deleted", after, [], before)
