@@ -74,6 +74,42 @@ CREATE TABLE auth.domains (
 
 ALTER TABLE ONLY auth.domains FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.external_identities (
+    tenant_id uuid NOT NULL,
+    provider_id uuid NOT NULL,
+    subject text NOT NULL,
+    user_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.external_identities FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.idempotency (
+    tenant_id uuid NOT NULL,
+    principal_id uuid NOT NULL,
+    request bytea NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    headers bytea NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY auth.idempotency FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.identity_providers (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    enabled boolean NOT NULL,
+    configuration jsonb NOT NULL,
+    client_secret bytea,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.identity_providers FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.inbox (
     tenant_id uuid NOT NULL,
     consumer text NOT NULL,
@@ -250,6 +286,31 @@ CREATE TABLE auth.signing_keys (
     CONSTRAINT signing_keys_state_check CHECK ((state = ANY (ARRAY['next'::text, 'active'::text, 'retired'::text])))
 );
 
+CREATE TABLE auth.sso_arrivals (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    browser bytea NOT NULL,
+    user_id uuid NOT NULL,
+    mfa boolean NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.sso_arrivals FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.sso_flows (
+    tenant_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    browser bytea NOT NULL,
+    provider_id uuid NOT NULL,
+    nonce text NOT NULL,
+    verifier text NOT NULL,
+    redirect_uri text NOT NULL,
+    return_to text,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.sso_flows FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.tenants (
     id uuid NOT NULL,
     slug text NOT NULL,
@@ -311,6 +372,15 @@ ALTER TABLE ONLY auth.domain_claims
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (host);
 
+ALTER TABLE ONLY auth.external_identities
+    ADD CONSTRAINT external_identities_pkey PRIMARY KEY (tenant_id, provider_id, subject);
+
+ALTER TABLE ONLY auth.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant_id, principal_id, request);
+
+ALTER TABLE ONLY auth.identity_providers
+    ADD CONSTRAINT identity_providers_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY auth.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
@@ -362,6 +432,12 @@ ALTER TABLE ONLY auth.sessions
 ALTER TABLE ONLY auth.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY auth.sso_arrivals
+    ADD CONSTRAINT sso_arrivals_pkey PRIMARY KEY (tenant_id, hash);
+
+ALTER TABLE ONLY auth.sso_flows
+    ADD CONSTRAINT sso_flows_pkey PRIMARY KEY (tenant_id, hash);
+
 ALTER TABLE ONLY auth.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
 
@@ -387,6 +463,10 @@ CREATE INDEX audit_log_target ON auth.audit_log USING btree (tenant_id, target_i
 
 CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
+CREATE INDEX external_identities_user ON auth.external_identities USING btree (tenant_id, user_id);
+
+CREATE INDEX idempotency_created_at ON auth.idempotency USING btree (created_at);
+
 CREATE INDEX inbox_handled_at ON auth.inbox USING btree (tenant_id, handled_at);
 
 CREATE INDEX mailed_tokens_user ON auth.mailed_tokens USING btree (tenant_id, user_id, purpose);
@@ -407,6 +487,10 @@ CREATE INDEX sessions_user ON auth.sessions USING btree (tenant_id, user_id, id)
 
 CREATE UNIQUE INDEX signing_keys_state ON auth.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
 
+CREATE INDEX sso_arrivals_expires_at ON auth.sso_arrivals USING btree (tenant_id, expires_at);
+
+CREATE INDEX sso_flows_expires_at ON auth.sso_flows USING btree (tenant_id, expires_at);
+
 ALTER TABLE ONLY auth.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
@@ -415,6 +499,15 @@ ALTER TABLE ONLY auth.domain_claims
 
 ALTER TABLE ONLY auth.domains
     ADD CONSTRAINT domains_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.external_identities
+    ADD CONSTRAINT external_identities_tenant_id_provider_id_fkey FOREIGN KEY (tenant_id, provider_id) REFERENCES auth.identity_providers(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.external_identities
+    ADD CONSTRAINT external_identities_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.identity_providers
+    ADD CONSTRAINT identity_providers_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.mailed_tokens
     ADD CONSTRAINT mailed_tokens_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
@@ -446,6 +539,12 @@ ALTER TABLE ONLY auth.roles
 ALTER TABLE ONLY auth.sessions
     ADD CONSTRAINT sessions_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY auth.sso_arrivals
+    ADD CONSTRAINT sso_arrivals_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.sso_flows
+    ADD CONSTRAINT sso_flows_tenant_id_provider_id_fkey FOREIGN KEY (tenant_id, provider_id) REFERENCES auth.identity_providers(tenant_id, id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY auth.totp_secrets
     ADD CONSTRAINT totp_secrets_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
 
@@ -461,6 +560,14 @@ ALTER TABLE auth.audit_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE auth.domain_claims ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.external_identities ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY idempotency_pruning ON auth.idempotency TO millrace_auth_relay USING ((created_at < (now() - '24:00:00'::interval)));
+
+ALTER TABLE auth.identity_providers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.inbox ENABLE ROW LEVEL SECURITY;
 
@@ -498,6 +605,10 @@ ALTER TABLE auth.roles ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE auth.sso_arrivals ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.sso_flows ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant_isolation ON auth.api_keys USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.audit_heads USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
@@ -507,6 +618,12 @@ CREATE POLICY tenant_isolation ON auth.audit_log USING ((tenant_id = auth.curren
 CREATE POLICY tenant_isolation ON auth.domain_claims USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.external_identities USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.idempotency USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.identity_providers USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.inbox USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -532,6 +649,10 @@ CREATE POLICY tenant_isolation ON auth.roles USING ((tenant_id = auth.current_te
 
 CREATE POLICY tenant_isolation ON auth.sessions USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
+CREATE POLICY tenant_isolation ON auth.sso_arrivals USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.sso_flows USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
 CREATE POLICY tenant_isolation ON auth.tenants USING ((id = auth.current_tenant())) WITH CHECK ((id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.totp_secrets USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
@@ -556,6 +677,21 @@ GRANT SELECT,INSERT ON TABLE auth.audit_log TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domain_claims TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domains TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.external_identities TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.idempotency TO millrace_auth;
+GRANT DELETE ON TABLE auth.idempotency TO millrace_auth_relay;
+
+GRANT SELECT(tenant_id) ON TABLE auth.idempotency TO millrace_auth_relay;
+
+GRANT SELECT(principal_id) ON TABLE auth.idempotency TO millrace_auth_relay;
+
+GRANT SELECT(request) ON TABLE auth.idempotency TO millrace_auth_relay;
+
+GRANT SELECT(created_at) ON TABLE auth.idempotency TO millrace_auth_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.identity_providers TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.inbox TO millrace_auth;
 
@@ -590,6 +726,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.schema_migrations TO millrace_au
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sessions TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.signing_keys TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sso_arrivals TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sso_flows TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.tenants TO millrace_auth;
 
