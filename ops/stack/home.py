@@ -51,6 +51,11 @@ class Home:
         return self.root / "mail"
 
     @property
+    def files(self) -> Path:
+        """Files, imports and exports, where no store is given."""
+        return self.data / "files"
+
+    @property
     def demo_loaded(self) -> Path:
         """Exists once the demo is in the data."""
         return self.data / "demo.loaded"

@@ -27,6 +27,7 @@ class Plan:
     admin_url: str
     redis_url: str
     nats_url: str
+    files_url: str
     servers: Mapping[str, Server]
     services: tuple[str, ...]
 
@@ -70,8 +71,11 @@ class Plan:
         }
         if name == "gateway":
             return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
-        more = {"auth": self._of_auth(), "records": {"MIGRATION_DATABASE_URL": self.dsn("migrate")}}
+        more = {"auth": self._of_auth(), "records": self._of_records()}
         return common | {"DATABASE_URL": self.dsn(name)} | more.get(name, {})
+
+    def _of_records(self) -> dict[str, str]:
+        return {"MIGRATION_DATABASE_URL": self.dsn("migrate"), "FILES_URL": self.files_url}
 
     def _of_auth(self) -> dict[str, str]:
         return {
@@ -101,6 +105,7 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
         admin_url=environ.get("DATABASE_URL") or postgres.dsn("postgres", postgres.password, DATABASE),
         redis_url=environ.get("REDIS_URL") or valkey.url,
         nats_url=environ.get("NATS_URL") or nats.url,
+        files_url=environ.get("FILES_URL") or home.files.as_uri(),
         servers={name: server for name, server in ours.items() if not environ.get(SERVERS[name])},
         services=services,
     )

@@ -10,6 +10,7 @@ from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
 from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
+from services.records.storage.objects import open_store
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.indexing import Indexer
 
@@ -34,7 +35,8 @@ def build(given: Settings) -> ASGIApp:
         indexer = Indexer(given.migration_database_url)
         start.append(indexer.start)
         stop.append(indexer.stop)
-    given_to_all = {"catalog": catalog}
+    objects = open_store(given.files_url, given.files_access_key, given.files_secret_key)
+    given_to_all = {"catalog": catalog, "objects": objects}
     return create_app(platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -166,7 +168,9 @@ class Client:
 @asynccontextmanager
 async def records_service(database: Database, nats_url: str, redis_url: str) -> AsyncIterator[Service]:
     """The service on these servers, until the block ends."""
-    given = Settings(port=0, database_url=database.dsn("records"), nats_url=nats_url, redis_url=redis_url)
+    files = TemporaryDirectory(prefix="millrace-files-")
+    urls = {"nats_url": nats_url, "redis_url": redis_url, "files_url": Path(files.name).as_uri()}
+    given = Settings(port=0, database_url=database.dsn("records"), **urls)
     bus = Bus(nats_url, "test pipelines")
     await bus.start()
     definitions = Definitions(bus)
@@ -180,6 +184,7 @@ async def records_service(database: Database, nats_url: str, redis_url: str) -> 
             yield Service(http, issuer, definitions, bus, database, tenant_id, everything)
     finally:
         await bus.stop()
+        files.cleanup()
 
 
 async def _until_ready(http: httpx.AsyncClient) -> None:
