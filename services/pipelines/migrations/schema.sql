@@ -18,6 +18,19 @@ begin
     );
 end $$;
 
+CREATE TABLE pipelines.idempotency (
+    tenant_id uuid NOT NULL,
+    principal_id uuid NOT NULL,
+    request bytea NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    headers bytea NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE pipelines.inbox (
     tenant_id uuid NOT NULL,
     consumer text NOT NULL,
@@ -139,6 +152,9 @@ CREATE TABLE pipelines.views (
 
 ALTER TABLE ONLY pipelines.views FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY pipelines.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant_id, principal_id, request);
+
 ALTER TABLE ONLY pipelines.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
@@ -166,6 +182,8 @@ ALTER TABLE ONLY pipelines.schema_migrations
 ALTER TABLE ONLY pipelines.views
     ADD CONSTRAINT views_pkey PRIMARY KEY (tenant_id, id);
 
+CREATE INDEX idempotency_created_at ON pipelines.idempotency USING btree (created_at);
+
 CREATE INDEX inbox_handled_at ON pipelines.inbox USING btree (tenant_id, handled_at);
 
 CREATE UNIQUE INDEX pipelines_slug ON pipelines.pipelines USING btree (tenant_id, slug) WHERE (deleted_at IS NULL);
@@ -177,6 +195,10 @@ ALTER TABLE ONLY pipelines.pipeline_versions
 
 ALTER TABLE ONLY pipelines.views
     ADD CONSTRAINT views_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
+
+ALTER TABLE pipelines.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY idempotency_pruning ON pipelines.idempotency TO millrace_pipelines_relay USING ((created_at < (now() - '24:00:00'::interval)));
 
 ALTER TABLE pipelines.inbox ENABLE ROW LEVEL SECURITY;
 
@@ -194,6 +216,8 @@ ALTER TABLE pipelines.relationship_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE pipelines.role_grants ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tenant_isolation ON pipelines.idempotency USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
 CREATE POLICY tenant_isolation ON pipelines.inbox USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
 
 CREATE POLICY tenant_isolation ON pipelines.pipeline_versions USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
@@ -210,6 +234,17 @@ ALTER TABLE pipelines.views ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines;
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.idempotency TO millrace_pipelines;
+GRANT DELETE ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
+
+GRANT SELECT(tenant_id) ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
+
+GRANT SELECT(principal_id) ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
+
+GRANT SELECT(request) ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
+
+GRANT SELECT(created_at) ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.inbox TO millrace_pipelines;
 

@@ -69,6 +69,19 @@ CREATE TABLE records.history (
 
 ALTER TABLE ONLY records.history FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.idempotency (
+    tenant_id uuid NOT NULL,
+    principal_id uuid NOT NULL,
+    request bytea NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    headers bytea NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY records.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.inbox (
     tenant_id uuid NOT NULL,
     consumer text NOT NULL,
@@ -208,6 +221,9 @@ ALTER TABLE ONLY records.field_indexes
 ALTER TABLE ONLY records.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (tenant_id, record_id, version);
 
+ALTER TABLE ONLY records.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant_id, principal_id, request);
+
 ALTER TABLE ONLY records.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
@@ -253,6 +269,8 @@ CREATE INDEX field_indexes_open ON records.field_indexes USING btree (name) WHER
 
 CREATE INDEX field_indexes_pipeline ON records.field_indexes USING btree (tenant_id, pipeline_id);
 
+CREATE INDEX idempotency_created_at ON records.idempotency USING btree (created_at);
+
 CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_at);
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
@@ -279,6 +297,10 @@ CREATE POLICY field_indexes_builder ON records.field_indexes TO millrace_migrate
 
 ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY idempotency_pruning ON records.idempotency TO millrace_records_relay USING ((created_at < (now() - '24:00:00'::interval)));
+
 ALTER TABLE records.inbox ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.operations ENABLE ROW LEVEL SECURITY;
@@ -304,6 +326,8 @@ CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.curr
 CREATE POLICY tenant_isolation ON records.field_indexes USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.idempotency USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.inbox USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -339,6 +363,17 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_indexes TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.history TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.idempotency TO millrace_records;
+GRANT DELETE ON TABLE records.idempotency TO millrace_records_relay;
+
+GRANT SELECT(tenant_id) ON TABLE records.idempotency TO millrace_records_relay;
+
+GRANT SELECT(principal_id) ON TABLE records.idempotency TO millrace_records_relay;
+
+GRANT SELECT(request) ON TABLE records.idempotency TO millrace_records_relay;
+
+GRANT SELECT(created_at) ON TABLE records.idempotency TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.inbox TO millrace_records;
 

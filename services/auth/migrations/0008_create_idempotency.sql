@@ -1,0 +1,5 @@
+-- migrate: up
+-- include: idempotency.sql
+
+-- migrate: down
+drop table idempotency;
