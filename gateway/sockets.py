@@ -69,7 +69,7 @@ class SocketWay:
         far = Far(tunnel)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await asyncio.get_running_loop().create_connection(lambda: far, *upstream.address)
+                await upstream.connect(lambda: far)
             upstream.breaker.succeeded()
         except OSError as error:
             upstream.breaker.failed()

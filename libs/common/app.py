@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -31,6 +30,7 @@ from libs.common.permissions import Permissions
 from libs.common.postgres import Database
 from libs.common.resilience import backoff, end
 from libs.common.roles import RoleStore
+from libs.common.server import Server
 from libs.common.settings import DatabaseSettings, ServiceSettings
 from libs.common.tokens import Fetch, KeySet, TokenVerifier, bearer
 
@@ -172,20 +172,6 @@ def create_app(
     return Edge(shortcut(app) if shortcut else app, platform.metrics, exporter)
 
 
-class Server(uvicorn.Server):
-    """A uvicorn server that says farewell to its open connections before it closes them."""
-
-    def __init__(self, config: uvicorn.Config, farewell: Callable[[], None] | None = None) -> None:
-        super().__init__(config)
-        self._farewell = farewell
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the server."""
-        if self._farewell is not None:
-            self._farewell()
-        await super().shutdown(sockets)
-
-
 def serve(
     app: ASGIApp, settings: ServiceSettings, *, farewell: Callable[[], None] | None = None, **options: Any
 ) -> None:
@@ -195,7 +181,7 @@ def serve(
         log_config=None, access_log=False, server_header=False, timeout_keep_alive=75, backlog=2048,
         timeout_graceful_shutdown=int(settings.shutdown_seconds), **options,
     )  # fmt: skip
-    server = Server(config, farewell)
+    server = Server(config, farewell, settings.unix_socket)
     gc.collect()
     gc.freeze()  # What was imported stays: a full collection would walk it for some 20 ms.
     with suppress(KeyboardInterrupt):

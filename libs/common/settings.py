@@ -18,11 +18,13 @@ class SettingsError(Exception):
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process is told.
 
-    Times are seconds, sizes bytes.
+    Times are seconds, sizes bytes. `unix_socket` is a path where a service listens as well, for a gateway on the same
+    machine.
     """
 
     host: str = "127.0.0.1"
     port: int
+    unix_socket: str | None = None
     redis_url: str
     nats_url: str
     log_level: str = "info"

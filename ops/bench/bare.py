@@ -1,6 +1,6 @@
 """What the platform is measured against: plain ASGI on uvicorn, plain SQL by asyncpg, no tenants, no rights, no events.
 
-`python -m ops.bench.bare` with `PORT` and `DATABASE_URL`. Paths below `/api/` answer without a database.
+`python -m ops.bench.bare` with `PORT`, `UNIX_SOCKET` and `DATABASE_URL`. Paths below `/api/` answer without a database.
 """
 
 import os
@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 import msgspec
 import uvicorn
+
+from libs.common.server import Server
 
 COLUMNS = "id, pipeline_id, version, title, data, created_at, created_by, updated_at, updated_by"
 _COLUMNS_AS_TEXT = "id::text, pipeline_id::text, version, title, data::text, created_at, created_by::text, updated_at"
@@ -130,7 +132,8 @@ async def _body(receive: Receive) -> bytes:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
+    config = uvicorn.Config(
         Bare(os.environ["DATABASE_URL"]), host="127.0.0.1", port=int(os.environ["PORT"]), loop="uvloop",
         http="httptools", ws="websockets-sansio", log_config=None, access_log=False, ws_per_message_deflate=False,
     )  # fmt: skip
+    Server(config, unix_socket=os.environ["UNIX_SOCKET"]).run()

@@ -68,7 +68,7 @@ async def stage() -> AsyncIterator[Stage]:
             await _add_notes(api)
             pipelines = {item["slug"]: item["id"] async for item in api.pages("/pipelines")}
             tenant = await _copy(plan)
-            with _bare(plan) as bare, _gateway_before(plan, bare) as relay:
+            with _bare(plan) as bare, _gateway_before(plan) as relay:
                 yield Stage(plan, api, bare, relay, tenant, pipelines, load_seconds, cold, warm)
 
 
@@ -121,7 +121,7 @@ async def _copy(plan: Plan) -> str:
 @contextmanager
 def _bare(plan: Plan) -> Iterator[int]:
     port = free_port()
-    environ = {"PORT": str(port), "DATABASE_URL": plan.admin_url}
+    environ = {"PORT": str(port), "UNIX_SOCKET": str(plan.home.socket("bare")), "DATABASE_URL": plan.admin_url}
     with _process(
         plan, Process("bare", (sys.executable, "-m", "ops.bench.bare"), PROJECT, environ, inherit=True), port
     ):
@@ -129,11 +129,11 @@ def _bare(plan: Plan) -> Iterator[int]:
 
 
 @contextmanager
-def _gateway_before(plan: Plan, upstream: int) -> Iterator[int]:
+def _gateway_before(plan: Plan) -> Iterator[int]:
     """A second gateway, for which the bare application is the records service."""
     port = free_port()
     first = plan.processes()["gateway"]
-    environ = {**first.env, "PORT": str(port), "RECORDS_URL": f"http://127.0.0.1:{upstream}"}
+    environ = {**first.env, "PORT": str(port), "RECORDS_URL": f"unix://{plan.home.socket('bare')}"}
     with _process(plan, replace(first, name="gateway-alone", env={**environ, **_GENEROUS}), port):
         yield port
 

@@ -60,13 +60,12 @@ class Home:
         """Exists once the demo is in the data."""
         return self.data / "demo.loaded"
 
-    @property
-    def socket(self) -> Path:
-        """The supervisor's socket; elsewhere when the path is too long for one."""
-        near = self.run / "supervisor.sock"
-        if len(str(near)) <= _LONGEST_SOCKET_PATH:
+    def socket(self, process: str) -> Path:
+        """A Unix socket of a process; elsewhere when the path is too long for one."""
+        near = self.run / f"{process}.sock"
+        if len(os.fsencode(near)) <= _LONGEST_SOCKET_PATH:
             return near
-        name = hashlib.sha256(str(near).encode()).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(near)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"millrace-{os.getuid()}-{name}.sock"
 
     def make(self) -> None:

@@ -70,9 +70,10 @@ class Plan:
             "PYTHONUNBUFFERED": "1",
         }
         if name == "gateway":
-            return common | {f"{service.upper()}_URL": self.url(service) for service in SERVICES}
+            return common | {f"{service.upper()}_URL": f"unix://{self.home.socket(service)}" for service in SERVICES}
         more = {"auth": self._of_auth(), "records": self._of_records()}
-        return common | {"DATABASE_URL": self.dsn(name)} | more.get(name, {})
+        own = {"UNIX_SOCKET": str(self.home.socket(name)), "DATABASE_URL": self.dsn(name)}
+        return common | own | more.get(name, {})
 
     def _of_records(self) -> dict[str, str]:
         return {"MIGRATION_DATABASE_URL": self.dsn("migrate"), "FILES_URL": self.files_url}

@@ -80,7 +80,7 @@ class Supervisor:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """A call of supervisord's API; `OSError` when it is not there."""
-        socket = self._home.socket
+        socket = self._home.socket("supervisor")
         if socket.stat().st_uid != os.geteuid():
             raise PermissionError(f"{socket} belongs to another user")
         transport = SupervisorTransport(None, None, f"unix://{socket}")
@@ -158,7 +158,9 @@ class Supervisor:
         """Write its configuration, with a spec for each process."""
         home = self._home
         user = "user = root\n" if os.geteuid() == 0 else ""
-        text = _HEAD.format(log=_plain(home.log), run=_plain(home.run), socket=_plain(home.socket), user=user)
+        text = _HEAD.format(
+            log=_plain(home.log), run=_plain(home.run), socket=_plain(home.socket("supervisor")), user=user
+        )
         for group, priority, processes in (("servers", 10, servers), ("services", 20, services)):
             text += "".join(self._program(process, autostart=group == "servers") for process in processes.values())
             if processes:

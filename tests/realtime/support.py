@@ -15,12 +15,12 @@ import uvicorn
 from websockets.exceptions import ConnectionClosed
 
 from libs.common import clock, events
-from libs.common.app import Server
 from libs.common.bus import Bus, Outgoing
 from libs.common.errors import AppError, NotFound
 from libs.common.events import NewEvent
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, RoleGrants
+from libs.common.server import Server
 from ops.client import Live
 from services.realtime.main import build
 from services.realtime.settings import Settings
