@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import uvicorn
-from redis.asyncio import Redis
 
 from gateway.answers import docs
 from gateway.answers.openapi import OpenApi
@@ -38,13 +37,14 @@ from gateway.tenants import TenantDirectory
 from gateway.tunnel import Tunnel
 from gateway.upstream.ask import ask
 from gateway.upstream.pool import Upstream, sweep_forever
-from libs.common import events, logging, tracing
+from libs.common import cache, events, logging, tracing
 from libs.common.bus import Bus
 from libs.common.errors import Unavailable
 from libs.common.metrics import Metrics
 from libs.common.resilience import keep_running
 from libs.common.revocations import Revocations
-from libs.common.settings import load
+from libs.common.settings import latest, load
+from libs.common.tls import certificates, serving
 from libs.common.tokens import KeySet, TokenVerifier
 
 
@@ -59,8 +59,9 @@ class Gateway:
         self.max_connections = settings.max_connections
         self.patience = Patience()
         self.metrics = Metrics("gateway", settings.version)
-        self.bus = Bus(settings.nats_url, "millrace gateway")
-        self.redis = Redis.from_url(settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25)
+        self.certificates = certificates(settings)
+        self.bus = Bus(latest("NATS_URL", settings.nats_url), "millrace gateway", tls=self.certificates.client)
+        self.redis = cache.connect(settings, 0.25)
         self.revocations = Revocations()
         self.table = RouteTable()
         self.verifier = TokenVerifier(KeySet(self._fetch_keys))
@@ -94,12 +95,15 @@ class Gateway:
     async def start(self) -> None:
         """Builds the way of a request and begins listening; nothing else needs to be up."""
         loop = asyncio.get_running_loop()
-        self.upstreams = {name: Upstream(name, url, loop) for name, url in self.settings.upstream_urls().items()}
+        urls, tls = self.settings.upstream_urls(), self.certificates.client
+        self.upstreams = {name: Upstream(name, url, loop, tls) for name, url in urls.items()}
         self.tenants = TenantDirectory(self.upstreams["auth"], loop.time)
         self._compose(loop)
         await self.bus.start()
         self.bus.listen("evt.*.auth.tenant.*", self._tenant_changed)
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
+        if self.certificates.given:
+            self._run(self.certificates.follow())
         self._run(sweep_forever(list(self.upstreams.values())))
         self._run(sweep_clients(self.connections, self.patience.sweep))
         self._run(keep_running("revocations", lambda: self.revocations.follow(self.bus), cap=1.0))
@@ -183,7 +187,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
         gateway, host=settings.host, port=settings.port, loop="uvloop", http=protocol_for(gateway),
         ws="websockets-sansio", lifespan="on", interface="asgi3", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        timeout_graceful_shutdown=int(settings.shutdown_seconds), **serving(settings),
     )  # fmt: skip
     made = uvicorn.Server(config)
     gateway.connections = made.server_state.connections

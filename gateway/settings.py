@@ -6,9 +6,13 @@ from libs.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
-    """What the gateway is told. Lists are separated by commas; rates are requests a second, bursts requests at once."""
+    """What the gateway is told. Lists are separated by commas; rates are requests a second, bursts requests at once.
+
+    Its certificate is only shown to the services, unless `serve_tls` is on.
+    """
 
     port: int = 8000
+    serve_tls: Literal["on", "off"] = "off"
     auth_url: str
     pipelines_url: str
     records_url: str

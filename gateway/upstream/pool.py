@@ -21,9 +21,7 @@ SWEEP_SECONDS = 0.5
 class Upstream:
     """One service: its address, its idle connections, the number of requests in flight, and its breaker."""
 
-    def __init__(
-        self, name: str, url: str, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, name: str, url: str, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self.name = name
         self.url = url.rstrip("/")

@@ -16,9 +16,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler
-from redis.asyncio import Redis
 
-from libs.common import health, logging, migrate, tracing
+from libs.common import cache, health, logging, migrate, tracing
 from libs.common.bus import Bus
 from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
@@ -31,7 +30,8 @@ from libs.common.postgres import Database
 from libs.common.resilience import backoff, end
 from libs.common.roles import RoleStore
 from libs.common.server import Server
-from libs.common.settings import DatabaseSettings, ServiceSettings
+from libs.common.settings import DatabaseSettings, ServiceSettings, latest
+from libs.common.tls import certificates, serving
 from libs.common.tokens import Fetch, KeySet, TokenVerifier, bearer
 
 log = structlog.get_logger()
@@ -47,8 +47,10 @@ class Platform:
         self.settings = settings
         self.metrics = Metrics(name, settings.version)
         self.database = Database.of(settings, f"millrace {name}")
-        self.bus = Bus(settings.nats_url, f"millrace {name}")
-        self.redis = Redis.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        self.certificates = certificates(settings)
+        nats_url = latest("NATS_URL", settings.nats_url)
+        self.bus = Bus(nats_url, f"millrace {name}", tls=self.certificates.client)
+        self.redis = cache.connect(settings, 1.0)
         self.keys = KeySet(fetch_keys or self._ask_keys)
         self.verifier = TokenVerifier(self.keys)
         self.roles = RoleStore(name, self.database, self.bus)
@@ -75,6 +77,8 @@ class Platform:
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         self.roles.start()
         self._loops.append(asyncio.create_task(self._relay.run()))
+        if self.certificates.given:
+            self._loops.append(asyncio.create_task(self.certificates.follow()))
 
     async def _migrate(self, dsn: str) -> None:
         for delay in backoff(0.2, 2.0):
@@ -179,7 +183,7 @@ def serve(
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="websockets-sansio",
         log_config=None, access_log=False, server_header=False, timeout_keep_alive=75, backlog=2048,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds), **options,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds), **serving(settings), **options,
     )  # fmt: skip
     server = Server(config, farewell, settings.unix_socket)
     gc.collect()

@@ -4,11 +4,14 @@ Connecting never fails at start: the client goes on trying, and what needs it me
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import nats
@@ -24,6 +27,7 @@ from libs.common import events, tracing
 from libs.common.errors import AppError, Malformed, Unavailable, WireError, from_wire, to_wire
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
+from libs.common.settings import Latest
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -40,9 +44,14 @@ MAX_ATTEMPTS = 20
 ACK_SECONDS = 5.0
 POSITION_SUBJECT = "position.events"
 
-_INBOX = "insert into inbox (tenant_id, consumer, event_id) values ($1, $2, $3) on conflict do nothing returning true"
+_INBOX = """
+insert into inbox (tenant_id, consumer, event_id)
+select $1, $2, $3 where not exists (select from purges where id = $1)
+on conflict do nothing returning true
+"""
 _PRUNE = "delete from inbox where tenant_id = $1 and handled_at < now() - make_interval(secs => $2)"
 PRUNE_EVERY = 50
+_LOGIN = {"user": "username", "password": "password"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +69,15 @@ class Consumer(Generic[T]):
     """A durable consumer: which events, the Struct of what it reads of them, and the effect.
 
     `handle` runs in a transaction of the event's tenant, in which the event's id is noted, so that a second delivery
-    has no second effect.
+    has no second effect; events of a tenant that is gone have none at all. One that is not `noted` handles those as
+    well, leaves no note, and so has to bear a second delivery.
     """
 
     name: str
     subject: str
     data: type[T]
     handle: Callable[[Connection, events.Event[T]], Awaitable[None]]
+    noted: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,8 +93,9 @@ class Bus:
     `position` is a sequence number of the stream that was reached already: all up to it was committed before now.
     """
 
-    def __init__(self, url: str, name: str, *, replicas: int = 1) -> None:
-        self._url = url
+    def __init__(self, url: str | Latest, name: str, *, replicas: int = 1, tls: ssl.SSLContext | None = None) -> None:
+        self._url: Latest = url if callable(url) else lambda: url
+        self._tls = tls
         self._name = name
         self._replicas = replicas
         self._client = Client()
@@ -134,9 +146,9 @@ class Bus:
         while not self._client.is_connected:
             with suppress(OSError, nats.errors.Error, TimeoutError):
                 await self._client.connect(
-                    self._url, name=self._name, max_reconnect_attempts=-1, reconnect_time_wait=1, connect_timeout=2,
-                    ping_interval=10, max_outstanding_pings=2, error_cb=_quiet, reconnected_cb=self._on_reconnect,
-                    pending_size=0, allow_reconnect=True,
+                    self._url(), tls=self._tls, name=self._name, max_reconnect_attempts=-1, reconnect_time_wait=1,
+                    connect_timeout=2, ping_interval=10, max_outstanding_pings=2, error_cb=_quiet,
+                    reconnected_cb=self._on_reconnect, pending_size=0, allow_reconnect=True, **self._login(),
                 )  # fmt: skip
             if not self._client.is_connected:
                 await asyncio.sleep(0.25)
@@ -144,6 +156,14 @@ class Bus:
         await keep_trying(self._ensure_stream)
         await self._client.subscribe(POSITION_SUBJECT, cb=self._on_position)
         self._ready.set()
+
+    def _login(self) -> dict[str, Any]:
+        """Name and password for the client to ask for at each connection, which may be renewed in between."""
+
+        def part(name: str) -> str:
+            return unquote(getattr(urlsplit(self._url().partition(",")[0]), name) or "")
+
+        return {option: partial(part, name) for option, name in _LOGIN.items()} if part("password") else {}
 
     async def _ensure_stream(self) -> None:
         assert self._js is not None
@@ -281,7 +301,7 @@ class Bus:
             return
         try:
             async with database.tenant(event.tenant_id) as connection:
-                if await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
+                if not consumer.noted or await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
                     await consumer.handle(connection, event)
                 if event.seq % PRUNE_EVERY == 0:
                     # The stream keeps nothing as old, so it cannot come again.

@@ -2,13 +2,13 @@
 
 import asyncio
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
 from libs.common.errors import AppError, Conflict, Unavailable
-from libs.common.settings import DatabaseSettings
+from libs.common.settings import DatabaseSettings, Latest, latest
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -24,6 +24,7 @@ _AWAY: Final = (
 
 IN_TENANT: Final = "with tenant as materialized (select set_config('app.tenant_id', $1::text, true)::uuid as id) "
 
+    asyncpg.InvalidAuthorizationSpecificationError,
 
 class _Raw(asyncpg.Connection):
     """Nothing of a session outlives a transaction here, so releasing needs no reset round trip."""
@@ -33,10 +34,17 @@ class _Raw(asyncpg.Connection):
 
 
 class Database:
-    """The pool of one service. Made without a connection, so that start order does not matter."""
+    """The pool of one service. Made without a connection, so that start order does not matter.
 
-    def __init__(self, dsn: str, *, pool_size: int = 10, statement_seconds: float = 15.0, name: str = "millrace"):
-        self._dsn = dsn
+    Each new connection takes the password that the DSN has by then. Where the server does not know it yet, the one that
+    was good before is tried, so a password is renewed by writing the file first and altering the role afterwards.
+    """
+
+    def __init__(
+        self, dsn: str | Latest, *, pool_size: int = 10, statement_seconds: float = 15.0, name: str = "millrace"
+    ):
+        self._dsn: Latest = dsn if callable(dsn) else lambda: dsn
+        self._good = self._dsn()
         self._size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._server_settings = {
@@ -51,7 +59,7 @@ class Database:
     def of(cls, settings: DatabaseSettings, name: str) -> "Database":
         """The pool that a process's settings describe."""
         return cls(
-            settings.database_url,
+            latest("DATABASE_URL", settings.database_url),
             pool_size=settings.database_pool_size,
             statement_seconds=settings.statement_seconds,
             name=name,
@@ -60,7 +68,7 @@ class Database:
     async def start(self) -> None:
         """Opens the pool; connections are made when they are needed."""
         self._pool = await asyncpg.create_pool(
-            self._dsn,
+            connect=self._dial,
             min_size=0,
             max_size=self._size,
             timeout=5.0,
@@ -73,6 +81,17 @@ class Database:
         if self._pool is None:
             return
         try:
+    async def _dial(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        dsn = dsn or self._dsn()
+        try:
+            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **options)
+        except asyncpg.InvalidPasswordError:
+            if dsn == self._good:
+                raise
+            return await self._dial(self._good, **options)
+        self._good = dsn
+        return connection
+
             async with asyncio.timeout(5):
                 await self._pool.close()
         except TimeoutError:
@@ -122,7 +141,7 @@ class Database:
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, to listen on; the caller closes it."""
         try:
-            return await asyncpg.connect(self._dsn, timeout=5.0, server_settings=self._server_settings)
+            return await self._dial(timeout=5.0, server_settings=self._server_settings)
         except _AWAY as error:
             raise translate(error) from error
 

@@ -4,9 +4,9 @@ The field `database_url` is the variable `DATABASE_URL`, or the contents of the 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,7 +19,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process is told.
 
     Times are seconds, sizes bytes. `unix_socket` is a path where a service listens as well, for a gateway on the same
-    machine.
+    machine. `tls_cert_file` and `tls_key_file` are the process's own certificate: to serve with, unless `serve_tls` is
+    off, and to show where it connects. `tls_client_ca_file` is whose certificates it asks of clients, `tls_ca_file`
+    whose it believes of servers, in place of the system's.
     """
 
     host: str = "127.0.0.1"
@@ -33,6 +35,11 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds: float = 10.0
     max_body_bytes: int = 10 * 1024 * 1024
     otel_exporter_otlp_endpoint: str | None = None
+    serve_tls: Literal["on", "off"] = "on"
+    tls_ca_file: str | None = None
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    tls_client_ca_file: str | None = None
 
 
 class DatabaseSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -45,6 +52,23 @@ class DatabaseSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 S = TypeVar("S", bound=ServiceSettings)
+Latest: TypeAlias = Callable[[], str]
+"""A value as it stands now."""
+
+
+def latest(name: str, value: str, environ: Mapping[str, str] = os.environ) -> Latest:
+    """The value of a variable as it stands now: where a file gives it, the file is read again, as it may be renewed."""
+    path = environ.get(f"{name}_FILE")
+    if name in environ or not path:
+        return lambda: value
+
+    def read() -> str:
+        try:
+            return Path(path).read_text().strip() or value
+        except OSError:
+            return value
+
+    return read
 
 
 def load(struct: type[S], environ: Mapping[str, str] = os.environ) -> S:
