@@ -8,5 +8,6 @@ postgres · sql · migrate      tenant-scoped transactions, named statements, mi
 events · outbox · bus      CloudEvents, the transactional outbox and its relay, NATS
 filters      the filter language: parser, syntax tree, SQL, evaluation
 edge · http · bodies · pages      the outermost layer, strict bodies, bounded lists
+idempotency      one effect and one answer for one key
 resilience · clock · ids      small mechanisms
 """

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from libs.common import cache, health, logging, migrate, tracing
+from libs.common import cache, health, idempotency, logging, migrate, tracing
 from libs.common.bus import Bus
 from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
@@ -80,6 +80,10 @@ class Platform:
         if self.certificates.given:
             self._loops.append(asyncio.create_task(self.certificates.follow()))
 
+    def keep(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Runs a loop until the process ends."""
+        self._loops.append(asyncio.create_task(loop))
+
     async def _migrate(self, dsn: str) -> None:
         for delay in backoff(0.2, 2.0):
             try:
@@ -135,11 +139,14 @@ def create_app(
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
     shortcut: Callable[[ASGIApp], ASGIApp] | None = None,
+    idempotent: bool = False,
+    seal: idempotency.Seal | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application. `routes` live below `/api/v1`, `root_routes` below `/`.
 
     Handlers may ask for `platform`, `principal` and `permissions`, and for what `dependencies` gives by name.
-    A `shortcut` stands before the framework and may answer the hottest requests itself.
+    A `shortcut` stands before the framework and may answer the hottest requests itself. An `idempotent` service has the
+    table of `idempotency.sql`, in which `seal` encrypts what it answered.
     """
     values = {"platform": platform, **(dependencies or {})}
     provided = {name: _constant(value) for name, value in values.items()}
@@ -150,6 +157,8 @@ def create_app(
         await platform.start()
         for hook in on_start:
             await hook()
+        if idempotent:
+            platform.keep(once.run())
         yield
         for hook in on_stop:
             await hook()
@@ -158,7 +167,7 @@ def create_app(
             exporter.stop()
 
     app = Litestar(
-        [Router("/api/v1", route_handlers=list(routes)), *root_routes, *_operating(platform)],
+        [Router("/api/v1", route_handlers=list(routes)), *root_routes, *_operating(platform, idempotent=idempotent)],
         dependencies={
             **provided,
             "identity": Provide(_identity(platform)),
@@ -173,7 +182,10 @@ def create_app(
         logging_config=None,
         request_max_body_size=platform.settings.max_body_bytes,
     )
-    return Edge(shortcut(app) if shortcut else app, platform.metrics, exporter)
+    limit = platform.settings.max_body_bytes
+    once = idempotency.Idempotent(app, platform.name, platform.database, platform.authenticate, limit, seal)
+    inner: ASGIApp = once if idempotent else app
+    return Edge(shortcut(inner) if shortcut else inner, platform.metrics, exporter)
 
 
 def serve(
@@ -234,7 +246,7 @@ def _openapi(platform: Platform) -> OpenAPIConfig:
     )
 
 
-def _operating(platform: Platform) -> list[ControllerRouterHandler]:
+def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouterHandler]:
     required: dict[str, health.Check] = {"database": platform.check_database, "migrations": platform.check_migrations}
     others: dict[str, health.Check] = {"broker": platform.check_broker, "cache": platform.check_cache}
     version = platform.settings.version
@@ -263,8 +275,9 @@ def _operating(platform: Platform) -> list[ControllerRouterHandler]:
 
     @get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-        schema = msgspec.json.encode(request.app.openapi_schema.to_schema())
-        return Response(schema, media_type="application/json")
+        schema = request.app.openapi_schema.to_schema()
+        document = idempotency.document(schema) if idempotent else schema
+        return Response(msgspec.json.encode(document), media_type="application/json")
 
     return [ready, live, database, metrics, openapi]
 

@@ -63,6 +63,7 @@ def build(given: Settings) -> ASGIApp:
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
         on_start=[hasher.start, listen, post.start], on_stop=[post.stop, hasher.stop],
+        idempotent=True, seal=Seal(given.signing_key_secret, "idempotent answers"),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def build(given: Settings) -> ASGIApp:
         RuleRoutes,
         ViewRoutes,
     ]
-    return create_app(platform, routes, on_start=[answer_questions])
+    return create_app(platform, routes, on_start=[answer_questions], idempotent=True)
 
 
 def main() -> None:

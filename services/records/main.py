@@ -14,7 +14,7 @@ from services.records.storage.objects import open_store
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.indexing import Indexer
 
-ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController)
+ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController)
 
 
 def build(given: Settings) -> ASGIApp:
@@ -37,7 +37,9 @@ def build(given: Settings) -> ASGIApp:
         stop.append(indexer.stop)
     objects = open_store(given.files_url, given.files_access_key, given.files_secret_key)
     given_to_all = {"catalog": catalog, "objects": objects}
-    return create_app(platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut)
+    return create_app(
+        platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True
+    )
 
 
 def main() -> None:

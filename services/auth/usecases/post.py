@@ -23,7 +23,7 @@ import structlog
 from libs.common import clock
 from libs.common.errors import Unavailable
 from libs.common.ids import new_id
-from libs.common.postgres import Connection, Database
+from libs.common.postgres import Connection, Database, after_commit
 from libs.common.resilience import end, keep_running
 from services.auth.domain.mails import MAX_ATTEMPTS, Mail
 from services.auth.domain.sealing import Seal
@@ -86,7 +86,7 @@ class PostOffice:
 
     def wake(self) -> None:
         """Looks for mails at once, after a commit."""
-        self._wake.set()
+        after_commit(self._wake.set)
 
     async def _run(self) -> None:
         while True:
