@@ -1,6 +1,11 @@
-"""PostgreSQL: a pool whose connections are only handed out inside a transaction that names its tenant."""
+"""PostgreSQL: a pool whose connections are only handed out inside a transaction that names its tenant.
+
+A task may hold one *outer* transaction: then all transactions of the same tenant that it begins are savepoints of it.
+"""
 
 import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -98,6 +103,11 @@ class Database:
             self._pool.terminate()
 
     @property
+    def size(self) -> int:
+        """How many connections there are at most."""
+        return self._size
+
+    @property
     def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         """The pool itself, for this module and its transactions."""
         if self._pool is None:
@@ -113,7 +123,16 @@ class Database:
             raise translate(error) from error
 
     def tenant(self, tenant_id: UUID) -> "Transaction":
-        """A transaction in which exactly the rows of one tenant exist."""
+        """A transaction in which exactly the rows of one tenant exist; within an outer one of it, a savepoint."""
+        if (outer := _outer.get()) is not None and outer.holds(self, tenant_id):
+            return Savepoint(self, outer.connection)
+        return self._tenant(tenant_id)
+
+    def outer(self, tenant_id: UUID) -> "Outer":
+        """A transaction of a tenant which holds all that its task does in that tenant until the block ends."""
+        return Outer(self, tenant_id, self._tenant(tenant_id))
+
+    def _tenant(self, tenant_id: UUID) -> "Transaction":
         return Transaction(self, f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)")
 
     async def look_up(self, tenant_id: UUID, statement: str, *params: object) -> "asyncpg.Record | None":
@@ -122,6 +141,9 @@ class Database:
         The statement selects `from tenant cross join lateral (… offset 0)`, and inside refers to `tenant.id`: so the
         tenant is set before any row is looked at, and a statement that gets this wrong finds nothing.
         """
+        if (outer := _outer.get()) is not None and outer.holds(self, tenant_id):
+            async with Savepoint(self, outer.connection) as held:
+                return await held.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
         connection = await self.acquire()
         try:
             return await connection.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
@@ -181,10 +203,95 @@ class Transaction:
             raise translate(error or failure) from failure
         finally:
             await self._database.pool.release(connection)
-        if error is None or (alive and isinstance(error, asyncpg.InterfaceError)):
-            return  # On a living connection the driver complains of its caller: a fault of ours, not an outage.
-        if (known := translate(error)) is not error:
-            raise known from error
+        _raise_translated(error, alive=alive)
+
+
+def _raise_translated(error: BaseException | None, *, alive: bool) -> None:
+    if error is None or (alive and isinstance(error, asyncpg.InterfaceError)):
+        return  # On a living connection the driver complains of its caller: a fault of ours, not an outage.
+    if (known := translate(error)) is not error:
+        raise known from error
+
+
+class Savepoint(Transaction):
+    """A part of an outer transaction: leaving it keeps what was done for now, or takes it back on an error."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, database: Database, held: Connection) -> None:
+        super().__init__(database, "savepoint nested")
+        self._held = held
+
+    async def __aenter__(self) -> Connection:
+        try:
+            await self._held.execute(self._begin)
+        except Exception as error:
+            raise translate(error) from error
+        return self._held
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        alive = _alive(self._held)
+        try:
+            if alive and error is None:
+                await self._held.execute("release savepoint nested")
+            elif alive:
+                await self._held.execute("rollback to savepoint nested; release savepoint nested")
+            elif error is None:
+                raise Unavailable("The database went away")
+        except Exception as failure:
+            raise translate(error or failure) from failure
+        _raise_translated(error, alive=alive)
+
+
+class Outer:
+    """`async with` gives the connection of an outer transaction; leaving it commits all, or rolls all back."""
+
+    def __init__(self, database: Database, tenant_id: UUID, transaction: Transaction) -> None:
+        self._database = database
+        self._tenant_id = tenant_id
+        self._transaction = transaction
+        self._task: asyncio.Task[object] | None = None
+        self._committed: list[Callable[[], None]] = []
+        self.connection: Connection
+
+    def holds(self, database: Database, tenant_id: UUID) -> bool:
+        """Whether a transaction that begins now is a part of this one; one of a task that it began is not."""
+        return self._task is asyncio.current_task() and database is self._database and tenant_id == self._tenant_id
+
+    async def __aenter__(self) -> Connection:
+        self.connection = await self._transaction.__aenter__()
+        self._task = asyncio.current_task()
+        _outer.set(self)
+        return self.connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task = None
+        _outer.set(None)
+        await self._transaction.__aexit__(kind, error, trace)
+        if error is None:
+            for callback in self._committed:
+                callback()
+
+    def after_commit(self, callback: Callable[[], None]) -> bool:
+        """Calls back after the commit, if the running task is the one that holds this."""
+        if self._task is not asyncio.current_task():
+            return False
+        self._committed.append(callback)
+        return True
+
+
+_outer: ContextVar[Outer | None] = ContextVar("outer", default=None)
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Calls back now, after a transaction of one's own; within an outer one when that is committed, or else never."""
+    outer = _outer.get()
+    if outer is None or not outer.after_commit(callback):
+        callback()
 
 
 def _alive(connection: Connection) -> bool:
