@@ -27,6 +27,7 @@ from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
 from libs.common.postgres import Database
+from libs.common.purge import Purger
 from libs.common.resilience import backoff, end
 from libs.common.roles import RoleStore
 from libs.common.server import Server
@@ -54,6 +55,7 @@ class Platform:
         self.keys = KeySet(fetch_keys or self._ask_keys)
         self.verifier = TokenVerifier(self.keys)
         self.roles = RoleStore(name, self.database, self.bus)
+        self.purger = Purger(name, self.database)
         self.migrations = Path("services") / name / "migrations"
         if not self.migrations.is_absolute():
             self.migrations = Path(__file__).parents[2] / self.migrations
@@ -77,6 +79,8 @@ class Platform:
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         self.roles.start()
         self._loops.append(asyncio.create_task(self._relay.run()))
+        self.purger.follow(self.bus)
+        self._loops.append(asyncio.create_task(self.purger.run()))
         if self.certificates.given:
             self._loops.append(asyncio.create_task(self.certificates.follow()))
 

@@ -80,23 +80,22 @@ async def tables(connection: Connection) -> list[str]:
 class Purger:
     """Empties a service's tables of tenants that are gone.
 
-    `first` runs before any row goes, in batches: it returns whether there is more for it to do. `last` runs in the
-    transaction that reports.
+    Those who have more to let go of than rows set `first`, which runs before any row goes, in batches: it returns
+    whether there is more for it to do; and `last`, which runs in the transaction that reports.
     """
 
-    def __init__(
-        self, service: str, database: Database, *, batch: int = BATCH, first: Step | None = None,
-        last: Step | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, service: str, database: Database, *, batch: int = BATCH) -> None:
+        self.first: Step | None = None
+        self.last: Step | None = None
         self._service = service
         self._database = database
         self._batch = batch
-        self._first = first
-        self._last = last
         self._wake = asyncio.Event()
 
     def follow(self, bus: Bus) -> None:
-        """Begins with each tenant that auth says is gone, durably."""
+        """Begins with each tenant that auth says is gone, durably; auth itself is told by those who have reported."""
+        if self._service == "auth":
+            return
         bus.consume(Consumer(f"{self._service}-purge", SUBJECT, Tenant, self._gone, noted=False), self._database)
 
     async def _gone(self, connection: Connection, event: Event[Tenant]) -> None:
@@ -133,7 +132,7 @@ class Purger:
             claimed = await connection.fetchrow(_CLAIM, tenant_id)
             if claimed is None:
                 return False
-            if self._first is not None and await self._first(connection, tenant_id):
+            if self.first is not None and await self.first(connection, tenant_id):
                 return True
             counts = msgspec.json.decode(claimed["counts"], type=dict[str, int])
             gone = await self._delete(connection)
@@ -159,8 +158,8 @@ class Purger:
     async def _finish(self, connection: Connection, tenant_id: UUID, counts: dict[str, int], *, reported: bool) -> None:
         await connection.execute(_DONE, tenant_id)
         if not reported:
-            if self._last is not None:
-                await self._last(connection, tenant_id)
+            if self.last is not None:
+                await self.last(connection, tenant_id)
             event = NewEvent(f"{self._service}.tenant.purged", tenant_id, Purged(tenant_id, counts))
             await outbox.record(connection, tenant_id, [event])
             await log.ainfo("tenant purged", tenant=str(tenant_id), rows=sum(counts.values()))
