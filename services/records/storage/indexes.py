@@ -80,6 +80,12 @@ async def learn(builder: Builder, built: Sequence[Open]) -> None:
         await builder.execute(SQL["mark_ready"], index.tenant_id, index.name)
 
 
+async def drop_orphans(builder: Builder) -> None:
+    """Drops the indexes of tenants that are gone."""
+    for row in await builder.fetch(SQL["orphans"]):
+        await builder.execute(SQL["drop"].replace("{name}", row[0]))
+
+
 async def drop(builder: Builder, index: Open) -> None:
     """Drops an index that is not wanted any more."""
     await builder.execute(SQL["drop"].replace("{name}", index.name))

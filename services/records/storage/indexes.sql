@@ -31,6 +31,12 @@ update field_indexes set ready = true where tenant_id = $1 and name = $2 and wan
 -- name: forget
 delete from field_indexes where tenant_id = $1 and name = $2 and not wanted;
 
+-- name: orphans
+-- Indexes of fields that nobody speaks of any more: their tenant is gone.
+select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indrelid = 'records'::regclass and c.relname ~ '^field_[0-9a-f]{32}$'
+    and not exists (select from field_indexes f where f.name = c.relname);
+
 -- name: build
 create index concurrently {name} on records (tenant_id, ({expression}), id)
 where pipeline_id = '{pipeline_id}' and deleted_at is null;

@@ -48,6 +48,7 @@ class Indexer:
                 await builder.close(timeout=2)
 
     async def _work(self, builder: indexes.Builder) -> None:
+        await indexes.drop_orphans(builder)
         room = MAX_BUILT - await indexes.built(builder)
         done: list[indexes.Open] = []
         for index in await indexes.open_indexes(builder):

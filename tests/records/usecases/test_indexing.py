@@ -74,6 +74,19 @@ async def builder(database: Database) -> AsyncIterator[Builder]:
     await admin.close()
 
 
+async def test_indexes_of_a_tenant_that_is_gone_are_dropped(builder: Builder) -> None:
+    """Its rows go with the rest of it, and then nobody wants them."""
+    await builder.want(*FIELDS)
+    await builder.done()
+    await builder.admin.execute("delete from records.field_indexes where tenant_id = $1", builder.tenant)
+    await builder.admin.execute("notify field_indexes")
+
+    async def none() -> bool:
+        return not await builder.names()
+
+    await eventually(none, 30)
+
+
 async def test_indexes_follow_the_definition(builder: Builder) -> None:
     """They are built for fields that have an order, kept while wanted, and dropped with the mark or the pipeline."""
     both = await builder.want(*FIELDS)
