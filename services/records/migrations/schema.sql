@@ -18,6 +18,25 @@ begin
     );
 end $$;
 
+CREATE FUNCTION records.purge_rows(name text, batch bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'records', 'pg_temp'
+    AS $_$
+declare
+    gone bigint;
+begin
+    if not exists (select from purges where id = current_tenant()) then
+        raise exception 'the tenant is not being purged';
+    end if;
+    execute format(
+        'delete from %1$I where tenant_id = current_tenant()
+            and ctid = any(array(select ctid from %1$I where tenant_id = current_tenant() limit $1))',
+        name
+    ) using batch;
+    get diagnostics gone = row_count;
+    return gone;
+end $_$;
+
 CREATE TABLE records.counters (
     tenant_id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
@@ -91,6 +110,43 @@ CREATE TABLE records.inbox (
 
 ALTER TABLE ONLY records.inbox FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.job_queue (
+    tenant_id uuid NOT NULL,
+    job_id uuid NOT NULL,
+    kind text NOT NULL,
+    owner uuid,
+    lease_until timestamp with time zone,
+    ready_at timestamp with time zone NOT NULL,
+    attempts integer NOT NULL
+);
+
+ALTER TABLE ONLY records.job_queue FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.jobs (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    pipeline_id uuid,
+    state text NOT NULL,
+    input jsonb NOT NULL,
+    checkpoint jsonb NOT NULL,
+    done bigint NOT NULL,
+    total bigint,
+    created bigint NOT NULL,
+    updated bigint NOT NULL,
+    refused bigint NOT NULL,
+    result jsonb,
+    error jsonb,
+    principal jsonb NOT NULL,
+    created_by uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone
+);
+
+ALTER TABLE ONLY records.jobs FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.operations (
     tenant_id uuid NOT NULL,
     principal_id uuid NOT NULL,
@@ -132,6 +188,14 @@ CREATE TABLE records.pipelines (
 );
 
 ALTER TABLE ONLY records.pipelines FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.purges (
+    id uuid NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    swept_at timestamp with time zone,
+    done boolean DEFAULT false NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL
+);
 
 CREATE TABLE records.records (
     tenant_id uuid NOT NULL,
@@ -182,6 +246,24 @@ CREATE TABLE records.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE records.search_documents (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    shape bigint NOT NULL,
+    document tsvector NOT NULL
+);
+
+ALTER TABLE ONLY records.search_documents FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.search_words (
+    tenant_id uuid NOT NULL,
+    tag text NOT NULL COLLATE pg_catalog."C",
+    word text NOT NULL COLLATE pg_catalog."C"
+);
+
+ALTER TABLE ONLY records.search_words FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.unique_values (
     tenant_id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
@@ -227,6 +309,12 @@ ALTER TABLE ONLY records.idempotency
 ALTER TABLE ONLY records.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
+ALTER TABLE ONLY records.job_queue
+    ADD CONSTRAINT job_queue_pkey PRIMARY KEY (tenant_id, job_id);
+
+ALTER TABLE ONLY records.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY records.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (tenant_id, principal_id, operation_id);
 
@@ -235,6 +323,9 @@ ALTER TABLE ONLY records.outbox
 
 ALTER TABLE ONLY records.pipelines
     ADD CONSTRAINT pipelines_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.purges
+    ADD CONSTRAINT purges_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY records.records
     ADD CONSTRAINT records_pkey PRIMARY KEY (tenant_id, id);
@@ -247,6 +338,9 @@ ALTER TABLE ONLY records.role_grants
 
 ALTER TABLE ONLY records.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY records.search_documents
+    ADD CONSTRAINT search_documents_pkey PRIMARY KEY (tenant_id, record_id);
 
 ALTER TABLE ONLY records.unique_values
     ADD CONSTRAINT unique_values_pkey PRIMARY KEY (tenant_id, pipeline_id, field, value);
@@ -273,6 +367,10 @@ CREATE INDEX idempotency_created_at ON records.idempotency USING btree (created_
 
 CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_at);
 
+CREATE INDEX job_queue_ready ON records.job_queue USING btree (ready_at);
+
+CREATE INDEX jobs_finished ON records.jobs USING btree (tenant_id, finished_at);
+
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
 
 CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (gin_pending_list_limit='512');
@@ -284,6 +382,14 @@ CREATE INDEX records_trash ON records.records USING btree (tenant_id, pipeline_i
 CREATE INDEX records_updated ON records.records USING btree (tenant_id, pipeline_id, updated_at, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX relationship_types_name ON records.relationship_types USING btree (tenant_id, name);
+
+CREATE INDEX search_documents_document ON records.search_documents USING gin (document) WITH (gin_pending_list_limit='512');
+
+CREATE INDEX search_documents_pipeline ON records.search_documents USING btree (tenant_id, pipeline_id, record_id);
+
+CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, word extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512');
+
+CREATE INDEX search_words_word ON records.search_words USING btree (tenant_id, tag, word);
 
 CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_id, record_id);
 
@@ -303,6 +409,12 @@ CREATE POLICY idempotency_pruning ON records.idempotency TO millrace_records_rel
 
 ALTER TABLE records.inbox ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.job_queue ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY job_queue_runner ON records.job_queue TO millrace_records_relay USING (true) WITH CHECK (true);
+
+ALTER TABLE records.jobs ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE records.operations ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.outbox ENABLE ROW LEVEL SECURITY;
@@ -319,6 +431,10 @@ ALTER TABLE records.relationship_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.role_grants ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.search_documents ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.search_words ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -331,6 +447,10 @@ CREATE POLICY tenant_isolation ON records.idempotency USING ((tenant_id = record
 
 CREATE POLICY tenant_isolation ON records.inbox USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.job_queue USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.jobs USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.operations USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.pipelines USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -340,6 +460,10 @@ CREATE POLICY tenant_isolation ON records.records USING ((tenant_id = records.cu
 CREATE POLICY tenant_isolation ON records.relationship_types USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.role_grants USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.search_documents USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.search_words USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -355,6 +479,9 @@ ALTER TABLE records.views ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA records TO millrace_records;
 GRANT USAGE ON SCHEMA records TO millrace_records_relay;
+
+REVOKE ALL ON FUNCTION records.purge_rows(name text, batch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION records.purge_rows(name text, batch bigint) TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 
@@ -377,6 +504,11 @@ GRANT SELECT(created_at) ON TABLE records.idempotency TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.inbox TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.job_queue TO millrace_records;
+GRANT SELECT,UPDATE ON TABLE records.job_queue TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.jobs TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.operations TO millrace_records;
 
 GRANT INSERT ON TABLE records.outbox TO millrace_records;
@@ -386,6 +518,8 @@ GRANT SELECT,USAGE ON SEQUENCE records.outbox_id_seq TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.pipelines TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.purges TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.records TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.relationship_types TO millrace_records;
@@ -393,6 +527,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.relationship_types TO millrac
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.role_grants TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_documents TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_words TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.unique_values TO millrace_records;
 
