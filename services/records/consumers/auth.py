@@ -1,20 +1,15 @@
-"""What `auth` announces: users, whom fields may name; and a tenant that is deleted takes all its records along."""
+"""What `auth` announces: users, whom fields may name, and the end of tenants."""
 
 from uuid import UUID
 
 import msgspec
 
+from libs.common import events, purge
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
-from services.records.storage import records, users
+from services.records.storage import users
 from services.records.usecases.catalog import Catalog
-
-
-class Tenant(msgspec.Struct, frozen=True):
-    """The tenant that an event speaks of."""
-
-    id: UUID
 
 
 class User(msgspec.Struct, frozen=True):
@@ -25,14 +20,13 @@ class User(msgspec.Struct, frozen=True):
 
 
 def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
-    """Follows users and the end of tenants."""
+    """Follows users, and lets memory go of tenants that are gone."""
 
-    async def deleted(connection: Connection, event: Event[Tenant]) -> None:
-        await records.forget_tenant(connection, event.tenant_id)
-        catalog.forget(event.tenant_id)
+    async def gone(payload: bytes) -> None:
+        catalog.forget(events.decode(payload, purge.Tenant).tenant_id)
 
     bus.consume(Consumer("records-users", "evt.*.auth.user.*", User, keep_user), database)
-    bus.consume(Consumer("records-tenants", "evt.*.auth.tenant.deleted", Tenant, deleted), database)
+    bus.listen(purge.SUBJECT, gone)
 
 
 async def keep_user(connection: Connection, event: Event[User]) -> None:

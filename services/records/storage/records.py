@@ -252,8 +252,3 @@ async def begin_operation(
 async def finish_operation(connection: Connection, by: Principal, operation_id: str, version: int) -> None:
     """Notes the version that an operation made."""
     await connection.execute(SQL["finish_operation"], by.tenant_id, by.id, operation_id, version)
-
-
-async def forget_tenant(connection: Connection, tenant_id: UUID) -> None:
-    """Takes away everything of a tenant."""
-    await connection.execute(SQL["forget_tenant"], tenant_id)

@@ -180,18 +180,3 @@ update operations set version = $4 where tenant_id = $1 and principal_id = $2 an
 -- name: recall_operation
 -- What an operation did.
 select record_id, version from operations where tenant_id = $1 and principal_id = $2 and operation_id = $3;
-
--- name: forget_tenant
--- Takes away everything of a tenant.
-with a as (delete from records where tenant_id = $1),
-    b as (delete from history where tenant_id = $1),
-    c as (delete from unique_values where tenant_id = $1),
-    d as (delete from edges where tenant_id = $1),
-    e as (delete from operations where tenant_id = $1),
-    f as (delete from pipelines where tenant_id = $1),
-    g as (delete from role_grants where tenant_id = $1),
-    h as (delete from users where tenant_id = $1),
-    i as (delete from counters where tenant_id = $1),
-    j as (delete from views where tenant_id = $1),
-    k as (update field_indexes set wanted = false, ready = false where tenant_id = $1)
-delete from relationship_types where tenant_id = $1;
