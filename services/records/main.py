@@ -14,7 +14,7 @@ from services.records.storage.objects import open_store
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.indexing import Indexer
 
-ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController)
+ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController)
 
 
 def build(given: Settings) -> ASGIApp:
