@@ -2,8 +2,9 @@
 
 owns      records and their history, relationships, values that are unique, read models of pipelines and their types and
           of users, counters of automatic numbers
-answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b};
+answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b}, /jobs;
           rpc.records.record, rpc.records.field_update
-emits     records.record.created updated deleted restored, records.relationship.created deleted
+emits     records.record.created updated deleted restored, records.relationship.created deleted,
+          records.job.created updated done failed cancelled
 listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.user.*, auth.tenant.deleted
 """

@@ -6,6 +6,7 @@ from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from services.records.consumers import auth, pipelines, questions
 from services.records.routes.batch import BatchController
+from services.records.routes.jobs import JobsController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
 from services.records.routes.shortcut import Shortcut
@@ -13,8 +14,9 @@ from services.records.settings import Settings
 from services.records.storage.objects import open_store
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.indexing import Indexer
+from services.records.usecases.running import Runner
 
-ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController)
+ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController)
 
 
 def build(given: Settings) -> ASGIApp:
@@ -30,7 +32,14 @@ def build(given: Settings) -> ASGIApp:
     def shortcut(app: ASGIApp) -> ASGIApp:
         return Shortcut(app, platform, catalog)
 
-    start, stop = [listen], []
+    runner = Runner(
+        platform.database,
+        platform.roles,
+        catalog,
+        concurrency=given.job_concurrency,
+        lease_seconds=given.job_lease_seconds,
+    )
+    start, stop = [listen, runner.start], [runner.stop]
     if given.migration_database_url is not None:
         indexer = Indexer(given.migration_database_url)
         start.append(indexer.start)

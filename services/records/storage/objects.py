@@ -157,7 +157,7 @@ class Bucket:
         access_key: str | None,
         secret_key: str | None,
     ) -> None:
-        config: "S3Config" = {"region": region, "virtual_hosted_style_request": endpoint is None}
+        config: S3Config = {"region": region, "virtual_hosted_style_request": endpoint is None}
         if endpoint is not None:
             config["endpoint"] = endpoint
         if access_key and secret_key:
@@ -190,7 +190,7 @@ class Bucket:
         """The bytes, in pieces."""
         if end is not None and end <= start:
             return
-        options: "GetOptions" = {"range": {"offset": start} if end is None else (start, end)} if start or end else {}
+        options: GetOptions = {"range": {"offset": start} if end is None else (start, end)} if start or end else {}
         try:
             found = await obstore.get_async(self._store, checked(key), options=options)
             async for piece in found.stream(min_chunk_size=PIECE):

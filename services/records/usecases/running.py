@@ -1,0 +1,222 @@
+"""Works on jobs: leases one, does it step by step, and lets another process go on where this one broke off.
+
+A step is one transaction: its effect, how far the job has come, and proof that the lease is still ours commit together.
+So what was done is done once, however often processes die, and a clock that jumps takes away no more than a turn.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias
+
+import asyncpg
+import structlog
+
+from libs.common import outbox
+from libs.common.errors import AppError, Unavailable, WireError, to_wire
+from libs.common.ids import new_id
+from libs.common.postgres import Connection, Database
+from libs.common.resilience import end, keep_running
+from libs.common.roles import RoleStore
+from services.records.domain.jobs import Job
+from services.records.storage import jobs
+from services.records.storage.jobs import Advance, Claim
+from services.records.usecases.caller import Caller
+from services.records.usecases.catalog import Catalog
+
+POLL_SECONDS = 1.0
+ANNOUNCE_SECONDS = 1.0
+MAX_PER_TENANT = 2
+MAX_ATTEMPTS = 8
+MAX_PAUSE_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class Lost(Exception):
+    """The job was cancelled, or another process has it: nothing of this step may stay."""
+
+
+class Step:
+    """One transaction of a job. What `advance` is told is written when the step ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.by = Advance()
+
+    def advance(
+        self, checkpoint: dict[str, Any] | None = None, *, done: int = 0, total: int | None = None, created: int = 0,
+        updated: int = 0, refused: int = 0,
+    ) -> None:  # fmt: skip
+        """Where a process that goes on begins, and what this step adds to the counts."""
+        self.by = Advance(
+            checkpoint=checkpoint, done=done, total=total, created=created, updated=updated, refused=refused
+        )
+
+
+class Steps:
+    """The steps of one job: `async with step() as now: …` opens a transaction of its tenant, `now.connection`."""
+
+    def __init__(self, job: Job, claim: Claim, database: Database, roles: RoleStore, catalog: Catalog, seconds: float):
+        self.job = job
+        self._claim = claim
+        self._database = database
+        self._roles = roles
+        self._catalog = catalog
+        self._seconds = seconds
+        self._told = 0.0
+
+    async def caller(self) -> Caller:
+        """Who asked for the job, with what their roles allow at this moment."""
+        principal = self.job.principal
+        permissions = self._roles.cached(principal) or await self._roles.permissions(principal)
+        return Caller(principal, permissions, self._catalog, self._database)
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Step]:
+        """A step; raises `Lost` where the job is no longer ours."""
+        async with self._database.tenant(self._claim.tenant_id) as connection:
+            if not await jobs.hold(connection, self._claim, self._seconds, step=True):
+                raise Lost
+            step = Step(connection)
+            yield step
+            job = await jobs.advance(connection, self._claim, step.by)
+            if job is None:
+                raise Lost
+            await self._announce(connection, job)
+        self.job = job
+
+    async def _announce(self, connection: Connection, job: Job) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told >= ANNOUNCE_SECONDS:
+            self._told = now
+            await outbox.record(connection, self._claim.tenant_id, [job.event("updated")])
+
+
+Run: TypeAlias = Callable[[Job, Steps], Awaitable[object]]
+"""Does a job from its checkpoint on. What it returns (a Struct, a dict or nothing) is the job's result; a `report_url`
+in it is shown as the job's own.
+"""
+
+
+class Runner:
+    """Does the jobs of the kinds it knows, so many at once in this process, and so many of one tenant in all."""
+
+    def __init__(
+        self, database: Database, roles: RoleStore, catalog: Catalog, *, concurrency: int, lease_seconds: float
+    ) -> None:
+        self._database = database
+        self._roles = roles
+        self._catalog = catalog
+        self._concurrency = concurrency
+        self._seconds = lease_seconds
+        self._kinds: dict[str, Run] = {}
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    def add(self, kind: str, run: Run) -> None:
+        """Lets the runner do a kind of job."""
+        self._kinds[kind] = run
+
+    async def start(self) -> None:
+        """Begins to look for work."""
+        self._loop = asyncio.create_task(keep_running("jobs", self._look, cap=2.0))
+
+    async def stop(self) -> None:
+        """Ends at once; what is under way is rolled back to its last step and left to others."""
+        if self._loop is not None:
+            await end([self._loop])
+        await end(list(self._running))
+
+    async def _look(self) -> None:
+        listener = await self._database.connect()
+        try:
+            await listener.add_listener("jobs", lambda *_: self._wake.set())
+            while True:
+                self._wake.clear()
+                await self._fill()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                await listener.execute("select 1")
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await listener.close(timeout=2)
+
+    async def _fill(self) -> None:
+        while self._kinds and len(self._running) < self._concurrency:
+            claim = await jobs.claim(self._database, new_id(), self._seconds, MAX_PER_TENANT, self._kinds)
+            if claim is None:
+                return
+            task = asyncio.create_task(self._work(claim))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    async def _work(self, claim: Claim) -> None:
+        work = asyncio.create_task(self._do(claim))
+        try:
+            await self._watch(claim, work)
+        except asyncio.CancelledError:
+            await end([work])
+            await self._release(claim, 0.0)
+            raise
+        try:
+            work.result()
+        except (Lost, asyncio.CancelledError):
+            await log.ainfo("job lost", job=str(claim.job_id), kind=claim.kind)
+        except Exception as error:
+            await self._failed(claim, error)
+
+    async def _watch(self, claim: Claim, work: "asyncio.Task[None]") -> None:
+        """Renews the lease until the work ends, and ends it where the lease is lost."""
+        while not work.done():
+            await asyncio.wait((work,), timeout=self._seconds / 3)
+            if work.done():
+                return
+            with suppress(AppError):
+                async with self._database.tenant(claim.tenant_id) as connection:
+                    held = await jobs.renew(connection, claim, self._seconds)
+                if not held:
+                    await end([work])
+
+    async def _do(self, claim: Claim) -> None:
+        if claim.attempts > MAX_ATTEMPTS:
+            raise AppError("The job broke off too often", code="job-broke-off")
+        async with self._database.tenant(claim.tenant_id) as connection:
+            held = await jobs.hold(connection, claim, self._seconds, step=False)
+            job = await jobs.begin(connection, claim) if held else None
+        if job is None:
+            raise Lost
+        steps = Steps(job, claim, self._database, self._roles, self._catalog, self._seconds)
+        result = await self._kinds[claim.kind](job, steps)
+        await self._finish(claim, "done", result)
+
+    async def _failed(self, claim: Claim, error: Exception) -> None:
+        passing = not isinstance(error, AppError) or isinstance(error, Unavailable) or error.code == "busy"
+        level = log.awarning if isinstance(error, AppError) else log.aerror
+        await level("job broke off", job=str(claim.job_id), kind=claim.kind, attempts=claim.attempts, error=repr(error))
+        if passing and claim.attempts < MAX_ATTEMPTS:
+            return await self._release(claim, min(MAX_PAUSE_SECONDS, 0.5 * 2**claim.attempts))
+        known = error if isinstance(error, AppError) else AppError()
+        with suppress(AppError, Lost):
+            await self._finish(claim, "failed", error=to_wire(known))
+
+    async def _release(self, claim: Claim, seconds: float) -> None:
+        # Where that fails the lease runs out by itself.
+        with suppress(AppError):
+            async with self._database.tenant(claim.tenant_id) as connection:
+                await jobs.release(connection, claim, seconds)
+
+    async def _finish(self, claim: Claim, state: str, result: object = None, error: WireError | None = None) -> None:
+        async with self._database.tenant(claim.tenant_id) as connection:
+            if not await jobs.unqueue(connection, claim.tenant_id, claim.job_id, claim.owner):
+                raise Lost
+            job = await jobs.finish(connection, claim.tenant_id, claim.job_id, state, result, error)
+            if job is None:
+                raise Lost
+            await outbox.record(connection, claim.tenant_id, [job.event(state)])
