@@ -139,7 +139,8 @@ async def test_a_purge_that_broke_off_goes_on(pool: Database, admin: Admin) -> N
             raise RuntimeError("killed")
         return False
 
-    purger = Purger("pipelines", pool, batch=1, first=crash)
+    purger = Purger("pipelines", pool, batch=1)
+    purger.first = crash
     await begin(pool, purger, tenant_id)
     with pytest.raises(RuntimeError):
         await purger.round()
