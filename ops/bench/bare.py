@@ -1,6 +1,7 @@
 """What the platform is measured against: plain ASGI on uvicorn, plain SQL by asyncpg, no tenants, no rights, no events.
 
-`python -m ops.bench.bare` with `PORT`, `UNIX_SOCKET` and `DATABASE_URL`. Paths below `/api/` answer without a database.
+`python -m ops.bench.bare` with `PORT`, `DATABASE_URL` and, if wanted, `UNIX_SOCKET`. Paths below `/api/` answer without
+a database.
 """
 
 import os
@@ -136,4 +137,4 @@ if __name__ == "__main__":
         Bare(os.environ["DATABASE_URL"]), host="127.0.0.1", port=int(os.environ["PORT"]), loop="uvloop",
         http="httptools", ws="websockets-sansio", log_config=None, access_log=False, ws_per_message_deflate=False,
     )  # fmt: skip
-    Server(config, unix_socket=os.environ["UNIX_SOCKET"]).run()
+    Server(config, unix_socket=os.environ.get("UNIX_SOCKET")).run()

@@ -3,22 +3,25 @@
 The first line is a `Listen`; it is answered by a `Ready` when every socket is subscribed and nothing more arrives.
 Each further line is a number of deliveries to wait for, answered by a `Ready` before and a `Heard` after them. Frames
 are not parsed: the bytes of a marker that each of them holds once are counted, so that the server is the limit and not
-this process.
+this process. Where times are wanted, each is told from the record's `updated_at`, which is set before the commit.
 """
 
 import asyncio
 import base64
 import os
+import re
 import resource
 import sys
 import time
 from contextlib import suppress
+from datetime import datetime
 from typing import cast
 
 import msgspec
 import uvloop
 
 MARKER = b'"record_updated"'
+_UPDATED_AT = re.compile(rb'"updated_at":"([^"]{24})"')
 _TEXT, _PONG = b"\x81", b"\x8a"
 _PING = 0x89
 _QUIET = 0.3
@@ -27,13 +30,14 @@ _SECONDS = 60.0
 
 
 class Listen(msgspec.Struct):
-    """Where to connect, what to send on each socket, and how many `"subscribed"` to wait for on it."""
+    """Where to connect, what to send on the sockets in turn, and how many `"subscribed"` to wait for on each."""
 
     port: int
     path: str
     sockets: int
-    frames: list[str]
+    frames: list[list[str]]
     answers: int
+    timed: bool = False
 
 
 class Ready(msgspec.Struct):
@@ -43,13 +47,17 @@ class Ready(msgspec.Struct):
 
 
 class Heard(msgspec.Struct):
-    """Deliveries, the time from the first to the last in seconds, bytes in each, and the share of a core it took."""
+    """Deliveries, seconds from the first to the last, bytes in each, share of a core, and how old they were.
+
+    `p95_ms` is of the deliveries that came in one piece, and 0 where no times were wanted.
+    """
 
     deliveries: int
     seconds: float
     size: float
     busy: float
     lost: int
+    p95_ms: float = 0.0
 
 
 class _Room:
@@ -61,11 +69,18 @@ class _Room:
         self.last = 0.0
         self.expected = 0
         self.enough = asyncio.Event()
+        self.ages: list[float] = []
+
+    @property
+    def p95_ms(self) -> float:
+        """The age that 95 % of the deliveries stayed below."""
+        return sorted(self.ages)[len(self.ages) * 95 // 100] * 1000 if self.ages else 0.0
 
 
 class _Socket(asyncio.Protocol):
-    def __init__(self, listen: Listen, room: _Room) -> None:
+    def __init__(self, listen: Listen, number: int, room: _Room) -> None:
         self._listen = listen
+        self._frames = listen.frames[number % len(listen.frames)] if listen.frames else []
         self._room = room
         self._rest = b""
         self.ready = asyncio.Event()
@@ -97,6 +112,9 @@ class _Socket(asyncio.Protocol):
         found = text.count(MARKER)
         self._rest = text[1 - len(MARKER) :]
         room.bytes += len(data)
+        if found and self._listen.timed:
+            now = time.time()
+            room.ages += [now - _seconds(written) for written in _UPDATED_AT.findall(data)]
         if found:
             room.last = time.perf_counter()
             room.first = room.first or room.last
@@ -108,11 +126,15 @@ class _Socket(asyncio.Protocol):
         self._rest += data
         if not self._open and b"\r\n\r\n" in self._rest:
             self._open = self._rest.startswith(b"HTTP/1.1 101")
-            for frame in self._listen.frames:
+            for frame in self._frames:
                 self._transport.write(masked(frame.encode()))
         if self._open and self._rest.count(b'"subscribed"') >= self._listen.answers:
             self._rest = b""
             self.ready.set()
+
+
+def _seconds(written: bytes) -> float:
+    return datetime.fromisoformat(written.decode()).timestamp()
 
 
 def masked(payload: bytes, kind: bytes = _TEXT) -> bytes:
@@ -132,17 +154,18 @@ async def main() -> None:
     listen = msgspec.json.decode(await commands.readline(), type=Listen)
     room = _Room()
     for start in range(0, listen.sockets, _WAVE):
-        await _connect(listen, room, min(_WAVE, listen.sockets - start))
+        await _connect(listen, room, range(start, min(start + _WAVE, listen.sockets)))
     await _quiet(room)
     _tell(Ready(listen.sockets - room.lost))
     while line := await commands.readline():
         _tell(await _hear(room, int(line), listen.sockets))
 
 
-async def _connect(listen: Listen, room: _Room, sockets: int) -> None:
+async def _connect(listen: Listen, room: _Room, numbers: range) -> None:
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: _Socket(listen, room), "127.0.0.1", listen.port) for _ in range(sockets)
+        await loop.create_connection(lambda number=number: _Socket(listen, number, room), "127.0.0.1", listen.port)  # type: ignore[misc]
+        for number in numbers
     ]
     async with asyncio.timeout(_SECONDS):
         for _, socket in made:
@@ -158,6 +181,7 @@ async def _quiet(room: _Room) -> None:
 
 async def _hear(room: _Room, expected: int, sockets: int) -> Heard:
     room.expected, room.deliveries, room.bytes, room.first = expected, 0, 0, 0.0
+    room.ages.clear()
     room.enough.clear()
     _tell(Ready(sockets - room.lost))
     worked = time.process_time()
@@ -165,7 +189,7 @@ async def _hear(room: _Room, expected: int, sockets: int) -> Heard:
         await asyncio.wait_for(room.enough.wait(), _SECONDS)
     took = max(room.last - room.first, 1e-6)
     size = room.bytes / max(1, room.deliveries)
-    return Heard(room.deliveries, took, size, (time.process_time() - worked) / took, room.lost)
+    return Heard(room.deliveries, took, size, (time.process_time() - worked) / took, room.lost, room.p95_ms)
 
 
 def _tell(message: msgspec.Struct) -> None:

@@ -27,7 +27,7 @@ _GENEROUS = {
     f"LIMIT_{who}_{what}": "100000000"
     for who in ("PRINCIPAL", "TENANT", "ADDRESS", "SOCKET")
     for what in ("RATE", "BURST")
-}
+} | {"MAX_SOCKETS_PER_USER": "20000"}
 _COPY = f"""
 create schema bench;
 create table bench.records as select tenant_id, {COLUMNS} from records.records;
