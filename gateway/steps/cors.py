@@ -6,7 +6,7 @@ from gateway.exchange import Exchange
 
 _EXPOSED = (
     b"access-control-expose-headers: etag, change-seq, location, retry-after, ratelimit, ratelimit-policy, "
-    b"x-request-id, content-disposition\r\n"
+    b"x-request-id, content-disposition, idempotency-replayed\r\n"
 )
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
