@@ -23,17 +23,21 @@ jetstream {{
 
 @dataclass(frozen=True)
 class Nats:
-    """One NATS server on the loopback interface, its streams on disk, synced each second when durable."""
+    """One NATS server on the loopback interface, its streams on disk, synced each second when durable.
+
+    `more` is added to its configuration.
+    """
 
     data: Path
     port: int
     password: str = ""
     durable: bool = True
+    more: str = ""
 
     @property
     def url(self) -> str:
         """What a NATS client connects to."""
-        login = f"millrace:{quote(self.password)}@" if self.password else ""
+        login = f"millrace:{quote(self.password, safe='')}@" if self.password else ""
         return f"nats://{login}{LOOPBACK}:{self.port}"
 
     def prepare(self) -> None:
@@ -65,7 +69,7 @@ class Nats:
         text = _CONFIGURATION.format(host=LOOPBACK, port=self.port, store=self.data / "jetstream", sync=sync)
         if self.password:
             text += f'authorization {{ user: millrace, password: "{self.password}" }}\n'
-        return text
+        return text + self.more
 
 
 def program() -> Path:

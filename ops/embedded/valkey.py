@@ -23,7 +23,7 @@ class Valkey:
     @property
     def url(self) -> str:
         """What a Redis client connects to."""
-        login = f":{quote(self.password)}@" if self.password else ""
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
         return f"redis://{login}{LOOPBACK}:{self.port}/0"
 
     def prepare(self) -> None:

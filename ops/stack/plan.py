@@ -44,7 +44,7 @@ class Plan:
         """The DSN of `auth`, `pipelines`, `records`, `realtime` or `migrate`."""
         parts = urlsplit(self.admin_url)
         address = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"millrace_{role}:{quote(self.passwords[role])}@{address}").geturl()
+        return parts._replace(netloc=f"millrace_{role}:{quote(self.passwords[role], safe='')}@{address}").geturl()
 
     def processes(self) -> dict[str, Process]:
         """Every process of the stack, by name."""
