@@ -26,6 +26,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     title_template: str | None
     fields: Fields
     rules: tuple[Rule, ...] = ()
+    require_if_match: bool = False
     created_at: datetime
     created_by: UUID
     updated_at: datetime
@@ -60,13 +61,14 @@ class Announcement(msgspec.Struct, frozen=True):
     deleted: bool
     fields: Fields
     rules: tuple[Rule, ...] = ()
+    require_if_match: bool = False
 
 
 def announcement(pipeline: Pipeline) -> Announcement:
     """What is told of a pipeline."""
     return Announcement(
         pipeline.id, pipeline.slug, pipeline.name, pipeline.version, pipeline.title,
-        pipeline.deleted_at is not None, pipeline.fields, pipeline.rules,
+        pipeline.deleted_at is not None, pipeline.fields, pipeline.rules, pipeline.require_if_match,
     )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ class PipelineRoutes(Controller):
         """Make a pipeline."""
         new = pipelines.NewPipeline(
             name=data.name, slug=data.slug, description=data.description, icon=data.icon, color=data.color,
-            title_template=data.title_template, fields=data.schema_definition.fields,
+            title_template=data.title_template, require_if_match=data.require_if_match,
+            fields=data.schema_definition.fields,
         )  # fmt: skip
         return _created(await pipelines.create(platform.database, caller, new))
 
@@ -91,7 +92,8 @@ class PipelineRoutes(Controller):
         schema = data.schema_definition
         changes = pipelines.Changes(
             name=data.name, slug=data.slug, description=data.description, icon=data.icon, color=data.color,
-            title_template=data.title_template, fields=schema.fields if isinstance(schema, SchemaInput) else schema,
+            title_template=data.title_template, require_if_match=data.require_if_match,
+            fields=schema.fields if isinstance(schema, SchemaInput) else schema,
         )  # fmt: skip
         pipeline = await pipelines.change(platform.database, caller, parse_id(pipeline_id), changes, versions(if_match))
         return Response(pipeline_output(pipeline), headers=etag(pipeline.version))

@@ -29,7 +29,10 @@ class SchemaInput(Input, kw_only=True):
 
 
 class CreatePipeline(Input, kw_only=True):
-    """A new pipeline; the slug follows the name where none is given, the title the first text field."""
+    """A new pipeline; the slug follows the name where none is given, the title the first text field.
+
+    With `require_if_match` its records are changed only by who names their version.
+    """
 
     name: Name
     slug: Slug | None = None
@@ -37,6 +40,7 @@ class CreatePipeline(Input, kw_only=True):
     icon: Icon | None = None
     color: Color | None = None
     title_template: Template | None = None
+    require_if_match: bool = False
     schema_definition: SchemaInput
 
     @classmethod
@@ -54,6 +58,7 @@ class PatchPipeline(Input, kw_only=True):
     icon: Icon | UnsetType | None = UNSET
     color: Color | UnsetType | None = UNSET
     title_template: Template | UnsetType | None = UNSET
+    require_if_match: bool | UnsetType = UNSET
     schema_definition: SchemaInput | UnsetType = UNSET
 
     @classmethod
@@ -87,6 +92,7 @@ class PipelineOutput(msgspec.Struct):
     icon: str | None
     color: str | None
     title_template: str
+    require_if_match: bool
     schema_definition: SchemaDefinition
     created_at: str
     created_by: UUID
@@ -98,7 +104,8 @@ class PipelineOutput(msgspec.Struct):
 def pipeline_output(p: Pipeline) -> PipelineOutput:
     """A pipeline as it is shown."""
     return PipelineOutput(
-        p.id, p.name, p.slug, p.version, p.description, p.icon, p.color, p.title, SchemaDefinition(p.fields),
+        p.id, p.name, p.slug, p.version, p.description, p.icon, p.color, p.title,
+        p.require_if_match, SchemaDefinition(p.fields),
         clock.rfc3339(p.created_at), p.created_by, clock.rfc3339(p.updated_at), p.updated_by,
         clock.rfc3339(p.deleted_at) if p.deleted_at else None,
     )  # fmt: skip

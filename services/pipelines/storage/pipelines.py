@@ -31,6 +31,7 @@ class PipelineRow(msgspec.Struct, frozen=True):
     title_template: str | None
     fields: str
     rules: str
+    require_if_match: bool
     created_at: datetime
     created_by: UUID
     updated_at: datetime
@@ -102,7 +103,7 @@ async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pip
         await connection.execute(
             SQL[statement], tenant_id, p.id, p.version, p.slug, p.name, p.description, p.icon, p.color,
             p.title_template, msgspec.json.encode(p.fields).decode(), p.created_at, p.created_by, p.updated_at,
-            p.updated_by, p.deleted_at, msgspec.json.encode(p.rules).decode(),
+            p.updated_by, p.deleted_at, msgspec.json.encode(p.rules).decode(), p.require_if_match,
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise Conflict(f"Another pipeline has the slug '{p.slug}'", code="slug-taken") from None

@@ -38,6 +38,7 @@ class NewPipeline(msgspec.Struct, frozen=True, kw_only=True):
     icon: str | None = None
     color: str | None = None
     title_template: str | None = None
+    require_if_match: bool = False
     fields: list[Any]
 
 
@@ -50,6 +51,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     icon: str | UnsetType | None = UNSET
     color: str | UnsetType | None = UNSET
     title_template: str | UnsetType | None = UNSET
+    require_if_match: bool | UnsetType = UNSET
     fields: list[Any] | UnsetType = UNSET
 
 
@@ -205,6 +207,7 @@ def _made(caller: Caller, new: NewPipeline, placed: list[Placed], slug: str) -> 
     return Pipeline(
         id=new_id(), version=1, slug=slug, name=new.name, description=new.description, icon=new.icon, color=new.color,
         title_template=new.title_template, fields=tuple(field for _, field in placed),
+        require_if_match=new.require_if_match,
         created_at=now, created_by=caller.id, updated_at=now, updated_by=caller.id,
     )  # fmt: skip
 

@@ -220,6 +220,7 @@ async def test_each_change_is_announced(service: Service, bus: Bus) -> None:
         "deleted": False,
         "fields": made["schema_definition"]["fields"],
         "rules": [],
+        "require_if_match": False,
     }
 
 
