@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
+from libs.common.outward import Outward
 from libs.common.postgres import Database
 from services.auth.consumers import operators, pipelines, services
 from services.auth.domain.sealing import Seal
@@ -20,6 +21,7 @@ from services.auth.usecases.audit import Auditor
 from services.auth.usecases.context import Context
 from services.auth.usecases.domains import resolver
 from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.openid import OpenId
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice, Send, by_smtp, into_directory
 
@@ -49,8 +51,10 @@ def build(given: Settings) -> ASGIApp:
     factors = Seal(given.signing_key_secret, "second factors")
     post = PostOffice(database, Seal(given.signing_key_secret, "mails"), given.mail_from, _sender(given))
     audit = Auditor(database, Seal(given.signing_key_secret, "audit log"))
+    outward = Outward(private=given.outward_private_addresses)
     context = Context(
-        database, platform.bus, hasher, Attempts(platform.redis), keys, factors, post, audit, lifetimes,
+        database, platform.bus, hasher, Attempts(platform.redis), keys, factors,
+        Seal(given.signing_key_secret, "identity providers"), OpenId(outward), post, audit, lifetimes,
         bases, given.public_url, resolver(given.dns_servers),
     )  # fmt: skip
 
@@ -62,7 +66,7 @@ def build(given: Settings) -> ASGIApp:
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
-        on_start=[hasher.start, listen, post.start], on_stop=[post.stop, hasher.stop],
+        on_start=[hasher.start, outward.start, listen, post.start], on_stop=[post.stop, outward.stop, hasher.stop],
         idempotent=True, seal=Seal(given.signing_key_secret, "idempotent answers"),
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     Links in mails begin with `public_url`, in which `{tenant}` is the slug. Mails go to `smtp_url` (`smtp://`,
     `smtps://` or `smtp+starttls://`), or are kept as files in `mail_directory`.
     Domains are proven by records that `dns_servers` know (`host:port`, with commas), by default those of the system.
+    Identity providers have public addresses and HTTPS, unless `outward_private_addresses` allows others.
     """
 
     signing_key_secret: Annotated[str, Meta(min_length=16)]
@@ -29,4 +30,5 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     smtp_url: str | None = None
     mail_directory: str | None = None
     dns_servers: str | None = None
+    outward_private_addresses: bool = False
     mail_from: str = "Millrace <no-reply@localhost>"

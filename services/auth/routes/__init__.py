@@ -4,6 +4,7 @@ from services.auth.routes.api_keys import ApiKeysController, DevicesController, 
 from services.auth.routes.audit import AuditController
 from services.auth.routes.discovery import WellKnownController, resolve
 from services.auth.routes.domains import DomainsController
+from services.auth.routes.identity_providers import ProvidersController
 from services.auth.routes.invitations import InvitationsController
 from services.auth.routes.mailed import MailedController
 from services.auth.routes.organizations import OrganizationsController
@@ -13,6 +14,7 @@ from services.auth.routes.roles import RolesController
 from services.auth.routes.second_factors import SecondFactorsController
 from services.auth.routes.sessions import SessionsController
 from services.auth.routes.sign_in import SignInController
+from services.auth.routes.sso import SsoController
 from services.auth.routes.users import MeController, UsersController
 
 ROUTES = (
@@ -33,5 +35,7 @@ ROUTES = (
     DomainsController,
     PasskeysController,
     PasskeySignInController,
+    ProvidersController,
+    SsoController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

@@ -55,8 +55,10 @@ async def login(context: Context, tenant_id: UUID, email: str, password: str, cl
     return await enter(context, tenant_id, known.id, client)
 
 
-async def enter(context: Context, tenant_id: UUID, user_id: UUID, client: Client) -> SignedIn | Challenge:
-    """Signs in who has proven a first factor, or asks for the second."""
+async def enter(
+    context: Context, tenant_id: UUID, user_id: UUID, client: Client, *, proven: bool = False
+) -> SignedIn | Challenge:
+    """Signs in who has proven a first factor, or asks for the second, unless that was `proven` elsewhere."""
     signer = await context.keys.signer()
     async with context.database.tenant(tenant_id) as connection:
         user = await users.hold(connection, tenant_id, user_id)
@@ -65,9 +67,9 @@ async def enter(context: Context, tenant_id: UUID, user_id: UUID, client: Client
         kept = await second_factors.get(connection, tenant_id, user_id)
         confirmed = kept is not None and kept.confirmed_at is not None
         required = await factor_cases.required(connection, tenant_id)
-        if confirmed or required:
+        if (confirmed or required) and not proven:
             return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
-        return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client))
+        return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client, mfa=proven))
 
 
 async def enrol(context: Context, mfa_token: str) -> Enrolment:
