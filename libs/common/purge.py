@@ -22,7 +22,7 @@ from libs.common.postgres import Connection, Database
 from libs.common.resilience import keep_running
 
 BATCH = 2000
-POLL_SECONDS = 5.0
+POLL_SECONDS = 1.0
 SWEEP_SECONDS = 3600.0
 WATCHED_SECONDS = STREAM_MAX_AGE_SECONDS + 24 * 3600
 SUBJECT = "evt.*.auth.tenant.deleted"

@@ -19,6 +19,7 @@ from services.auth.settings import Settings
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.audit import Auditor
 from services.auth.usecases.context import Context
+from services.auth.usecases.deletions import Undertaker
 from services.auth.usecases.domains import resolver
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.openid import OpenId
@@ -56,17 +57,21 @@ def build(given: Settings) -> ASGIApp:
         database, platform.bus, hasher, Attempts(platform.redis), keys, factors,
         Seal(given.signing_key_secret, "identity providers"), OpenId(outward), post, audit, lifetimes,
         bases, given.public_url, resolver(given.dns_servers),
+        timedelta(days=given.deletion_grace_days),
     )  # fmt: skip
+
+    undertaker = Undertaker(database, platform.purger)
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
         services.serve(platform.bus, context)
         operators.serve(platform.bus, context)
         pipelines.consume(platform.bus, database, context)
+        undertaker.follow(platform.bus)
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
-        on_start=[hasher.start, outward.start, listen, post.start], on_stop=[post.stop, outward.stop, hasher.stop],
+        on_start=[hasher.start, outward.start, listen, post.start, undertaker.start], on_stop=[undertaker.stop, post.stop, outward.stop, hasher.stop],
         idempotent=True, seal=Seal(given.signing_key_secret, "idempotent answers"),
     )  # fmt: skip
 

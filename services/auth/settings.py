@@ -12,6 +12,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     the gateway remembers a revocation for no longer. Below each of `base_domains` (with commas) the slugs are hosts.
     Links in mails begin with `public_url`, in which `{tenant}` is the slug. Mails go to `smtp_url` (`smtp://`,
     `smtps://` or `smtp+starttls://`), or are kept as files in `mail_directory`.
+    A tenant that is deleted can be restored for `deletion_grace_days`.
     Domains are proven by records that `dns_servers` know (`host:port`, with commas), by default those of the system.
     Identity providers have public addresses and HTTPS, unless `outward_private_addresses` allows others.
     """
@@ -30,5 +31,6 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     smtp_url: str | None = None
     mail_directory: str | None = None
     dns_servers: str | None = None
+    deletion_grace_days: Annotated[int, Meta(ge=0, le=365)] = 30
     outward_private_addresses: bool = False
     mail_from: str = "Millrace <no-reply@localhost>"

@@ -1,15 +1,19 @@
 """What operators ask over NATS, by the `millrace` command."""
 
 import secrets
+from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from libs.common.bus import Bus
-from services.auth.domain.organizations import Organization, TenantStatus
-from services.auth.usecases import organizations, users
+from libs.common.plans import Limits
+from services.auth.domain.organizations import Organization
+from services.auth.usecases import deletions, organizations, users
 from services.auth.usecases.audit import Checked
 from services.auth.usecases.context import Context
+from services.auth.usecases.deletions import Progress
 
 
 class NewTenant(msgspec.Struct):
@@ -55,7 +59,27 @@ class SetStatus(msgspec.Struct):
     """Whether the tenant of that slug is active or suspended."""
 
     tenant: str
-    status: TenantStatus
+    status: Literal["active", "suspended"]
+
+
+class DeleteTenant(msgspec.Struct):
+    """The tenant of that slug goes after so many days, or after those of the setting."""
+
+    tenant: str
+    grace_days: float | None = None
+
+
+class OneTenant(msgspec.Struct):
+    """A tenant by its slug, or by its id where it may be gone."""
+
+    tenant: str
+
+
+class SetLimits(msgspec.Struct):
+    """What the plan of the tenant of that slug allows from now on."""
+
+    tenant: str
+    limits: Limits
 
 
 class CheckAudit(msgspec.Struct):
@@ -97,11 +121,29 @@ def serve(bus: Bus, context: Context) -> None:
     async def set_status(question: SetStatus) -> Tenant:
         return _tenant(await organizations.set_status(context, question.tenant, question.status))
 
+    async def delete_tenant(question: DeleteTenant) -> Tenant:
+        days = question.grace_days
+        grace = None if days is None else timedelta(days=max(0.0, days))
+        return _tenant(await deletions.order(context, question.tenant, grace))
+
+    async def restore_tenant(question: OneTenant) -> Tenant:
+        return _tenant(await deletions.recall(context, question.tenant))
+
+    async def deletion(question: OneTenant) -> Progress:
+        return await deletions.progress(context, question.tenant)
+
+    async def set_limits(question: SetLimits) -> Limits:
+        return (await organizations.set_limits(context, question.tenant, question.limits)).limits
+
     async def check_audit(question: CheckAudit) -> Checked:
         tenant = await organizations.resolve(context, slug=question.tenant)
         return await context.audit.check(tenant.id, question.seq, bytes.fromhex(question.hash), question.until)
 
     bus.serve("rpc.auth.admin.set_tenant_status", SetStatus, set_status)
+    bus.serve("rpc.auth.admin.delete_tenant", DeleteTenant, delete_tenant)
+    bus.serve("rpc.auth.admin.restore_tenant", OneTenant, restore_tenant)
+    bus.serve("rpc.auth.admin.deletion", OneTenant, deletion)
+    bus.serve("rpc.auth.admin.set_limits", SetLimits, set_limits)
     bus.serve("rpc.auth.admin.check_audit", CheckAudit, check_audit)
     bus.serve("rpc.auth.admin.create_tenant", NewTenant, create_tenant)
     bus.serve("rpc.auth.admin.create_user", NewUser, create_user)

@@ -8,6 +8,7 @@ import msgspec
 from libs.common.events import NewEvent
 from libs.common.ids import NIL
 from libs.common.permissions import RoleGrants
+from libs.common.plans import Limits
 from services.auth.domain.organizations import Organization
 from services.auth.domain.people import User
 
@@ -20,6 +21,10 @@ class TenantData(msgspec.Struct, frozen=True):
     name: str
     status: str
     domains: tuple[str, ...]
+    locale: str
+    time_zone: str
+    limits: Limits
+    require_if_match: bool
 
 
 class UserData(msgspec.Struct, frozen=True):
@@ -48,7 +53,9 @@ class KeyRotated(msgspec.Struct, frozen=True):
 
 def tenant(verb: str, it: Organization) -> NewEvent:
     """`auth.tenant.<verb>`."""
-    return NewEvent(f"auth.tenant.{verb}", it.id, TenantData(it.id, it.slug, it.name, it.status, it.domains))
+    strict = it.security.require_if_match
+    data = TenantData(it.id, it.slug, it.name, it.status, it.domains, it.locale, it.time_zone, it.limits, strict)
+    return NewEvent(f"auth.tenant.{verb}", it.id, data)
 
 
 def user(verb: str, it: User) -> NewEvent:

@@ -12,9 +12,10 @@ from zoneinfo import available_timezones
 import msgspec
 
 from libs.common.errors import Fault, Forbidden
+from libs.common.plans import Limits
 from services.auth.domain.people import MIN_PASSWORD
 
-TenantStatus = Literal["active", "suspended"]
+TenantStatus = Literal["active", "suspended", "deleting", "purging"]
 
 MAX_LOGO_URL = 2048
 MAX_SESSION_HOURS = 90 * 24
@@ -41,12 +42,17 @@ class Branding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Security(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an organization asks of its people's sign-ins; no addresses (CIDR, RFC 4632) allow all."""
+    """What an organization asks of its people's sign-ins; no addresses (CIDR, RFC 4632) allow all.
+
+    `impersonation` is its consent that those who manage users act in the name of others.
+    """
 
     mfa_required: bool = False
     session_hours: int | None = None
     password_min_length: int | None = None
+    require_if_match: bool = False
     ip_allow_list: tuple[str, ...] = ()
+    impersonation: bool = False
 
     def session_end(self, began: datetime, longest: timedelta) -> datetime:
         """When a session ends that began then."""
@@ -64,7 +70,7 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Organization(msgspec.Struct, frozen=True):
-    """A tenant with its domains, sorted."""
+    """A tenant with its domains, sorted, and what its plan allows; one that is being deleted goes at `deletes_at`."""
 
     id: UUID
     slug: str
@@ -77,6 +83,8 @@ class Organization(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     domains: tuple[str, ...]
+    limits: Limits = Limits()
+    deletes_at: datetime | None = None
 
 
 def check_slug(slug: str) -> list[Fault]:
@@ -120,6 +128,15 @@ def check_branding(branding: Branding) -> list[Fault]:
     return faults
 
 
+def check_limits(limits: Limits) -> list[Fault]:
+    """Faults of what a plan allows."""
+    return [
+        Fault(f"/limits/{name}", "out_of_range", "A limit is 0 or more; leave it out for none")
+        for name, value in msgspec.structs.asdict(limits).items()
+        if value is not None and value < 0
+    ]
+
+
 def check_security(security: Security, address: str | None) -> list[Fault]:
     """Faults of a policy, which may not shut out the address that sets it."""
     faults = [
@@ -140,9 +157,10 @@ def check_security(security: Security, address: str | None) -> list[Fault]:
     return faults
 
 
-def require_active(organization: Organization | None) -> Organization:
-    """An organization that is served."""
-    if organization is None or organization.status != "active":
+def require_active(organization: Organization | None, *, ending: bool = False) -> Organization:
+    """An organization that is served; to those who may save it also one that is `ending`."""
+    served = ("active", "deleting") if ending else ("active",)
+    if organization is None or organization.status not in served:
         raise Forbidden("The organization is not active", code="tenant-inactive")
     return organization
 

@@ -1,19 +1,21 @@
 """`/organizations/current`: the organization of the one who asks."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, Request, get, patch
+from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
+from services.auth.domain.second_factors import MAX_CODE
 from services.auth.routes.shapes import OrganizationAnswer, client_of, organization_answer
-from services.auth.usecases import organizations
+from services.auth.usecases import deletions, organizations
 from services.auth.usecases.context import Context
+from services.auth.usecases.freshness import Proof
 
 
 class BrandingPatch(Input):
@@ -27,13 +29,16 @@ class BrandingPatch(Input):
 class SecurityPatch(Input):
     """What the organization asks of sign-ins. It takes the right to manage the organization.
 
-    Sessions end after `session_hours`; `ip_allow_list` has networks such as `198.51.100.0/24`, none for all.
+    Sessions end after `session_hours`; `ip_allow_list` has networks such as `198.51.100.0/24`, none for all. With
+    `require_if_match` records are changed only by who names their version.
     """
 
     mfa_required: bool | UnsetType = UNSET
     session_hours: int | UnsetType | None = UNSET
     password_min_length: int | UnsetType | None = UNSET
+    require_if_match: bool | UnsetType = UNSET
     ip_allow_list: tuple[str, ...] | UnsetType = UNSET
+    impersonation: bool | UnsetType = UNSET
 
 
 class OrganizationPatch(Input):
@@ -44,6 +49,13 @@ class OrganizationPatch(Input):
     time_zone: str | UnsetType = UNSET
     branding: BrandingPatch | UnsetType = UNSET
     security: SecurityPatch | UnsetType = UNSET
+
+
+class ProofInput(Input):
+    """The password, or a code of the second factor; neither is needed right after signing in."""
+
+    password: Annotated[str, Meta(max_length=1024)] | None = None
+    code: Annotated[str, Meta(max_length=MAX_CODE)] | None = None
 
 
 class OrganizationsController(Controller):
@@ -77,6 +89,32 @@ class OrganizationsController(Controller):
         return organization_answer(
             await organizations.change(auth, principal, permissions, given, client_of(request).address)
         )
+
+    @delete("/current", summary="Delete my organization", status_code=202)
+    async def end(
+        self,
+        request: Request[Any, Any, Any],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+        data: JSONBody[ProofInput | None] = None,
+    ) -> OrganizationAnswer:
+        """From now on it serves nobody but owners, who may restore it; at `deletes_at` all that it has goes for good.
+
+        It takes the right to delete the organization, and a proof: the password, a code, or a sign-in just now.
+        """
+        proof = Proof(data.password, data.code) if data else Proof()
+        return organization_answer(await deletions.request(auth, principal, permissions, proof, client_of(request)))
+
+    @post("/current/restore", summary="Keep my organization after all", status_code=200)
+    async def restore(
+        self,
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> OrganizationAnswer:
+        """Takes its deletion back, while there is time."""
+        return organization_answer(await deletions.restore(auth, principal, permissions))
 
 
 def _given(patch: Input) -> dict[str, Any]:

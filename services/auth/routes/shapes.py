@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid
+from libs.common.plans import Limits
 from services.auth.domain.organizations import Branding, Organization, Security
 from services.auth.domain.people import User
 from services.auth.domain.roles import Catalogue, Role
@@ -45,7 +46,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
 
 
 class OrganizationAnswer(msgspec.Struct, frozen=True):
-    """An organization as clients see it."""
+    """An organization as clients see it: `limits` are those of its plan; it is deleted at `deletes_at`, if ever."""
 
     id: UUID
     slug: str
@@ -56,6 +57,8 @@ class OrganizationAnswer(msgspec.Struct, frozen=True):
     branding: Branding
     security: Security
     domains: tuple[str, ...]
+    limits: Limits
+    deletes_at: str | None
     created_at: str
     updated_at: str
 
@@ -78,7 +81,7 @@ def organization_answer(it: Organization) -> OrganizationAnswer:
     """An organization as clients see it."""
     return OrganizationAnswer(
         it.id, it.slug, it.name, it.status, it.locale, it.time_zone, it.branding, it.security, it.domains,
-        rfc3339(it.created_at), rfc3339(it.updated_at),
+        it.limits, rfc3339(it.deletes_at) if it.deletes_at else None, rfc3339(it.created_at), rfc3339(it.updated_at),
     )  # fmt: skip
 
 

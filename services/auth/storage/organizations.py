@@ -8,6 +8,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.errors import Conflict, Fault
+from libs.common.plans import Limits
 from libs.common.postgres import Connection
 from services.auth.domain.organizations import Branding, Organization, Security, TenantStatus
 
@@ -15,7 +16,7 @@ SQL = sql.load(__file__)
 
 
 class OrganizationRow(msgspec.Struct, frozen=True):
-    """A row as it is stored; branding and security are JSON text."""
+    """A row as it is stored; branding, security and limits are JSON text."""
 
     id: UUID
     slug: str
@@ -28,12 +29,15 @@ class OrganizationRow(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     domains: list[str]
+    limits: str
+    deletes_at: datetime | None
 
     def organization(self) -> Organization:
         """The tenant that the row tells of."""
         given = msgspec.structs.asdict(self)
         given["branding"] = msgspec.json.decode(self.branding, type=Branding)
         given["security"] = msgspec.json.decode(self.security, type=Security)
+        given["limits"] = msgspec.json.decode(self.limits, type=Limits)
         return Organization(**given | {"domains": tuple(self.domains)})
 
 
@@ -77,8 +81,8 @@ async def insert_domain(connection: Connection, tenant_id: UUID, host: str) -> N
 
 async def update(connection: Connection, it: Organization) -> None:
     """What may change of a tenant."""
-    branding, security = (msgspec.json.encode(of).decode() for of in (it.branding, it.security))
-    values = (it.name, it.locale, it.time_zone, branding, security, it.updated_at, it.status)
+    branding, security, limits = (msgspec.json.encode(of).decode() for of in (it.branding, it.security, it.limits))
+    values = (it.name, it.locale, it.time_zone, branding, security, it.updated_at, it.status, limits)
     await connection.execute(SQL["update"], it.id, *values)
 
 

@@ -40,6 +40,12 @@ async def use(
     return Session(*row) if row else None
 
 
+async def began(connection: Connection, tenant_id: UUID, user_id: UUID, session_id: UUID) -> datetime | None:
+    """When a session of a user began that goes on."""
+    found: datetime | None = await connection.fetchval(SQL["began"], tenant_id, user_id, session_id)
+    return found
+
+
 async def mark_mfa(connection: Connection, tenant_id: UUID, session_id: UUID) -> None:
     """Notes that a session's user has given a second factor."""
     await connection.execute(SQL["mark_mfa"], tenant_id, session_id)

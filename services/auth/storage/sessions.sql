@@ -12,6 +12,10 @@ update sessions set last_used_at = $3, user_agent = $4, address = $5
 where tenant_id = $1 and id = $2 and revoked_at is null and expires_at > $3
 returning id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa;
 
+-- name: began
+-- When a session began that goes on.
+select created_at from sessions where tenant_id = $1 and user_id = $2 and id = $3 and revoked_at is null;
+
 -- name: mark_mfa
 update sessions set mfa = true where tenant_id = $1 and id = $2;
 

@@ -101,6 +101,11 @@ async def other_active_members(connection: Connection, tenant_id: UUID, role_id:
     return int(await connection.fetchval(SQL["other_active_members"], tenant_id, role_id, user_id))
 
 
+async def with_role(connection: Connection, tenant_id: UUID, role_id: UUID, limit: int) -> list[User]:
+    """Active users who have a role."""
+    return [_user(row) for row in await connection.fetch(SQL["with_role"], tenant_id, role_id, limit)]
+
+
 async def members(connection: Connection, tenant_id: UUID, role_id: UUID) -> int:
     """How many users have a role."""
     return int(await connection.fetchval(SQL["members"], tenant_id, role_id))

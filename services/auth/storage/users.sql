@@ -56,5 +56,12 @@ delete from role_members where tenant_id = $1 and user_id = $2 and role_id <> al
 select count(*) from role_members m join users u on u.tenant_id = m.tenant_id and u.id = m.user_id
 where m.tenant_id = $1 and m.role_id = $2 and m.user_id <> $3 and u.status = 'active';
 
+-- name: with_role -> User
+-- Active users who have a role, in the order of their ids.
+select u.id, email, name, locale, status, created_at, updated_at, email_verified_at,
+    array(select role_id from role_members r where r.tenant_id = u.tenant_id and r.user_id = u.id order by 1) as roles
+from users u join role_members m on m.tenant_id = u.tenant_id and m.user_id = u.id
+where u.tenant_id = $1 and m.role_id = $2 and u.status = 'active' order by u.id limit $3;
+
 -- name: members
 select count(*) from role_members where tenant_id = $1 and role_id = $2;

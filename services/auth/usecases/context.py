@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from libs.common.bus import Bus
 from libs.common.postgres import Database
@@ -19,6 +20,7 @@ from services.auth.usecases.post import PostOffice
 class Context:
     """The resources of one process; `base_domains` are those below which the slugs are hosts, and
     `public_url` is where people come in, with `{tenant}` for the slug. `look_up_txt` asks the DNS.
+    A tenant that is deleted can be restored within `deletion_grace`.
     """
 
     database: Database
@@ -35,3 +37,4 @@ class Context:
     base_domains: frozenset[str]
     public_url: str
     look_up_txt: Callable[[str], Awaitable[list[str]]]
+    deletion_grace: timedelta

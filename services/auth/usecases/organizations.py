@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 
 from libs.common import clock, outbox
-from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.errors import Conflict, Fault, Invalid, NotFound
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Permissions
+from libs.common.plans import Limits
 from libs.common.postgres import Connection
 from services.auth.domain import events, people, seeds
 from services.auth.domain import organizations as rules
@@ -83,7 +84,23 @@ async def set_status(context: Context, slug: str, status: TenantStatus) -> Organ
         before = await _get(connection, tenant_id)
         if before.status == status:
             return before
+        if before.status not in ("active", "suspended"):
+            raise Conflict("The organization is being deleted; restore it first", code="deleting")
         after = msgspec.structs.replace(before, status=status, updated_at=clock.now())
+        await organizations.update(connection, after)
+        await outbox.record(connection, tenant_id, [events.tenant("updated", after)])
+        await _note(context, connection, "updated", None, after, _differences(before, after))
+    return after
+
+
+async def set_limits(context: Context, slug: str, limits: Limits) -> Organization:
+    """What a tenant's plan allows from now on, as an operator says."""
+    tenant_id = (await resolve(context, slug=slug)).id
+    _refuse(rules.check_limits(limits))
+    async with context.database.tenant(tenant_id) as connection:
+        await organizations.lock(connection, tenant_id)
+        before = await _get(connection, tenant_id)
+        after = msgspec.structs.replace(before, limits=limits, updated_at=clock.now())
         await organizations.update(connection, after)
         await outbox.record(connection, tenant_id, [events.tenant("updated", after)])
         await _note(context, connection, "updated", None, after, _differences(before, after))
@@ -154,7 +171,7 @@ async def _note(
 def _differences(before: Organization, after: Organization) -> dict[str, Any]:
     return {
         name: [msgspec.to_builtins(getattr(it, name)) for it in (before, after)]
-        for name in ("name", "status", "locale", "time_zone", "branding", "security")
+        for name in ("name", "status", "locale", "time_zone", "branding", "security", "limits")
         if getattr(before, name) != getattr(after, name)
     }
 

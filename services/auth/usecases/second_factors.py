@@ -165,7 +165,7 @@ async def renew_recovery_codes(context: Context, connection: Connection, tenant_
 
 async def required(connection: Connection, tenant_id: UUID) -> bool:
     """Whether the tenant requires a second factor; one that is not active lets nobody in."""
-    return require_active(await organizations.get(connection, tenant_id)).security.mfa_required
+    return require_active(await organizations.get(connection, tenant_id), ending=True).security.mfa_required
 
 
 async def _note(context: Context, connection: Connection, principal: Principal, verb: str) -> None:

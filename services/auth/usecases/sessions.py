@@ -6,11 +6,13 @@ from libs.common import clock, outbox
 from libs.common.errors import NotFound
 from libs.common.identity import Principal
 from libs.common.ids import new_id
+from libs.common.permissions import Permissions
 from libs.common.postgres import Connection
 from services.auth.domain import events
+from services.auth.domain import roles as role_rules
 from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.keys import Signer
-from services.auth.domain.organizations import require_active
+from services.auth.domain.organizations import Organization, require_active
 from services.auth.domain.people import User
 from services.auth.domain.sessions import (
     MAX_SESSIONS_OF_USER,
@@ -20,7 +22,7 @@ from services.auth.domain.sessions import (
     judge,
     read_refresh_token,
 )
-from services.auth.storage import organizations, sessions, users
+from services.auth.storage import organizations, roles, sessions, users
 from services.auth.usecases.context import Context
 from services.auth.usecases.tokens import Tokens, issue
 
@@ -31,7 +33,7 @@ async def begin(
 ) -> Tokens:  # fmt: skip
     """A new session of a user, within a transaction; the oldest beyond a hundred end."""
     now = clock.now()
-    organization = require_active(await organizations.get(connection, tenant_id))
+    organization = await _admitting(connection, tenant_id, user)
     ends = organization.security.session_end(now, context.lifetimes.session)
     session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
     await sessions.insert(connection, tenant_id, session)
@@ -75,13 +77,23 @@ async def _rotate(
     session = await sessions.use(connection, tenant_id, found.session_id, now, client)
     if user is None or session is None or user.status != "active":
         return None
-    security = require_active(await organizations.get(connection, tenant_id)).security
+    security = (await _admitting(connection, tenant_id, user)).security
     over = security.session_end(session.created_at, context.lifetimes.session) <= now
     if over or (security.mfa_required and not session.mfa):
         await _end(connection, tenant_id, found.user_id, found.session_id)
         return None
     await sessions.mark_used(connection, tenant_id, digest, session.id, now)
     return user, await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+
+
+async def _admitting(connection: Connection, tenant_id: UUID, user: User) -> Organization:
+    """The organization where it lets the user in; one that is being deleted those who may save it."""
+    organization = await organizations.get(connection, tenant_id)
+    if organization is None or organization.status != "deleting":
+        return require_active(organization)
+    catalogue = await roles.catalogue(connection, tenant_id)
+    may = Permissions(role_rules.flatten_all(catalogue, user.roles)).allow("delete", "organization")
+    return require_active(organization, ending=may)
 
 
 async def leave_as(context: Context, principal: Principal) -> None:
