@@ -6,5 +6,5 @@ answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/short
           rpc.records.record, rpc.records.field_update
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
           records.job.created updated done failed cancelled
-listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.user.*, auth.tenant.deleted
+listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.user.*, auth.tenant.*
 """

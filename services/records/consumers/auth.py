@@ -8,8 +8,11 @@ from libs.common import events, purge
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
-from services.records.storage import users
+from services.records.storage import tenants, users
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.tenants import Tenant
+
+TENANTS = "evt.*.auth.tenant.*"
 
 
 class User(msgspec.Struct, frozen=True):
@@ -20,11 +23,13 @@ class User(msgspec.Struct, frozen=True):
 
 
 def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
-    """Follows users, and lets memory go of tenants that are gone."""
+    """Follows users and what tenants want, and lets memory go of tenants that are gone."""
 
     async def gone(payload: bytes) -> None:
         catalog.forget(events.decode(payload, purge.Tenant).tenant_id)
 
+    bus.consume(Consumer("records-tenants", TENANTS, Tenant, keep_tenant), database)
+    bus.listen(TENANTS, catalog.tenants.hear)
     bus.consume(Consumer("records-users", "evt.*.auth.user.*", User, keep_user), database)
     bus.listen(purge.SUBJECT, gone)
 
@@ -35,3 +40,9 @@ async def keep_user(connection: Connection, event: Event[User]) -> None:
         await users.forget(connection, event.tenant_id, event.data.id)
     else:
         await users.keep(connection, event.tenant_id, event.data.id, event.data.name)
+
+
+async def keep_tenant(connection: Connection, event: Event[Tenant]) -> None:
+    """Keeps what a tenant wants."""
+    if not event.type.endswith(".deleted"):
+        await tenants.put(connection, event.tenant_id, require_if_match=event.data.require_if_match)

@@ -77,6 +77,7 @@ class Definition(msgspec.Struct, frozen=True):
     title_template: str | None = None
     deleted: bool = False
     rules: tuple[Rule, ...] = ()
+    require_if_match: bool = False
 
 
 class RelationshipType(msgspec.Struct, frozen=True):

@@ -51,10 +51,11 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Upsert(msgspec.Struct, frozen=True):
-    """A merge patch of the record that has the value in a unique field, or a new record."""
+    """A merge patch of the record that has the value in a unique field, or a new record where no version is named."""
 
     by: str
     data: Mapping[str, object]
+    version: int | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):

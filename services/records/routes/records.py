@@ -59,6 +59,13 @@ def _patch(record_id: UUID, data: DataInput | list[Step], version: int | None) -
     return Update(record_id, {}, version, steps=tuple(data))
 
 
+async def _version(caller: Caller, pipeline_id: str, if_match: str | None) -> int | None:
+    """The version that a change was made to; `VersionRequired` where one must be named."""
+    if if_match is None:
+        await caller.require_version(parse_id(pipeline_id))
+    return tagged_version(if_match)
+
+
 class RecordsController(Controller):
     """Records of a pipeline, by their ids."""
 
@@ -169,7 +176,7 @@ class RecordsController(Controller):
 
         A list is a JSON Patch (RFC 6902), its paths beginning at the record: `/data/email`.
         """
-        operation = _patch(parse_id(record_id), data, tagged_version(if_match))
+        operation = _patch(parse_id(record_id), data, await _version(caller, pipeline_id, if_match))
         shown, outcome = await update(caller, parse_id(pipeline_id), operation)
         assert outcome.record is not None
         return record_answer(shown, outcome.record.version)
@@ -184,7 +191,7 @@ class RecordsController(Controller):
         if_match: IfMatch = None,
     ) -> ASGIResponse:
         """Replace all visible fields; what is not given is cleared."""
-        version = tagged_version(if_match)
+        version = await _version(caller, pipeline_id, if_match)
         operation = Update(parse_id(record_id), data.data, version, exact=True, replace=True)
         shown, outcome = await update(caller, parse_id(pipeline_id), operation)
         assert outcome.record is not None
@@ -201,7 +208,8 @@ class RecordsController(Controller):
     ) -> None:
         """Put a record into the trash, or take it away for good."""
         remove = trash.purge if permanent else trash.trash
-        await remove(caller, parse_id(pipeline_id), parse_id(record_id), tagged_version(if_match))
+        version = await _version(caller, pipeline_id, if_match)
+        await remove(caller, parse_id(pipeline_id), parse_id(record_id), version)
 
     @post("/{record_id:str}/restore", status_code=200, responses=answers(Record), operation_id="RestoreRecord")
     async def restore_record(
@@ -231,10 +239,12 @@ class RecordsController(Controller):
         field: FromPath[str],
         value: FromPath[str],
         data: JSONBody[DataInput],
+        if_match: IfMatch = None,
     ) -> ASGIResponse:
-        """Change the record that has this value in a unique field, or make it."""
+        """Change the record that has this value in a unique field, or make it where no version is named."""
+        version = await _version(caller, pipeline_id, if_match)
         text = str(value).removeprefix("/")
-        shown, outcome = await upsert(caller, parse_id(pipeline_id), field, text, data.data)
+        shown, outcome = await upsert(caller, parse_id(pipeline_id), field, text, data.data, version)
         assert outcome.record is not None
         status = 201 if outcome.status == "created" else 200
         return record_answer(shown, outcome.record.version, status)

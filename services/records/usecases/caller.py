@@ -6,7 +6,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from libs.common import clock
-from libs.common.errors import Invalid, NotFound, Unavailable
+from libs.common.errors import Invalid, NotFound, Unavailable, VersionRequired
 from libs.common.filters import Context
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
@@ -50,6 +50,15 @@ class Caller:
         """A pipeline and what its relations lead to."""
         cached = self.catalog.cached_reach(self.principal, self.permissions, pipeline_id)
         return cached or await self.catalog.reach(self.principal, self.permissions, pipeline_id)
+
+    async def require_version(self, pipeline_id: UUID) -> None:
+        """Refuses a change that names no version, where tenant or pipeline want one."""
+        strict = await self.catalog.tenants.require_if_match(self.tenant_id)
+        if not strict:
+            reach = await self.reach(pipeline_id)
+            strict = reach.pipeline.definition.require_if_match and bool(reach.access("read").alternatives)
+        if strict:
+            raise VersionRequired("Name the version you change by If-Match", code="precondition-required")
 
     def warm_reach(self, pipeline_id: UUID) -> Reach | None:
         """A reach that is in memory, for use within a transaction; null where there is no such pipeline."""

@@ -18,6 +18,7 @@ from services.records.domain.definitions import Definition, RelationshipType
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.storage import definitions
+from services.records.usecases.tenants import Tenants
 
 T = TypeVar("T")
 CACHED = 20_000
@@ -43,6 +44,7 @@ class Catalog:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
+        self.tenants = Tenants(database)
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
         self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from libs.common.errors import Fault, Invalid
+from libs.common.errors import Fault, Invalid, StaleVersion
 from services.records.domain import fields
 from services.records.domain.operations import Create, Delete, Operation, Update, Upsert
 from services.records.domain.pipelines import unique_key
@@ -36,9 +36,11 @@ def resolve(scope: Scope, operation: Operation, found: Mapping[tuple[str, str], 
             if key is None:
                 raise Invalid(errors=[_upsert_fault(scope, operation)])
             present = found.get((by, key))
+            if present is None and operation.version is not None:
+                raise StaleVersion("There is no such record any more")
             if present is None:
                 return Create(data), {(by, key)}
-            return Update(present, data), {(by, key), present}
+            return Update(present, data, operation.version), {(by, key), present}
         case Create(data):
             return operation, set(_keys(scope, data))
 

@@ -40,7 +40,7 @@ async def create(
 
 
 async def upsert(
-    caller: Caller, pipeline_id: UUID, by: str, value: str, data: Mapping[str, object]
+    caller: Caller, pipeline_id: UUID, by: str, value: str, data: Mapping[str, object], version: int | None = None
 ) -> tuple[Record | str, Outcome]:
     """The record that has the value in a unique field, merged with the data; made where there is none."""
 
@@ -50,7 +50,7 @@ async def upsert(
             raise Invalid(errors=[Fault(f"/data/{by}", "mismatch", "The body names another value than the address")])
         async with caller.database.tenant(caller.tenant_id) as connection:
             writer = Writer(caller, reach, connection)
-            outcome = await writer.one(Upsert(by, given))
+            outcome = await writer.one(Upsert(by, given, version))
             assert outcome.record is not None
             return await writer.shown(outcome.record), outcome
 

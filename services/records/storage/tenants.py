@@ -1,0 +1,18 @@
+"""The read model of tenants' settings."""
+
+from uuid import UUID
+
+from libs.common import sql
+from libs.common.postgres import Connection
+
+SQL = sql.load(__file__)
+
+
+async def put(connection: Connection, tenant_id: UUID, *, require_if_match: bool) -> None:
+    """Keeps what a tenant wants."""
+    await connection.execute(SQL["put"], tenant_id, require_if_match)
+
+
+async def require_if_match(connection: Connection, tenant_id: UUID) -> bool:
+    """Whether records are changed only by who names their version; a tenant that never said so does not want it."""
+    return bool(await connection.fetchval(SQL["require_if_match"], tenant_id))
