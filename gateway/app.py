@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from gateway.body import ClientGone
+from gateway.body import ClientGone, drop_rest
 from gateway.exchange import Exchange
 from gateway.refuse import refuse
 from gateway.steps.forward import Forward
@@ -96,6 +96,8 @@ class Way:
         if isinstance(error, ClientGone):
             exchange.status = 499
         elif isinstance(error, AppError) and not exchange.answered:
+            if exchange.has_body:
+                await drop_rest(exchange)
             await refuse(exchange, error)
         else:
             await log.aerror("request failed", path=_text(exchange.raw_path), error=repr(error), exc_info=error)

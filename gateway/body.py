@@ -1,11 +1,14 @@
 """The body of a request as the client sends it: bounded in size and in time."""
 
 import asyncio
+from contextlib import suppress
 
 from gateway.exchange import Exchange
 from libs.common.errors import AppError, Malformed, TooLarge
 
 CLIENT_SECONDS = 60.0
+DROP_FROM, DROP_TO = 128 * 1024, 32 * 1024 * 1024
+DROP_SECONDS = 10.0
 
 
 class ClientGone(Exception):
@@ -36,6 +39,25 @@ async def read_small(exchange: Exchange, limit: int) -> bytes:
         pieces.append(piece)
     exchange.buffered = b"".join(pieces)
     return exchange.buffered
+
+
+async def drop_rest(exchange: Exchange) -> None:
+    """Reads on and drops what is left of a large body, bounded in size and time, so that its refusal can be read.
+
+    A proxy that is answered while it still sends ends the client's connection soon after (Go's HTTP server in half a
+    second), and a client that goes on sending then loses the answer with the connection.
+    """
+    client, dropped = exchange.client, 0
+    length = int(exchange.known.get(b"content-length", DROP_FROM + 1))
+    if not DROP_FROM < length <= DROP_TO or client.waiting_for_100_continue:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DROP_SECONDS):
+            while client.more_body and dropped < DROP_TO:
+                message = await exchange.channel.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                dropped += len(message["body"])
 
 
 def too_large(limit: int) -> AppError:

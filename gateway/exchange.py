@@ -34,6 +34,8 @@ class Client(Protocol):
     """The client's connection, where an answer goes out and where the rest of a way becomes a task."""
 
     disconnected: bool
+    more_body: bool
+    waiting_for_100_continue: bool
     on_gone: Callable[[], None] | None
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> bool:

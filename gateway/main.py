@@ -10,6 +10,7 @@ import msgspec
 import uvicorn
 
 from gateway.answers import docs
+from gateway.answers.hosts import Hosts
 from gateway.answers.openapi import OpenApi
 from gateway.answers.operating import Operating
 from gateway.answers.status import Status
@@ -115,10 +116,11 @@ class Gateway:
         settings = self.settings
         arrival: list[Arrival] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
         keys = ApiKeys(self.upstreams["auth"], self.verifier, self.revocations, loop.time)
+        hosts = TenantOfHost(self.tenants, items(settings.base_domains))
         common: list[Step] = [
             Routing(self.table),
             *([Cors(origins)] if (origins := items(settings.cors_origins)) else []),
-            TenantOfHost(self.tenants, items(settings.base_domains)),
+            hosts,
             Authenticate(self.verifier, keys),
             agree,
             NotRevoked(self.revocations),
@@ -128,10 +130,10 @@ class Gateway:
             common.append(RateLimit(settings, RedisStore(self.redis, loop.time), loop.time))
         steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight)]
         forward = Forward(settings.max_body_bytes)
-        self.way = Way(arrival, self._own_answers(), steps, forward, self.metrics, self._exporter)
+        self.way = Way(arrival, self._own_answers(hosts), steps, forward, self.metrics, self._exporter)
         self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)
 
-    def _own_answers(self) -> dict[bytes, Answer]:
+    def _own_answers(self, hosts: TenantOfHost) -> dict[bytes, Answer]:
         version = self.settings.version
         checks = {"broker": self._check_broker, "cache": self._check_cache}
         operating = Operating(version, self.metrics, {"keys": self._check_keys}, checks)
@@ -141,6 +143,7 @@ class Gateway:
             b"/health/live": operating.live,
             b"/metrics": operating.metrics,
             **dict.fromkeys((b"/api/v1/status", b"/api/status", b"/api/health", b"/api/v1/health"), status),
+            b"/internal/hosts": Hosts(hosts),
             b"/openapi.json": OpenApi(self.upstreams, self.table, version),
             **docs.pages(),
         }

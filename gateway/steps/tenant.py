@@ -49,6 +49,13 @@ class TenantOfHost:
         else:
             await self._by_header(exchange)
 
+    async def serves(self, host: str) -> bool:
+        """Whether a host is one of the platform's own, or an organization's that is not deleted."""
+        if host in self._bases:
+            return True
+        tenant = await self._by_host(host) if host else None
+        return tenant is not None and tenant.status != "deleted"
+
     async def _by_host(self, host: str) -> Tenant | None:
         if host.endswith(self._suffixes):
             slug = host[: -len(next(suffix for suffix in self._suffixes if host.endswith(suffix)))]

@@ -1,11 +1,14 @@
 """What reaches a service, and what comes back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from tests.gateway.support import DEMO, OTHER, bearer, raw, token
+
+SIGNED_IN = f"authorization: Bearer {token()}\r\n"
 
 PATHS = [
     ("/api/v1/pipelines", "/api/v1/pipelines"),
@@ -111,3 +114,28 @@ async def test_bodies_are_bounded(client: httpx.AsyncClient) -> None:
     streamed = await client.post("/api/v1/pipelines", content=pieces(), headers=bearer(token()))
 
     assert [told.status_code, streamed.status_code] == [413, 413]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/pipelines", "/api/v1/nowhere"])
+async def test_a_large_body_is_read_before_it_is_refused(gateway_url: str, path: str) -> None:
+    """Nothing is answered while a client, which may be a proxy, still sends; then the refusal comes."""
+    size = 12 * 1024 * 1024
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway_url).port)
+    writer.write(f"POST {path} HTTP/1.1\r\nhost: a\r\n{SIGNED_IN}content-length: {size}\r\n\r\n".encode())
+    writer.write(b"x" * (size - 1))
+    await writer.drain()
+    answer = asyncio.create_task(reader.readline())
+    assert not (await asyncio.wait([answer], timeout=0.2))[0]
+    writer.write(b"x")
+    assert (await answer).split()[1] == (b"413" if path.endswith("pipelines") else b"404")
+    writer.close()
+
+
+async def test_a_body_of_no_end_is_refused_at_once(gateway_url: str) -> None:
+    """What would take too long to read is not waited for, and neither is one that the client holds back itself."""
+    for lines in ("content-length: 99999999999", "content-length: 12000000\r\nexpect: 100-continue"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway_url).port)
+        writer.write(f"POST /api/v1/pipelines HTTP/1.1\r\nhost: a\r\n{SIGNED_IN}{lines}\r\n\r\n".encode())
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).split()[1] == b"413"
+        writer.close()

@@ -22,6 +22,14 @@ async def test_health_and_metrics_are_its_own(client: httpx.AsyncClient) -> None
     assert (await client.post("/health")).status_code == 405
 
 
+async def test_the_edge_learns_which_hosts_there_are(client: httpx.AsyncClient) -> None:
+    """Only the platform's own domain and organizations' hosts may be given certificates."""
+    hosts = ["localhost", "Demo.localhost", "closed.localhost", "crm.example.com"]
+    strangers = ["nobody.localhost", "a.demo.localhost", "example.com", ""]
+    asked = [await client.get("/internal/hosts", params={"domain": host}) for host in (*hosts, *strangers)]
+    assert [answer.status_code for answer in asked] == [204] * len(hosts) + [404] * len(strangers)
+
+
 async def test_status_of_all_services(client: httpx.AsyncClient) -> None:
     """Every form of the path tells of every service."""
     for path in ("/api/v1/status", "/api/status/", "/api/health/", "/api/v1/health"):
