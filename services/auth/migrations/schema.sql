@@ -18,6 +18,25 @@ begin
     );
 end $$;
 
+CREATE FUNCTION auth.purge_rows(name text, batch bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'auth', 'pg_temp'
+    AS $_$
+declare
+    gone bigint;
+begin
+    if not exists (select from purges where id = current_tenant()) then
+        raise exception 'the tenant is not being purged';
+    end if;
+    execute format(
+        'delete from %1$I where tenant_id = current_tenant()
+            and ctid = any(array(select ctid from %1$I where tenant_id = current_tenant() limit $1))',
+        name
+    ) using batch;
+    get diagnostics gone = row_count;
+    return gone;
+end $_$;
+
 CREATE TABLE auth.api_keys (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -56,6 +75,55 @@ CREATE TABLE auth.audit_log (
 );
 
 ALTER TABLE ONLY auth.audit_log FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.audit_salts (
+    tenant_id uuid NOT NULL,
+    person_id uuid NOT NULL,
+    salt bytea
+);
+
+ALTER TABLE ONLY auth.audit_salts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.compliance_jobs (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    user_id uuid,
+    email text,
+    requested_by uuid NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    source text NOT NULL,
+    cursor text,
+    next_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    summary jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT compliance_jobs_kind_check CHECK ((kind = ANY (ARRAY['export'::text, 'erasure'::text]))),
+    CONSTRAINT compliance_jobs_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
+);
+
+ALTER TABLE ONLY auth.compliance_jobs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.compliance_parts (
+    tenant_id uuid NOT NULL,
+    job_id uuid NOT NULL,
+    number integer NOT NULL,
+    source text NOT NULL,
+    document bytea NOT NULL
+);
+
+ALTER TABLE ONLY auth.compliance_parts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE auth.deletions (
+    id uuid NOT NULL,
+    slug text NOT NULL,
+    resumes text NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    announced_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    reports jsonb DEFAULT '{}'::jsonb NOT NULL
+);
 
 CREATE TABLE auth.domain_claims (
     tenant_id uuid NOT NULL,
@@ -199,6 +267,14 @@ CREATE TABLE auth.passkeys (
 
 ALTER TABLE ONLY auth.passkeys FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.purges (
+    id uuid NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    swept_at timestamp with time zone,
+    done boolean DEFAULT false NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
 CREATE TABLE auth.recovery_codes (
     tenant_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -247,7 +323,8 @@ CREATE TABLE auth.roles (
     grants jsonb DEFAULT '[]'::jsonb NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    external_id text
 );
 
 ALTER TABLE ONLY auth.roles FORCE ROW LEVEL SECURITY;
@@ -269,7 +346,10 @@ CREATE TABLE auth.sessions (
     last_used_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
-    mfa boolean DEFAULT false NOT NULL
+    mfa boolean DEFAULT false NOT NULL,
+    actor_id uuid,
+    actor_name text,
+    reason text
 );
 
 ALTER TABLE ONLY auth.sessions FORCE ROW LEVEL SECURITY;
@@ -322,7 +402,8 @@ CREATE TABLE auth.tenants (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     security jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
+    limits jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleting'::text, 'purging'::text])))
 );
 
 ALTER TABLE ONLY auth.tenants FORCE ROW LEVEL SECURITY;
@@ -349,6 +430,7 @@ CREATE TABLE auth.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     email_verified_at timestamp with time zone,
+    external_id text,
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'invited'::text, 'deactivated'::text])))
 );
 
@@ -365,6 +447,18 @@ ALTER TABLE ONLY auth.audit_heads
 
 ALTER TABLE ONLY auth.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (tenant_id, seq);
+
+ALTER TABLE ONLY auth.audit_salts
+    ADD CONSTRAINT audit_salts_pkey PRIMARY KEY (tenant_id, person_id);
+
+ALTER TABLE ONLY auth.compliance_jobs
+    ADD CONSTRAINT compliance_jobs_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY auth.compliance_parts
+    ADD CONSTRAINT compliance_parts_pkey PRIMARY KEY (tenant_id, job_id, number);
+
+ALTER TABLE ONLY auth.deletions
+    ADD CONSTRAINT deletions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY auth.domain_claims
     ADD CONSTRAINT domain_claims_pkey PRIMARY KEY (tenant_id, host);
@@ -404,6 +498,9 @@ ALTER TABLE ONLY auth.passkeys
 
 ALTER TABLE ONLY auth.passkeys
     ADD CONSTRAINT passkeys_tenant_id_credential_id_key UNIQUE (tenant_id, credential_id);
+
+ALTER TABLE ONLY auth.purges
+    ADD CONSTRAINT purges_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY auth.recovery_codes
     ADD CONSTRAINT recovery_codes_pkey PRIMARY KEY (tenant_id, user_id, hash);
@@ -461,6 +558,12 @@ CREATE INDEX audit_log_actor ON auth.audit_log USING btree (tenant_id, actor_id,
 
 CREATE INDEX audit_log_target ON auth.audit_log USING btree (tenant_id, target_id, seq);
 
+CREATE INDEX compliance_jobs_open ON auth.compliance_jobs USING btree (next_at) WHERE (state = 'running'::text);
+
+CREATE INDEX deletions_open ON auth.deletions USING btree (due_at) WHERE (finished_at IS NULL);
+
+CREATE INDEX deletions_slug ON auth.deletions USING btree (slug, requested_at);
+
 CREATE INDEX domains_tenant ON auth.domains USING btree (tenant_id);
 
 CREATE INDEX external_identities_user ON auth.external_identities USING btree (tenant_id, user_id);
@@ -483,6 +586,8 @@ CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_i
 
 CREATE INDEX role_members_role ON auth.role_members USING btree (tenant_id, role_id);
 
+CREATE INDEX sessions_actor ON auth.sessions USING btree (tenant_id, actor_id) WHERE (actor_id IS NOT NULL);
+
 CREATE INDEX sessions_user ON auth.sessions USING btree (tenant_id, user_id, id);
 
 CREATE UNIQUE INDEX signing_keys_state ON auth.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
@@ -491,8 +596,13 @@ CREATE INDEX sso_arrivals_expires_at ON auth.sso_arrivals USING btree (tenant_id
 
 CREATE INDEX sso_flows_expires_at ON auth.sso_flows USING btree (tenant_id, expires_at);
 
+CREATE INDEX users_external_id ON auth.users USING btree (tenant_id, external_id) WHERE (external_id IS NOT NULL);
+
 ALTER TABLE ONLY auth.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.compliance_parts
+    ADD CONSTRAINT compliance_parts_tenant_id_job_id_fkey FOREIGN KEY (tenant_id, job_id) REFERENCES auth.compliance_jobs(tenant_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.domain_claims
     ADD CONSTRAINT domain_claims_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
@@ -557,6 +667,14 @@ ALTER TABLE auth.audit_heads ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.audit_log ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE auth.audit_salts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.compliance_jobs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY compliance_jobs_relay ON auth.compliance_jobs FOR SELECT TO millrace_auth_relay USING (true);
+
+ALTER TABLE auth.compliance_parts ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.domain_claims ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.domains ENABLE ROW LEVEL SECURITY;
@@ -615,6 +733,12 @@ CREATE POLICY tenant_isolation ON auth.audit_heads USING ((tenant_id = auth.curr
 
 CREATE POLICY tenant_isolation ON auth.audit_log USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
+CREATE POLICY tenant_isolation ON auth.audit_salts USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.compliance_jobs USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.compliance_parts USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
 CREATE POLICY tenant_isolation ON auth.domain_claims USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.domains USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
@@ -668,11 +792,23 @@ ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA auth TO millrace_auth;
 GRANT USAGE ON SCHEMA auth TO millrace_auth_relay;
 
+REVOKE ALL ON FUNCTION auth.purge_rows(name text, batch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION auth.purge_rows(name text, batch bigint) TO millrace_auth;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.api_keys TO millrace_auth;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE auth.audit_heads TO millrace_auth;
 
 GRANT SELECT,INSERT ON TABLE auth.audit_log TO millrace_auth;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE auth.audit_salts TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.compliance_jobs TO millrace_auth;
+GRANT SELECT ON TABLE auth.compliance_jobs TO millrace_auth_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.compliance_parts TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.deletions TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.domain_claims TO millrace_auth;
 
@@ -710,6 +846,8 @@ GRANT SELECT,USAGE ON SEQUENCE auth.outbox_id_seq TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.passkey_challenges TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.passkeys TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.purges TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.recovery_codes TO millrace_auth;
 
