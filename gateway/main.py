@@ -28,6 +28,7 @@ from gateway.steps.cors import Cors
 from gateway.steps.forward import Forward
 from gateway.steps.headers import read_headers
 from gateway.steps.origin import Origin
+from gateway.steps.plan import Plan
 from gateway.steps.rate_limit import RateLimit
 from gateway.steps.request_id import name_request
 from gateway.steps.revoked import NotRevoked
@@ -127,7 +128,8 @@ class Gateway:
             Admit(self.tenants),
         ]
         if settings.rate_limits == "on":
-            common.append(RateLimit(settings, RedisStore(self.redis, loop.time), loop.time))
+            store = RedisStore(self.redis, loop.time)
+            common += [RateLimit(settings, store, loop.time), Plan(self.tenants, store, loop.time)]
         steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight)]
         forward = Forward(settings.max_body_bytes)
         self.way = Way(arrival, self._own_answers(hosts), steps, forward, self.metrics, self._exporter)

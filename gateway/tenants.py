@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.route_table import Route
 from gateway.upstream.ask import ask
 from gateway.upstream.pool import Upstream
 from libs.common.errors import Forbidden, Unavailable
@@ -17,6 +18,7 @@ from libs.common.errors import Forbidden, Unavailable
 FRESH_SECONDS = 300.0
 ABSENT_SECONDS = 5.0
 CAPACITY = 10_000
+SAVING = frozenset({"auth", "auth/login", "auth/mfa/verify", "organizations", "sessions"})
 
 K = TypeVar("K")
 
@@ -24,13 +26,18 @@ By = Literal["host", "slug", "id"]
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """A tenant as auth tells of it; `addresses` are the networks that it allows, none for all."""
+    """A tenant as auth tells of it; `addresses` are the networks that it allows, none for all.
+
+    `requests_per_minute` and `requests_per_day` are what its plan allows, if it limits them.
+    """
 
     id: UUID
     slug: str
     name: str
     status: str
     addresses: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
 
     def allows(self, address: str) -> bool:
         """Whether somebody may come from that address."""
@@ -131,7 +138,9 @@ def _is_within(address: str, networks: tuple[str, ...]) -> bool:
     return any((mapped or found) in ip_network(network) for network in networks)
 
 
-def refuse_inactive(tenant: Tenant) -> None:
-    """A tenant that is suspended or deleted is not served."""
+def refuse_inactive(tenant: Tenant, route: Route | None) -> None:
+    """A tenant that is suspended or deleted is not served; auth knows who may save one that ends."""
+    if tenant.status == "deleting" and route is not None and route.pattern in SAVING:
+        return
     if tenant.status != "active":
         raise Forbidden(f"The organization {tenant.slug} is {tenant.status}.", code="tenant-inactive")

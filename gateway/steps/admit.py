@@ -35,6 +35,6 @@ class Admit:
 
 def _check(exchange: Exchange, tenant: Tenant) -> None:
     if tenant.status != "active":
-        refuse_inactive(tenant)
+        refuse_inactive(tenant, exchange.route)
     if not tenant.allows(exchange.address):
         raise Forbidden("The organization does not allow this address.", code="address-not-allowed")

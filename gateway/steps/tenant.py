@@ -41,7 +41,7 @@ class TenantOfHost:
             return
         tenant = await self._by_host(host)
         if tenant is not None:
-            refuse_inactive(tenant)
+            refuse_inactive(tenant, exchange.route)
             exchange.tenant_id = tenant.id
             self._directory.note_host(exchange.host, tenant.id)
         elif host.endswith(self._suffixes):
@@ -73,7 +73,7 @@ class TenantOfHost:
         tenant = await self._directory.find("slug", slug)
         if tenant is None:
             raise NotFound(f"There is no organization {slug}.", code="tenant-not-found")
-        refuse_inactive(tenant)
+        refuse_inactive(tenant, exchange.route)
         exchange.tenant_id = tenant.id
 
 

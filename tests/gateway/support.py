@@ -55,6 +55,7 @@ class Services:
         self.closed: int | None = None
         self.tenants = dict(TENANTS)
         self.addresses: dict[str, list[str]] = {}
+        self.plans: dict[str, dict[str, int]] = {}
         self.keys: dict[str, str] = {}
         self.exchanged: list[str] = []
 
@@ -84,7 +85,7 @@ class Services:
             return await reply(send, 404, {})
         tenant_id, status = self.tenants[slug]
         told = {"id": str(tenant_id), "slug": slug, "name": slug.title(), "status": status}
-        await reply(send, 200, told | {"addresses": self.addresses.get(slug, [])})
+        await reply(send, 200, told | {"addresses": self.addresses.get(slug, []), **self.plans.get(slug, {})})
 
     async def exchange(self, receive: Any, send: Any) -> None:
         """A token for a known key."""

@@ -42,6 +42,8 @@ class ResolvedAnswer(msgspec.Struct, frozen=True):
     name: str
     status: str
     addresses: tuple[str, ...]
+    requests_per_minute: int | None
+    requests_per_day: int | None
 
 
 class WellKnownController(Controller):
@@ -77,4 +79,5 @@ async def resolve(
         it = await organizations.resolve(auth, host=host, slug=slug)
     else:
         raise Invalid(errors=[Fault("/host", "required", "'host', 'slug' or 'id' is required")])
-    return ResolvedAnswer(it.id, it.slug, it.name, it.status, it.security.ip_allow_list)
+    requests = (it.limits.requests_per_minute, it.limits.requests_per_day)
+    return ResolvedAnswer(it.id, it.slug, it.name, it.status, it.security.ip_allow_list, *requests)
