@@ -33,6 +33,7 @@ class Result(msgspec.Struct):
 
     rate: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     busy: float
     statuses: dict[int, int]
@@ -100,6 +101,7 @@ async def apply(load: Load) -> Result:
     return Result(
         rate=run.statuses.total() / took,
         p50_ms=latencies[len(latencies) // 2] * 1000,
+        p95_ms=latencies[len(latencies) * 95 // 100] * 1000,
         p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
         busy=worked / took,
         statuses=dict(run.statuses),

@@ -30,6 +30,7 @@ class Side:
 
     port: int
     requests: list[bytes]
+    clients: int = 32
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ async def measure(stage: Stage, tell: Callable[[str], None]) -> list[Figure]:
 
 def run(side: Side) -> Result:
     """One run of the generator, in a process of its own."""
-    load = msgspec.msgpack.encode(Load(port=side.port, requests=side.requests))
+    load = msgspec.msgpack.encode(Load(port=side.port, requests=side.requests, clients=side.clients))
     command = [sys.executable, "-m", "ops.bench.generator"]
     finished = subprocess.run(command, cwd=PROJECT, input=load, stdout=subprocess.PIPE, check=True)
     result = msgspec.json.decode(finished.stdout, type=Result)
