@@ -1,4 +1,4 @@
-"""`tenant create`, `suspend` and `resume`: who is on the platform."""
+"""`tenant create`, `suspend`, `delete` and the like: who is on the platform, and how much they may have."""
 
 import click
 
@@ -38,6 +38,56 @@ def suspend(slug: str) -> None:
 def resume(slug: str) -> None:
     """Let the people of a suspended tenant in again."""
     _set_status(slug, "active")
+
+
+@tenant.command()
+@click.argument("slug")
+@click.option("--grace-days", type=float, help="Days within which it can be restored; by default those of the setting.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(slug: str, grace_days: float | None, yes: bool) -> None:
+    """Delete the tenant SLUG and all that it has, in every service, when the days of grace are over."""
+    if not yes:
+        click.confirm(f"Delete the tenant {slug} and all its data?", abort=True)
+    answer = ask("rpc.auth.admin.delete_tenant", {"tenant": slug, "grace_days": grace_days})
+    click.echo(f"tenant {answer['slug']} {answer['id']} is {answer['status']}")
+
+
+@tenant.command()
+@click.argument("slug")
+def restore(slug: str) -> None:
+    """Keep the tenant SLUG after all, while its days of grace last."""
+    answer = ask("rpc.auth.admin.restore_tenant", {"tenant": slug})
+    click.echo(f"tenant {answer['slug']} is {answer['status']}")
+
+
+@tenant.command()
+@click.argument("name")
+def deletion(name: str) -> None:
+    """Tell how far the deletion of the tenant of that slug, or id, is; fails while it is not done."""
+    told = ask("rpc.auth.admin.deletion", {"tenant": name})
+    for service, counts in sorted(told["reports"].items()):
+        click.echo(f"{service}: {sum(counts.values())} rows deleted")
+    for service in told["missing"]:
+        click.echo(f"{service}: has not reported")
+    click.echo(f"tenant {told['slug']} {told['id']}: {told['state']}, due {told['due_at']}")
+    if told["state"] != "done":
+        raise SystemExit(1)
+
+
+@tenant.command()
+@click.argument("slug")
+@click.option("--users", type=click.IntRange(0))
+@click.option("--pipelines", type=click.IntRange(0))
+@click.option("--records", type=click.IntRange(0))
+@click.option("--storage-bytes", type=click.IntRange(0))
+@click.option("--requests-per-minute", type=click.IntRange(0))
+@click.option("--requests-per-day", type=click.IntRange(0))
+def limits(slug: str, **given: int | None) -> None:
+    """Set what the plan of the tenant SLUG allows; what is not named is not limited."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    answer = ask("rpc.auth.admin.set_limits", {"tenant": slug, "limits": chosen})
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in answer.items())
+    click.echo(f"tenant {slug}: {told or 'no limits'}")
 
 
 def _set_status(slug: str, status: str) -> None:

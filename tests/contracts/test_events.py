@@ -12,6 +12,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from libs.common.events import STREAM, Envelope, decode
+from libs.common.migrate import SERVICES
 from tests.journeys.crm import make_pipeline, make_record, text, told
 from tests.support.platform import PASSWORD, Platform, Tenant
 from tests.support.waiting import eventually
@@ -82,7 +83,8 @@ async def test_what_is_emitted_is_documented_and_handled(stack: Platform, tenant
         await eventually(lambda: _all_handled(js), 30)
         seen = await _types(js, tenant.id)
     assert seen <= documented()
-    assert documented() - seen <= {"auth.key.rotated", "auth.tenant.deleted"}
+    ends = {"auth.tenant.deleted", *(f"{service}.tenant.purged" for service in SERVICES)}
+    assert documented() - seen <= {"auth.key.rotated", *ends}
     assert _complaints(stack) == []
 
 
