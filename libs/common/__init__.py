@@ -2,6 +2,7 @@
 
 errors · problems      kinds of errors, and their RFC 9457 documents at the edge
 identity · tokens      the principal of a request, JSON Web Tokens and key sets
+sealing      secrets kept with a secret that is not in the database
 permissions · roles    compiled grants, and each service's copy of its tenants' roles
 settings · logging · metrics · tracing · health · app      what every process has alike
 postgres · sql · migrate      tenant-scoped transactions, named statements, migrations

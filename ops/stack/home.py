@@ -16,7 +16,18 @@ from ops.embedded.ports import free_port, is_free
 
 PROJECT = Path(__file__).parents[2]
 _LONGEST_SOCKET_PATH = 90
-_PASSWORDS = ("postgres", "migrate", "auth", "pipelines", "records", "realtime", "valkey", "nats", "signing_keys")
+_PASSWORDS = (
+    "postgres",
+    "migrate",
+    "auth",
+    "pipelines",
+    "records",
+    "realtime",
+    "valkey",
+    "nats",
+    "signing_keys",
+    "sealing",
+)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ class Plan:
         }
         if name == "gateway":
             return common | {f"{service.upper()}_URL": f"unix://{self.home.socket(service)}" for service in SERVICES}
-        more = {"auth": self._of_auth(), "records": self._of_records()}
+        sealing = {"SEALING_SECRET": self.passwords["sealing"]}
+        more = {"auth": self._of_auth(), "records": self._of_records(), "realtime": sealing}
         own = {"UNIX_SOCKET": str(self.home.socket(name)), "DATABASE_URL": self.dsn(name)}
         return common | own | more.get(name, {})
 

@@ -1,27 +1,39 @@
 """The composition root of realtime."""
 
 import asyncio
+from collections.abc import Sequence
+from uuid import UUID
 
 from libs.common import logging
 from libs.common.app import Platform, create_app, serve
 from libs.common.ids import new_id
 from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
+from libs.common.sealing import Seal
 from libs.common.settings import load
 from services.realtime.consumers import auth, pipelines
+from services.realtime.domain.webhooks import Schedule
 from services.realtime.routes.changes import list_changes
 from services.realtime.routes.tickets import issue_ticket
+from services.realtime.routes.webhooks import WebhooksController
 from services.realtime.settings import Settings
 from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.server import Sockets
 from services.realtime.usecases.definitions import Definitions
+from services.realtime.usecases.following import Following, Happened
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.live import Live
-from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.metrics import LiveMetrics, WebhookMetrics
+from services.realtime.usecases.owners import Owners
+from services.realtime.usecases.planning import Planner
+from services.realtime.usecases.posting import Poster
 from services.realtime.usecases.presence import Presence
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
+from services.realtime.usecases.sending import AT_ONCE, Sender
+from services.realtime.usecases.sending import Limits as SendingLimits
+from services.realtime.usecases.webhooks import Hooks
 
 
 def live_of(platform: Platform, settings: Settings) -> Live:
@@ -44,10 +56,37 @@ def live_of(platform: Platform, settings: Settings) -> Live:
     )
 
 
+def outward(platform: Platform, settings: Settings, live: Live) -> tuple[Hooks, Following]:
+    """What is sent to webhooks, and what follows the changes for it."""
+    database = platform.database
+    owners = Owners(database, platform.roles)
+    planner = Planner(database, live.definitions, owners)
+    at_once = settings.webhooks_at_once
+    poster = Poster(
+        settings.dns_servers, local=settings.webhook_local, concurrency=max(1, at_once) * AT_ONCE,
+        seconds=settings.webhook_seconds, connect_seconds=settings.webhook_connect_seconds,
+    )  # fmt: skip
+    seal = Seal(settings.sealing_secret, "webhook secrets", "SEALING_SECRET")
+    sender = Sender(
+        platform.bus, database, live.definitions, owners, planner, poster, seal,
+        Schedule.of(settings.webhook_retry_seconds, settings.webhook_failing_days),
+        SendingLimits(at_once, settings.webhooks_at_once_per_tenant, settings.webhook_seconds),
+        WebhookMetrics(platform.metrics.registry),
+    )  # fmt: skip
+    hooks = Hooks(platform.bus, database, live.definitions, poster, sender, seal, settings.webhook_local)
+
+    async def take(tenant_id: UUID, batch: Sequence[Happened]) -> None:
+        await planner.take(tenant_id, batch)
+        sender.wake()
+
+    return hooks, Following(platform.bus, database, [take])
+
+
 def build(settings: Settings) -> Sockets:
     """The service as an ASGI application, not yet started."""
     platform = Platform("realtime", settings)
     live = live_of(platform, settings)
+    hooks, following = outward(platform, settings, live)
     revocations = Revocations(auth.on_revoked(live.registry, lambda principal: revocations.covers(principal)))
     reviews = Reviews(live, platform.roles)
     loops: list[asyncio.Task[None]] = []
@@ -58,6 +97,10 @@ def build(settings: Settings) -> Sockets:
     async def start() -> None:
         pipelines.follow(live, platform.bus, platform.database)
         auth.follow(platform.roles, reviews)
+        auth.follow_tenants(platform.bus, live.registry)
+        auth.follow_people(platform.bus, platform.database)
+        loops.append(asyncio.create_task(following.run()))
+        loops.append(asyncio.create_task(hooks.sender.run()))
         loops.append(asyncio.create_task(live.presence.run()))
         loops.append(
             asyncio.create_task(keep_running("revocations", lambda: revocations.follow(platform.bus), cap=1.0))
@@ -70,8 +113,8 @@ def build(settings: Settings) -> Sockets:
 
     app = create_app(
         platform,
-        [issue_ticket, list_changes],
-        dependencies={"live": live, "ticket_seconds": settings.ticket_seconds},
+        [issue_ticket, list_changes, WebhooksController],
+        dependencies={"live": live, "hooks": hooks, "ticket_seconds": settings.ticket_seconds},
         on_start=[start],
         on_stop=[stop],
     )

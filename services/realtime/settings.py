@@ -1,8 +1,31 @@
+from typing import Annotated
+
+from msgspec import Meta
+
 from libs.common.settings import DatabaseSettings
 
 
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
-    """The bounds of sockets. Times are seconds, sizes bytes, rates frames a second."""
+    """The bounds of sockets, and how webhooks are sent. Times are seconds, sizes bytes, rates frames a second.
+
+    `sealing_secret` encrypts the secrets of webhooks at rest. A webhook's delivery that fails is tried again after at
+    most each of `webhook_retry_seconds`, in turn; a webhook that does nothing but fail for `webhook_failing_days` is
+    disabled. A node sends to `webhooks_at_once` at a time, to none where that is 0. `webhook_local` allows addresses
+    of this machine and of private networks, and http: for development alone. Names are asked of `dns_servers`
+    (`host:port`, with commas), by default those of the system.
+    """
+
+    sealing_secret: Annotated[str, Meta(min_length=16)]
+    webhook_retry_seconds: Annotated[str, Meta(pattern=r"^[0-9.]+(,[0-9.]+){0,19}$")] = (
+        "5,300,1800,7200,18000,36000,50400,72000,86400"
+    )
+    webhook_failing_days: Annotated[float, Meta(gt=0)] = 5.0
+    webhooks_at_once: Annotated[int, Meta(ge=0, le=1000)] = 50
+    webhooks_at_once_per_tenant: Annotated[int, Meta(ge=1)] = 10
+    webhook_seconds: Annotated[float, Meta(gt=0, le=60)] = 15.0
+    webhook_connect_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    webhook_local: bool = False
+    dns_servers: str | None = None
 
     authenticate_seconds: float = 10.0
     max_strangers: int = 2_000

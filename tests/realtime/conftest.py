@@ -20,7 +20,10 @@ def tenant() -> UUID:
 @pytest.fixture
 def settings(database: Database, nats_url: str, redis_url: str) -> Settings:
     """The settings of a node."""
-    return Settings(port=0, database_url=database.dsn("realtime"), nats_url=nats_url, redis_url=redis_url)
+    return Settings(
+        port=0, database_url=database.dsn("realtime"), nats_url=nats_url, redis_url=redis_url,
+        sealing_secret="sealing-secret-of-tests", webhook_local=True, webhook_retry_seconds="0.2,0.2,0.2,30",
+    )  # fmt: skip
 
 
 @pytest.fixture

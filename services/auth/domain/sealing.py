@@ -1,42 +1,5 @@
-"""Keeping secrets with one secret that is not in the database: encrypted with AES-GCM, or hashed with HMAC-SHA-256.
+"""How auth keeps secrets: sealed with `SIGNING_KEY_SECRET`, each purpose with a key of its own."""
 
-Each purpose has a key of its own (HKDF, RFC 5869), and what is sealed is bound to what it belongs to.
-"""
+from libs.common.sealing import Seal
 
-import hmac
-import secrets
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from libs.common.errors import Unavailable
-
-_NONCE_BYTES = 12
-
-
-class Seal:
-    """Seals and opens for one purpose."""
-
-    def __init__(self, secret: str, purpose: str) -> None:
-        self._purpose = purpose
-        self._key = HKDF(SHA256(), 32, salt=None, info=f"millrace {purpose}".encode()).derive(secret.encode())
-        self._cipher = AESGCM(self._key)
-
-    def close(self, plain: bytes, bound: bytes) -> bytes:
-        """What is kept instead of the secret."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, bound)
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        """The secret again."""
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
-        except InvalidTag:
-            detail = f"The {self._purpose} were encrypted with another SIGNING_KEY_SECRET"
-            raise Unavailable(detail, code=f"{self._purpose.replace(' ', '-')}-unreadable") from None
-
-    def digest(self, plain: bytes) -> bytes:
-        """A hash that cannot be searched for without the secret."""
-        return hmac.digest(self._key, plain, "sha256")
+__all__ = ["Seal"]

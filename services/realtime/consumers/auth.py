@@ -1,8 +1,16 @@
 from collections.abc import Callable
 from uuid import UUID
 
+import msgspec
+
+from libs.common import events
+from libs.common.bus import Bus, Consumer
+from libs.common.events import Event
 from libs.common.identity import Principal
+from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
+from services.realtime.domain.webhooks import OWNER_AWAY
+from services.realtime.storage import deliveries, users, webhooks
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
 
@@ -18,6 +26,53 @@ def on_revoked(registry: Registry, covered: Callable[[Principal], bool]) -> Call
     return close
 
 
+class Tenant(msgspec.Struct, frozen=True):
+    """The tenant that an event speaks of; one that is gone has no status."""
+
+    status: str | None = None
+
+
+def follow_tenants(bus: Bus, registry: Registry) -> None:
+    """Closes the sockets of tenants that are not served any more."""
+
+    async def changed(payload: bytes) -> None:
+        event = events.decode(payload, Tenant)
+        if event.data.status != "active":
+            for connection in registry.of(event.tenant_id):
+                connection.revoke("tenant-inactive", "The organization is not active")
+
+    bus.listen("evt.*.auth.tenant.*", changed)
+
+
 def follow(roles: RoleStore, reviews: Reviews) -> None:
     """Judges open subscriptions anew whenever a role changes."""
     roles.watch(reviews.role_changed)
+
+
+class User(msgspec.Struct, frozen=True):
+    """The person that an event speaks of."""
+
+    id: UUID
+    name: str
+    status: str
+    roles: tuple[UUID, ...]
+
+
+def follow_people(bus: Bus, database: Database) -> None:
+    """Keeps who may sign in, with which roles."""
+    bus.consume(Consumer("realtime-users", "evt.*.auth.user.*", User, keep_user), database)
+
+
+async def keep_user(connection: Connection, event: Event[User]) -> None:
+    """Keeps a person; the webhooks of one who may not sign in are paused until they may again."""
+    tenant_id, user = event.tenant_id, event.data
+    if event.type.endswith(".deleted"):
+        await users.forget(connection, tenant_id, user.id)
+    else:
+        await users.keep(connection, tenant_id, user.id, user.name, user.status, user.roles)
+    if event.type.endswith(".deleted") or user.status != "active":
+        await webhooks.pause_owned(connection, tenant_id, user.id, OWNER_AWAY)
+        await deliveries.rest_owned(connection, tenant_id, user.id)
+    else:
+        for webhook_id in await webhooks.resume_owned(connection, tenant_id, user.id, OWNER_AWAY):
+            await deliveries.wake(connection, tenant_id, webhook_id, 0)

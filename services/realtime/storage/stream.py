@@ -44,9 +44,9 @@ class _Answer(msgspec.Struct):
     message: _Found | None = None
 
 
-def subject(tenant_id: UUID) -> str:
-    """The subjects of a tenant's changes of records."""
-    return f"evt.{tenant_id}.records.record.*"
+def subject(tenant_id: UUID | None) -> str:
+    """The subjects of a tenant's changes of records, or of all tenants'."""
+    return f"evt.{tenant_id or '*'}.records.record.*"
 
 
 async def bounds(bus: Bus) -> Bounds:
@@ -69,8 +69,8 @@ async def last(bus: Bus, tenant_id: UUID) -> int:
     return found.seq if found else 0
 
 
-async def read(bus: Bus, tenant_id: UUID, after: int, limit: int = BATCH) -> list[Stored]:
-    """A tenant's changes after a position, in order, up to a limit in number and bytes."""
+async def read(bus: Bus, tenant_id: UUID | None, after: int, limit: int = BATCH) -> list[Stored]:
+    """A tenant's changes (or all tenants') after a position, in order, up to a limit in number and bytes."""
     question = {"seq": after + 1, "next_by_subj": subject(tenant_id), "batch": limit, "max_bytes": BATCH_BYTES}
     try:
         async with asyncio.timeout(SECONDS):

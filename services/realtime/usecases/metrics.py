@@ -1,4 +1,4 @@
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class LiveMetrics:
@@ -12,3 +12,16 @@ class LiveMetrics:
         self.replayed = Counter("realtime_replayed_total", "Changes read back for a subscriber", registry=registry)
         self.slow = Counter("realtime_slow_readers_total", "Sockets cut off for reading slowly", registry=registry)
         self.refused = Counter("realtime_refused_total", "Frames answered with an error", ("code",), registry=registry)
+
+
+class WebhookMetrics:
+    """What the senders count."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter("realtime_webhook_attempts_total", "Messages to webhooks", ("ok",), registry=registry)
+        self._seconds = Histogram("realtime_webhook_seconds", "Time of a message to a webhook", registry=registry)
+
+    def sent(self, ok: bool, seconds: float) -> None:
+        """Counts an attempt."""
+        self._attempts.labels("yes" if ok else "no").inc()
+        self._seconds.observe(seconds)

@@ -1,0 +1,119 @@
+"""All tenants' changes of records, in order, for what is made of them durably.
+
+One process at a time leads (an advisory lock chooses it). It reads the stream after a position that is kept in the
+database, and moves the position when everything up to it is written. So a crash at any point, and even two that lead
+for a moment, only read something twice; what is written for an event is written once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from libs.common import events
+from libs.common.bus import POSITION_SUBJECT, Bus
+from libs.common.postgres import Database
+from libs.common.resilience import keep_running
+from services.realtime.domain.changes import Change, Recorded
+from services.realtime.storage import positions, stream
+
+NAME = "changes"
+POLL_SECONDS = 1.0
+BATCH = 200
+log = structlog.get_logger()
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """A change, the id of its event, and the event's own text."""
+
+    event_id: UUID
+    tenant_id: UUID
+    change: Change
+    payload: bytes
+
+
+Take = Callable[[UUID, Sequence[Happened]], Awaitable[None]]
+
+
+class Following:
+    """Hands every change to `takers`, a tenant's together, in order; again after a failure."""
+
+    def __init__(self, bus: Bus, database: Database, takers: Sequence[Take]) -> None:
+        self._bus = bus
+        self._database = database
+        self._takers = takers
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Runs for ever."""
+        self._bus.listen(POSITION_SUBJECT, self._moved)
+        await keep_running("changes", self._lead, cap=1.0)
+
+    async def _moved(self, _: bytes) -> None:
+        self._wake.set()
+
+    async def _lead(self) -> None:
+        await self._bus.ready()
+        connection = await self._database.connect()
+        try:
+            if await connection.fetchval("select pg_try_advisory_lock(hashtext('realtime changes'))"):
+                await self._follow(connection)
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await connection.close(timeout=2)
+
+    async def _follow(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        position = await self._begin()
+        while not connection.is_closed():
+            self._wake.clear()
+            position, more = await self._batch(position)
+            if not more:
+                await self._sleep(POLL_SECONDS)
+                await connection.execute("select 1")
+
+    async def _begin(self) -> int:
+        bounds = await stream.bounds(self._bus)
+        async with self._database.system() as connection:
+            await positions.begin(connection, NAME, bounds.last)
+            position = await positions.read(connection, NAME) or 0
+            if position > bounds.last:
+                await positions.reset(connection, NAME, bounds.first - 1)
+                position = bounds.first - 1
+        if position + 1 < bounds.first:
+            await log.aerror("changes were lost before they were taken", position=position, first=bounds.first)
+        return position
+
+    async def _batch(self, position: int) -> tuple[int, bool]:
+        stored = await stream.read(self._bus, None, position, BATCH)
+        if not stored:
+            return position, False
+        found = [it for one in stored if (it := happened(one.seq, one.payload)) is not None]
+        found.sort(key=lambda it: it.tenant_id)  # stable: each tenant's stay in order
+        for tenant_id, some in groupby(found, key=lambda it: it.tenant_id):
+            batch = list(some)
+            for take in self._takers:
+                await take(tenant_id, batch)
+        async with self._database.system() as connection:
+            await positions.advance(connection, NAME, stored[-1].seq)
+        return stored[-1].seq, True
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+
+def happened(seq: int, payload: bytes) -> Happened | None:
+    """The change of an event; None where it cannot be read, which is logged."""
+    try:
+        event = events.decode(payload, Recorded, seq)
+        change = Change(seq, event.type.rpartition(".")[2], event.time, event.data)
+    except msgspec.MsgspecError as error:
+        log.error("a change could not be read", seq=seq, error=repr(error))
+        return None
+    return Happened(event.id, event.tenant_id, change, payload)
