@@ -1,13 +1,14 @@
 """What realtime knows of a pipeline: the kinds of its fields, to judge rules and filters by."""
 
 import re
+from collections.abc import Iterator
 from uuid import UUID
 
 import msgspec
 
 from libs.common.filters import COLUMNS, Field, Kind, Schema
 
-_KINDS = {
+KINDS = {
     "text": Kind.TEXT,
     "textarea": Kind.TEXT,
     "email": Kind.TEXT,
@@ -27,6 +28,11 @@ _KINDS = {
     "rating": Kind.NUMBER,
     "user": Kind.UUID,
 }
+PARTS = {
+    "currency": {"amount": Kind.NUMBER, "currency": Kind.TEXT},
+    "address": dict.fromkeys(("line1", "line2", "city", "region", "postal_code", "country"), Kind.TEXT),
+}
+"""What of structured values filters may speak of: `price.amount`; as in records, which a test compares."""
 TITLE = "title"
 _PLURAL = ("one_to_many", "many_to_many")
 _TITLES = ("text", "email", "url", "textarea", "select", "phone", "auto_number")
@@ -58,10 +64,16 @@ class Definition(msgspec.Struct, frozen=True):
 
     def schema(self, readable: frozenset[str] | None = None) -> Schema:
         """The fields that a filter may name, without reaching other records; all, or the readable ones."""
-        shown = {field.name: _field(field) for field in self.fields if readable is None or field.name in readable}
+        own = [field for field in self.fields if readable is None or field.name in readable]
+        shown = {name: field for one in own for name, field in _named(one)}
         titled = self.title_shown(readable)
         columns = {name: column for name, column in COLUMNS.items() if titled or name != TITLE}
         return Schema({**shown, **columns}, pipeline_id=self.id)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The paths that lead into structured values, and not to other records."""
+        return frozenset(f"{field.name}.{part}" for field in self.fields for part in PARTS.get(field.type, ()))
 
     def title_shown(self, readable: frozenset[str] | None) -> bool:
         """Whether all that a title is made of may be read."""
@@ -74,5 +86,8 @@ class Definition(msgspec.Struct, frozen=True):
         return frozenset([first] if first else ())
 
 
-def _field(field: FieldDefinition) -> Field:
-    return Field(field.name, _KINDS.get(field.type, Kind.JSON), many=field.plural)
+def _named(field: FieldDefinition) -> Iterator[tuple[str, Field]]:
+    yield field.name, Field(field.name, KINDS.get(field.type, Kind.JSON), many=field.plural)
+    for part, kind in PARTS.get(field.type, {}).items():
+        path = f"{field.name}.{part}"
+        yield path, Field(path, kind)

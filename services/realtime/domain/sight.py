@@ -4,7 +4,7 @@ A grant may have a row rule and readable fields. A record is visible where the r
 that may be read are those of all grants whose rules hold.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,8 +119,9 @@ def compile_sight(grants: Iterable[Grant], definition: Definition, user: str) ->
     """The sight of the grants to read; one whose rule does not fit the pipeline (any more) gives nothing."""
     every = tuple(grants)
     schema = definition.schema()
-    found = (_alternative(grant, schema, user) for grant in every if not reaches(grant.row_rule))
-    return Sight((a for a in found if a), definition, any(reaches(grant.row_rule) for grant in every))
+    parts = definition.parts
+    found = (_alternative(grant, schema, user) for grant in every if not reaches(grant.row_rule, parts))
+    return Sight((a for a in found if a), definition, any(reaches(grant.row_rule, parts) for grant in every))
 
 
 def _alternative(grant: Grant, schema: filters.Schema, user: str) -> Alternative | None:
@@ -131,16 +132,16 @@ def _alternative(grant: Grant, schema: filters.Schema, user: str) -> Alternative
     return Alternative(rule, Mask(grant.readable_fields))
 
 
-def reaches(tree: Tree) -> bool:
-    """Whether a filter tree looks at other records."""
+def reaches(tree: Tree, parts: Container[str] = ()) -> bool:
+    """Whether a filter tree looks at other records; `parts` are paths that do not."""
     if isinstance(tree, list):
-        return any(reaches(item) for item in tree)
+        return any(reaches(item, parts) for item in tree)
     if not isinstance(tree, dict):
         return False
     field = tree.get("field")
-    if "some" in tree or "none" in tree or (isinstance(field, str) and "." in field):
+    if "some" in tree or "none" in tree or (isinstance(field, str) and "." in field and field not in parts):
         return True
-    return any(reaches(tree[key]) for key in ("and", "or", "not") if key in tree)
+    return any(reaches(tree[key], parts) for key in ("and", "or", "not") if key in tree)
 
 
 def names(tree: Tree) -> Iterator[str]:
