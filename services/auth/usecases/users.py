@@ -149,36 +149,44 @@ async def change(
     context: Context, principal: Principal, permissions: Permissions, user_id: UUID, given: Change
 ) -> People:
     """Changes a user. Nobody changes one who may do more than they, nor gives or takes a role beyond their own."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        found = await change_within(context, connection, principal, permissions, user_id, given)
+    context.post.wake()
+    return found
+
+
+async def change_within(
+    context: Context, connection: Connection, principal: Principal, permissions: Permissions, user_id: UUID,
+    given: Change,
+) -> People:  # fmt: skip
+    """The same within a transaction; the caller wakes the post office after it."""
     ruled = user_id != principal.id or any(it is not None for it in (given.email, given.status, given.roles))
     if ruled:
         permissions.require("update", "users")
     _check(given)
-    async with context.database.tenant(principal.tenant_id) as connection:
-        catalogue, before = await _lock(connection, principal.tenant_id, user_id)
-        chosen = before.roles if given.roles is None else rules.choose(catalogue, given.roles)
-        if ruled:
-            own = set(before.roles) if user_id == principal.id else set()
-            grants.require_covered(permissions, rules.flatten_all(catalogue, {*before.roles, *chosen} - own))
-        after = _changed(before, given, chosen)
-        if after == before:
-            return People([before], catalogue)
-        if before.status == "invited" and after.status == "active":
-            raise Conflict("The user joins by the invitation", code="not-joined")
-        await _keep_an_owner(connection, principal.tenant_id, catalogue, before, after)
-        after = msgspec.structs.replace(after, updated_at=clock.now())
-        await users.update(connection, principal.tenant_id, after)
-        if (after.status, after.roles) != (before.status, before.roles):
-            await api_keys.end_beyond(context, connection, principal, user_id, _holds(catalogue, after))
-        await outbox.record(
-            connection, principal.tenant_id, await _ended(connection, principal.tenant_id, before, after)
-        )
-        await outbox.record(connection, principal.tenant_id, [events.user("updated", after)])
-        if after.email != before.email:
-            purpose: Purpose = "invitation" if after.status == "invited" else "email_verification"
-            await mailed.send(context, connection, principal.tenant_id, after, purpose)
-        by, details = of_principal(principal), _differences(catalogue, before, after)
-        await context.audit.note(connection, principal.tenant_id, "user.updated", by, of_user(after), details=details)
-    context.post.wake()
+    tenant_id = principal.tenant_id
+    catalogue, before = await _lock(connection, tenant_id, user_id)
+    chosen = before.roles if given.roles is None else rules.choose(catalogue, given.roles)
+    if ruled:
+        own = set(before.roles) if user_id == principal.id else set()
+        grants.require_covered(permissions, rules.flatten_all(catalogue, {*before.roles, *chosen} - own))
+    after = _changed(before, given, chosen)
+    if after == before:
+        return People([before], catalogue)
+    if before.status == "invited" and after.status == "active":
+        raise Conflict("The user joins by the invitation", code="not-joined")
+    await _keep_an_owner(connection, tenant_id, catalogue, before, after)
+    after = msgspec.structs.replace(after, updated_at=clock.now())
+    await users.update(connection, tenant_id, after)
+    if (after.status, after.roles) != (before.status, before.roles):
+        await api_keys.end_beyond(context, connection, principal, user_id, _holds(catalogue, after))
+    await outbox.record(connection, tenant_id, await _ended(connection, tenant_id, before, after))
+    await outbox.record(connection, tenant_id, [events.user("updated", after)])
+    if after.email != before.email:
+        purpose: Purpose = "invitation" if after.status == "invited" else "email_verification"
+        await mailed.send(context, connection, tenant_id, after, purpose)
+    by, details = of_principal(principal), _differences(catalogue, before, after)
+    await context.audit.note(connection, tenant_id, "user.updated", by, of_user(after), details=details)
     return People([after], catalogue)
 
 
