@@ -64,7 +64,8 @@ def _parse(service: str, path: Path) -> Migration:
 async def bootstrap(admin_dsn: str, passwords: Mapping[str, str]) -> None:
     """Creates the roles and empty schemas, with the rights of a superuser; running it again changes only passwords.
 
-    `passwords` is by role: `migrate`, `auth`, `pipelines`, `records`, `realtime`.
+    `passwords` is by role: `migrate`, `auth`, `pipelines`, `records`, `realtime`, and if it is wanted `watch`, which
+    may read the server's statistics.
     """
     connection = await asyncpg.connect(admin_dsn, timeout=10)
     try:
@@ -77,6 +78,8 @@ async def bootstrap(admin_dsn: str, passwords: Mapping[str, str]) -> None:
 async def _bootstrap(connection: Connection, passwords: Mapping[str, str]) -> None:
     async with connection.transaction():
         await _roles(connection, passwords)
+        if "watch" in passwords:
+            await connection.execute("grant pg_monitor to millrace_watch")
         for service in SERVICES:
             await connection.execute((DDL / "bootstrap_service.sql").read_text().replace("{service}", service))
         await connection.execute((DDL / "bootstrap.sql").read_text())

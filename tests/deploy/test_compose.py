@@ -20,6 +20,8 @@ CONTAINERS: dict[str, dict[str, Any]] = FILE["services"]
 # The machine that the file's head states, less what the system itself needs.
 CORES, MEMORY = 8.0, 7.5 * 1024**3
 ONE_SHOT = {"migrate"}
+CAPABILITIES = {"edge": ["NET_BIND_SERVICE"], "shipper": ["DAC_READ_SEARCH"]}
+WATCHERS = {name for name, container in CONTAINERS.items() if container.get("profiles") == ["observability"]}
 
 every_container = pytest.mark.parametrize("name", sorted(CONTAINERS))
 
@@ -41,7 +43,7 @@ def test_every_container_is_bounded(name: str) -> None:
     assert memory(container["mem_limit"]) > 0
     assert cpu(container["cpus"]) > 0
     assert container["pids_limit"] > 0
-    assert container["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert container["logging"]["options"].keys() == {"max-size", "max-file", "tag"}
 
 
 def test_all_containers_together_fit_the_machine() -> None:
@@ -52,12 +54,13 @@ def test_all_containers_together_fit_the_machine() -> None:
 
 @every_container
 def test_every_container_has_no_more_rights_than_it_needs(name: str) -> None:
-    """A read-only root file system, no new privileges, no capability but a low port's for the edge."""
+    """A read-only root file system, no new privileges, no capability but a low port's and the logs' reader's."""
     container = CONTAINERS[name]
     assert container["read_only"] is True
     assert container["cap_drop"] == ["ALL"]
     assert container["security_opt"] == ["no-new-privileges:true"]
-    assert container.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "edge" else [])
+    assert container.get("cap_add", []) == CAPABILITIES.get(name, [])
+    assert container.get("user") != "0:0" or name == "shipper"
     assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & container.keys()
 
 
@@ -107,7 +110,7 @@ def test_prepare_changes_nothing_that_is_there(prepared: Path) -> None:
     assert {path.name: path.read_text() for path in (prepared / "secrets").iterdir()} == before
     passwords = [re.search(r":([0-9a-f]{48})@", text) for name, text in before.items() if name.endswith("_url")]
     found = [match[1] for match in passwords if match]
-    assert len(found) == len(set(found)) == 8
+    assert len(found) == len(set(found)) == 9
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -151,15 +154,27 @@ def test_services_start_after_the_migrations() -> None:
 
 def test_only_the_edge_is_reached_from_outside() -> None:
     """The services and their servers publish nothing and live in a network without a way out."""
-    assert FILE["networks"]["inner"] == {"internal": True}
+    assert FILE["networks"]["inner"] == FILE["networks"]["watch"] == {"internal": True}
     inner = {*SERVICES, "postgres", "redis", "nats", "migrate"} - {"gateway"}
-    assert {name for name in inner if CONTAINERS[name]["networks"] != ["inner"]} == set()
+    outward = {"auth", "realtime"}  # mails, webhooks, identity providers
+    assert {name for name in inner - outward if CONTAINERS[name]["networks"] != ["inner"]} == set()
+    assert {name for name, found in CONTAINERS.items() if "outward" in found["networks"]} == outward
     assert CONTAINERS["edge"]["networks"] == ["edge"]
     assert CONTAINERS["gateway"]["networks"] == ["edge", "inner"]
     for container in CONTAINERS.values():
         for port in container.get("ports", []):
             assert port.startswith("${BIND:-127.0.0.1}:"), "published to this machine alone unless told otherwise"
-    assert not {name for name in inner if "ports" in CONTAINERS[name]}
+    assert {name for name, found in CONTAINERS.items() if "ports" in found} == {"edge", "mail", "grafana"}
+
+
+def test_what_watches_is_kept_apart() -> None:
+    """Only who asks the services for something is where they are, and only the screens can be seen."""
+    places = {name: CONTAINERS[name]["networks"] for name in WATCHERS}
+    assert {name for name, networks in places.items() if "inner" in networks} == {
+        "prometheus", "collector", "postgres-exporter", "redis-exporter", "nats-exporter",
+    }  # fmt: skip
+    assert {name for name, networks in places.items() if "screens" in networks} == {"grafana"}
+    assert set().union(*places.values()) == {"inner", "watch", "screens"}
 
 
 def test_data_is_kept_in_named_volumes() -> None:

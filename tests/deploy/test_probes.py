@@ -40,4 +40,4 @@ async def test_services_have_the_routes(path: str) -> None:
 def test_the_gateway_has_the_routes(path: str) -> None:
     """The gateway answers them itself."""
     urls = {f"{service}_url": "http://127.0.0.1:9" for service in SERVICES if service != "gateway"}
-    assert path.encode() in Gateway(GatewaySettings(**urls, **AWAY))._own_answers()
+    assert path.encode() in Gateway(GatewaySettings(**urls, **AWAY))._own_answers(None)

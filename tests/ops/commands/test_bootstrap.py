@@ -34,7 +34,7 @@ def server() -> Iterator[Postgres]:
 
 def secrets(server: Postgres, directory: Path) -> dict[str, str]:
     """The DSNs as files, each role with a password of its own, and the variables that name the files."""
-    roles = {"MIGRATION": "migrate", **{service.upper(): service for service in SERVICES}}
+    roles = {"MIGRATION": "migrate", **{service.upper(): service for service in SERVICES}, "WATCH": "watch"}
     dsns = {f"{name}_DATABASE_URL": _dsn(server, role) for name, role in roles.items()}
     dsns["ADMIN_DATABASE_URL"] = server.url
     for name, dsn in dsns.items():
@@ -57,6 +57,11 @@ async def test_an_empty_server_is_made_ready(server: Postgres, tmp_path: Path) -
             connection = await asyncpg.connect((tmp_path / f"{service.upper()}_DATABASE_URL").read_text().strip())
             assert await connection.fetchval("select current_schema") == service
             await connection.close()
+    watch = await asyncpg.connect((tmp_path / "WATCH_DATABASE_URL").read_text().strip())
+    assert await watch.fetchval("select count(*) from pg_stat_activity where query is not null") > 0
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await watch.execute("create schema more")
+    await watch.close()
     migrated = millrace("migrate", environ)
     assert migrated.returncode == 0, migrated.stderr
     assert migrated.stdout.startswith("auth: 0001_create_auth")
