@@ -1,8 +1,8 @@
 """What tenants keep: records of pipelines, the relationships between them, and what became of each.
 
-owns      records and their history, relationships, values that are unique, read models of pipelines and their types and
+owns      records with their history and words, relationships, values that are unique, read models of pipelines and their types and
           of users, counters of automatic numbers
-answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b}, /jobs;
+answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b}, /jobs, /search;
           rpc.records.record, rpc.records.field_update
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
           records.job.created updated done failed cancelled

@@ -9,14 +9,16 @@ from services.records.routes.batch import BatchController
 from services.records.routes.jobs import JobsController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
+from services.records.routes.search import SearchController
 from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.storage.objects import open_store
+from services.records.usecases import searching
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.running import Runner
 
-ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController)
+ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController, SearchController)
 
 
 def build(given: Settings) -> ASGIApp:
@@ -39,6 +41,7 @@ def build(given: Settings) -> ASGIApp:
         concurrency=given.job_concurrency,
         lease_seconds=given.job_lease_seconds,
     )
+    runner.add(searching.REBUILD, searching.rebuild)
     start, stop = [listen, runner.start], [runner.stop]
     if given.migration_database_url is not None:
         indexer = Indexer(given.migration_database_url)

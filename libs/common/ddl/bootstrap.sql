@@ -38,7 +38,8 @@ begin
         'casefold(text)',
         'uuid_in(cstring)',
         'textout(text)',
-        'ts_match_vq(tsvector, tsquery)'
+        'ts_match_vq(tsvector, tsquery)',
+        'extensions.similarity_op(text, text)'
     ] loop
         execute format('alter function %s leakproof', name);
     end loop;

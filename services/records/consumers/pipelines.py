@@ -7,6 +7,7 @@ from services.records.domain.definitions import Definition, RelationshipType
 from services.records.domain.indexes import wanted
 from services.records.domain.views import View
 from services.records.storage import definitions, edges, indexes, uniques, views
+from services.records.usecases import searching
 from services.records.usecases.catalog import Catalog
 
 PIPELINES = "evt.*.pipelines.pipeline.*"
@@ -34,6 +35,7 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
         if before is not None and field.unique and field.name not in known:
             folded = field.type == "email"
             await uniques.backfill(connection, event.tenant_id, definition.id, field.name, folded=folded)
+    await searching.want_rebuild(connection, event.tenant_id, before, definition)
     await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
 
 

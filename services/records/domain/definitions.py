@@ -24,6 +24,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = False
     unique: bool = False
     indexed: bool = False
+    searchable: bool = False
     default: Any = None
     min_length: int | None = None
     max_length: int | None = None

@@ -18,6 +18,11 @@ async def pipeline(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -
     return None if text is None else msgspec.json.decode(text, type=Definition)
 
 
+async def pipeline_ids(connection: Connection, tenant_id: UUID, most: int) -> list[UUID]:
+    """The pipelines that are not in the trash."""
+    return [row[0] for row in await connection.fetch(SQL["pipeline_ids"], tenant_id, most)]
+
+
 async def put_pipeline(connection: Connection, tenant_id: UUID, definition: Definition) -> bool:
     """Keeps a definition; false where a newer one was there."""
     text = msgspec.json.encode(definition).decode()

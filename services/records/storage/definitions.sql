@@ -33,3 +33,7 @@ where relationship_types.version < excluded.version;
 -- name: delete_rules
 -- What deleting a target does, by the name of the type; types without a rule unlink.
 select name, on_delete from relationship_types where tenant_id = $1 and name = any($2::text[]) and not deleted;
+
+-- name: pipeline_ids
+-- The pipelines that are not in the trash.
+select id from pipelines where tenant_id = $1 and definition->>'deleted' is distinct from 'true' order by id limit $2;

@@ -22,6 +22,7 @@ from services.records.usecases.tenants import Tenants
 
 T = TypeVar("T")
 CACHED = 20_000
+LISTED_SECONDS = 5.0
 
 Key = tuple[UUID, UUID]
 
@@ -49,6 +50,7 @@ class Catalog:
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
         self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}
         self._changes: Counter[UUID] = Counter()
+        self._listed: dict[UUID, tuple[int, float, list[UUID]]] = {}
         self._asked: dict[Key, float] = {}
         self._asking: dict[Key, asyncio.Lock] = {}
 
@@ -60,6 +62,17 @@ class Catalog:
         if known.definition.deleted:
             raise NotFound("There is no such pipeline")
         return known
+
+    async def pipeline_ids(self, tenant_id: UUID, most: int) -> list[UUID]:
+        """The pipelines of a tenant that are known, up to so many; one made elsewhere is in at most seconds later."""
+        changes, present = self._changes[tenant_id], time.monotonic()
+        listed = self._listed.get(tenant_id)
+        if listed is None or listed[0] != changes or listed[1] + LISTED_SECONDS < present:
+            async with self._database.tenant(tenant_id) as connection:
+                stored = await definitions.pipeline_ids(connection, tenant_id, most)
+            heard = (key[1] for key, known in self._pipelines.items() if key[0] == tenant_id)
+            listed = self._listed[tenant_id] = changes, present, sorted({*stored, *heard})[:most]
+        return listed[2]
 
     async def newer(self, tenant_id: UUID, than: Pipeline) -> Pipeline | None:
         """The pipeline as it is now, if it has changed since; null also where nobody can tell."""
@@ -133,6 +146,7 @@ class Catalog:
 
     def forget(self, tenant_id: UUID) -> None:
         """Forgets a tenant."""
+        self._listed.pop(tenant_id, None)
         self._changes[tenant_id] += 1
         self._pipelines = {key: value for key, value in self._pipelines.items() if key[0] != tenant_id}
         self._types = {key: value for key, value in self._types.items() if key[0] != tenant_id}

@@ -16,7 +16,7 @@ from services.records.domain.operations import Create, Operation, Outcome
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
-from services.records.usecases import claiming, relating
+from services.records.usecases import claiming, relating, searching
 from services.records.usecases.caller import Caller
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.planning import planned
@@ -32,6 +32,7 @@ class Writer(Scope):
         super().__init__(caller, reach, connection)
         self.operation_id = operation_id
         self._events: list[NewEvent] = []
+        self._changes: list[Change] = []
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
         """Does all, or with `atomic` raises nothing but leaves it to the caller to roll back on a failure."""
@@ -55,9 +56,10 @@ class Writer(Scope):
         return outcome
 
     async def publish(self) -> None:
-        """Writes the events that have come together into the outbox."""
+        """Writes the events that have come together into the outbox, and the words of the records they tell of."""
+        await searching.keep(self.connection, self.tenant_id, self.pipeline, self._changes)
         await outbox.record(self.connection, self.tenant_id, self._events)
-        self._events = []
+        self._events, self._changes = [], []
 
     async def _next_wave(
         self, rest: list[tuple[int, Operation]], outcomes: dict[int, Outcome]
@@ -109,7 +111,9 @@ class Writer(Scope):
 
     def announce(self, changes: Iterable[Change], made: Iterable[Edge], gone: Iterable[Edge]) -> None:
         """Notes the events of what was done."""
-        self._events += [change.event(self.caller.principal, self.operation_id) for change in changes]
+        known = list(changes)
+        self._changes += known
+        self._events += [change.event(self.caller.principal, self.operation_id) for change in known]
         self._events += [edge.event("created") for edge in made]
         self._events += [edge.event("deleted") for edge in gone]
 

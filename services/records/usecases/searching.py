@@ -1,0 +1,276 @@
+"""Search over all that a principal may see, and keeping the words of records that change."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.identity import Principal
+from libs.common.ids import NIL, new_id
+from libs.common.postgres import Connection
+from services.records.domain.definitions import Definition
+from services.records.domain.jobs import Job
+from services.records.domain.languages import stem_of
+from services.records.domain.pipelines import Pipeline
+from services.records.domain.reach import Reach
+from services.records.domain.records import Change
+from services.records.domain.searching import (
+    MAX_QUERY,
+    Question,
+    distance,
+    may_be_mistyped,
+    most_typos,
+    plain,
+    question,
+    scopes,
+    shape_of,
+)
+from services.records.domain.snippets import Snippet, snippet
+from services.records.storage import jobs, records, search
+from services.records.storage.search import START, Hit, Place, Target
+from services.records.usecases.caller import Caller
+from services.records.usecases.running import Steps
+
+MAX_LIMIT = 200
+MAX_PIPELINES = 200
+ENOUGH = 5
+"""With so many found as typed, nothing that was perhaps meant is looked for."""
+MAX_TYPOS = 20
+REBUILD = "search"
+_BATCH = 250
+_TURNS = 2
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A record that was found, as it may be seen; a higher score is better. Snippets are HTML."""
+
+    id: UUID
+    pipeline_id: UUID
+    title: str
+    score: float
+    snippets: list[Snippet]
+    record: msgspec.Raw
+
+
+class FoundPage(msgspec.Struct, frozen=True):
+    """One page, the best first."""
+
+    items: list[Found]
+    next_cursor: str | None
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    stage: int
+    rank: int
+    id: UUID
+    typos: bool
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    title: str
+    data: dict[str, msgspec.Raw]
+
+
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for, where, and in which language."""
+
+    q: str
+    pipeline_id: UUID | None = None
+    limit: int = 50
+    cursor: str | None = None
+    language: str | None = None
+
+
+async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
+    """One page of the records that have all the words, whole, begun or perhaps mistyped."""
+    words = _checked(asked)
+    cursor = None if asked.cursor is None else _decode(asked.cursor)
+    reaches = await _reaches(caller, asked.pipeline_id)
+    targets = [target for reach in reaches if (target := _target(caller, reach)) is not None]
+    if not words.words or not targets:
+        return FoundPage([], None)
+
+    async def work() -> FoundPage:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            await search.begin(connection)
+            return await _page(connection, caller, asked, words, targets, cursor)
+
+    return await caller.warmed(work)
+
+
+def _checked(asked: SearchRequest) -> Question:
+    faults = []
+    if not 1 <= asked.limit <= MAX_LIMIT:
+        faults.append(Fault("/limit", "out_of_range", f"'limit' is from 1 to {MAX_LIMIT}"))
+    if not asked.q.strip():
+        faults.append(Fault("/q", "required", "'q' is what to look for"))
+    if len(asked.q) > MAX_QUERY:
+        faults.append(Fault("/q", "too_long", f"At most {MAX_QUERY} characters are looked for"))
+    if faults:
+        raise Invalid(errors=faults)
+    return question(asked.q)
+
+
+async def _reaches(caller: Caller, pipeline_id: UUID | None) -> list[Reach]:
+    if pipeline_id is not None:
+        reach = await caller.reach(pipeline_id)
+        reach.require("read")
+        return [reach]
+    found: list[Reach] = []
+    for known in await caller.catalog.pipeline_ids(caller.tenant_id, MAX_PIPELINES):
+        try:
+            found.append(await caller.reach(known))
+        except NotFound:
+            continue
+    return found
+
+
+def _target(caller: Caller, reach: Reach) -> Target | None:
+    seen = scopes(reach.access("read"))
+    shape = shape_of(caller.tenant_id, reach.pipeline)
+    known = any(shape.tags(scope.mask) for scope in seen)
+    return Target(reach.pipeline, shape, tuple(seen), reach) if known else None
+
+
+async def _page(
+    connection: Connection, caller: Caller, asked: SearchRequest, words: Question, targets: Sequence[Target],
+    cursor: _Cursor | None,
+) -> FoundPage:  # fmt: skip
+    tags = list(dict.fromkeys(tag for it in targets for scope in it.scopes for tag in it.shape.tags(scope.mask)))
+    words = await _inflect(connection, caller, words, tags, asked.language)
+    typos = cursor is not None and cursor.typos
+    if typos:
+        words = await _correct(connection, caller, words, tags)
+    after: Place = START if cursor is None else (cursor.stage, cursor.rank, cursor.id)
+    hits = await search.search(
+        connection, caller.tenant_id, words, targets, caller.context, after, asked.limit + 1
+    )  # fmt: skip
+    if cursor is None and len(hits) < ENOUGH:
+        words, typos = await _correct(connection, caller, words, tags), True
+        if words.typos:
+            hits = await search.search(
+                connection, caller.tenant_id, words, targets, caller.context, after, asked.limit + 1
+            )
+    page = hits[: asked.limit]
+    more = len(hits) > asked.limit
+    items = await _shown(connection, caller, page, targets, words)
+    return FoundPage(items, _encode(page[-1], typos) if more else None)
+
+
+async def _inflect(
+    connection: Connection, caller: Caller, words: Question, tags: Sequence[str], language: str | None
+) -> Question:
+    forms: dict[str, list[str]] = {}
+    for word in dict.fromkeys(words.words):
+        stem = stem_of(word, language)
+        if stem is not None:
+            known = await search.inflected(connection, caller.tenant_id, tags, stem.dictionary, word, stem.begin)
+            forms[word] = [form for form in known if not form.startswith(word)]
+    return msgspec.structs.replace(words, forms=forms) if forms else words
+
+
+async def _correct(connection: Connection, caller: Caller, words: Question, tags: Sequence[str]) -> Question:
+    typos: dict[str, list[str]] = {}
+    for word in dict.fromkeys(words.words):
+        if may_be_mistyped(word):
+            known = await search.similar(connection, caller.tenant_id, tags, word)
+            near = sorted((far, it) for it in known if (far := distance(word, it, most_typos(word))) > 0)
+            within = [it for far, it in near if far <= most_typos(word)][:MAX_TYPOS]
+            if within:
+                typos[word] = within
+    return msgspec.structs.replace(words, typos=typos)
+
+
+async def _shown(
+    connection: Connection, caller: Caller, hits: Sequence[Hit], targets: Iterable[Target], words: Question
+) -> list[Found]:
+    bodies: dict[UUID, tuple[str, str | None]] = {}
+    known = {target.pipeline.id: target for target in targets}
+    for pipeline_id in {hit.pipeline_id for hit in hits}:
+        ids = [hit.record_id for hit in hits if hit.pipeline_id == pipeline_id]
+        access = known[pipeline_id].reach.access("read")
+        bodies |= await records.bodies(connection, caller.tenant_id, ids, access, caller.context)
+    return [
+        _found(hit, bodies[hit.record_id][0], known[hit.pipeline_id], words) for hit in hits if hit.record_id in bodies
+    ]
+
+
+def _found(hit: Hit, body: str, target: Target, words: Question) -> Found:
+    shown = msgspec.json.decode(body, type=_Shown)
+    texts = ((part.name, shown.data[part.name]) for part in target.shape.parts if part.name in shown.data)
+    marked = (snippet(name, plain(msgspec.json.decode(raw)), words) for name, raw in texts)
+    snippets = [it for it in marked if it is not None]
+    score = round(4 - hit.stage - hit.rank / 1_000_000, 6)
+    return Found(hit.record_id, hit.pipeline_id, shown.title, score, snippets, msgspec.Raw(body.encode()))
+
+
+def _encode(hit: Hit, typos: bool) -> str:
+    packed = msgspec.msgpack.encode(_Cursor(hit.stage, hit.rank, hit.record_id, typos))
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> _Cursor:
+    try:
+        found = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor + "==="), type=_Cursor)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        found = None
+    if found is None or not (-1 <= found.stage <= 4 and -(2**31) <= found.rank < 2**31):
+        raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
+    return found
+
+
+async def keep(connection: Connection, tenant_id: UUID, pipeline: Pipeline, changes: Iterable[Change]) -> None:
+    """Keeps the words of what was changed, in the transaction that changes it; of other pipelines only what goes."""
+    last = {change.after.id: change for change in changes}
+    shape = shape_of(tenant_id, pipeline)
+    names = {part.name for part in shape.parts}
+    gone = [record_id for record_id, change in last.items() if change.operation == "deleted"]
+    own = (change for change in last.values() if change.after.pipeline_id == pipeline.id)
+    await search.remove(connection, tenant_id, gone)
+    await search.put(connection, tenant_id, pipeline.id, shape, [c.after for c in own if _says_else(c, names)])
+
+
+def _says_else(change: Change, names: set[str]) -> bool:
+    if change.operation == "deleted":
+        return False
+    if change.operation != "updated" or change.before is None:
+        return True
+    return change.before.title != change.after.title or not names.isdisjoint(change.changed)
+
+
+async def rebuild(job: Job, steps: Steps) -> dict[str, Any]:
+    """Keeps the words of a pipeline's records anew, because its searched fields are others than before."""
+    assert job.pipeline_id is not None
+    caller = await steps.caller()
+    # What a process wrote before it heard of the change is seen the second time.
+    while (turn := int(steps.job.checkpoint.get("turn", 0))) < _TURNS:
+        pipeline = await caller.catalog.pipeline(caller.tenant_id, job.pipeline_id)
+        shape = shape_of(caller.tenant_id, pipeline)
+        after = UUID(str(steps.job.checkpoint.get("after", UUID(int=0))))
+        async with steps() as step:
+            rows = await search.outdated(step.connection, caller.tenant_id, pipeline.id, shape, after, _BATCH)
+            await search.put(step.connection, caller.tenant_id, pipeline.id, shape, rows)
+            checkpoint = {"turn": turn, "after": str(rows[-1].id)} if rows else {"turn": turn + 1}
+            step.advance(checkpoint, done=len(rows), updated=len(rows))
+    return {"written": steps.job.done}
+
+
+async def want_rebuild(connection: Connection, tenant_id: UUID, before: Definition | None, after: Definition) -> None:
+    """Lets the words of a pipeline's records be kept anew where a change means that others are searched."""
+    if before is None or before.deleted or after.deleted:
+        return
+    old, new = (shape_of(tenant_id, Pipeline(definition)) for definition in (before, after))
+    if old.number != new.number:
+        await jobs.insert(connection, _platform(tenant_id), new_id(), REBUILD, {}, after.id, None)
+
+
+def _platform(tenant_id: UUID) -> Principal:
+    """Who asks for what nobody asked for."""
+    return Principal(
+        tenant_id=tenant_id, id=NIL, kind="user", session_id=NIL, name="Millrace", roles=(), issued_at=0.0,
+        expires_at=0.0,
+    )  # fmt: skip
