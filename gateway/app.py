@@ -112,14 +112,17 @@ class Way:
     def _observe(self, exchange: Exchange, seconds: float) -> None:
         route = exchange.route.pattern if exchange.route is not None else "own"
         method = exchange.method if exchange.method in _METHODS else "other"
-        if exchange.span is not None:
+        if exchange.span is None:
+            self.metrics.observe(method, route, exchange.status, seconds)
+        else:
             exchange.span.end()
-        self.metrics.observe(method, route, exchange.status, seconds)
+            self.metrics.observe(method, route, exchange.status, seconds, exchange.traceparent[3:35])
         if exchange.status >= 500 or seconds > SLOW_SECONDS:
             log.warning(
                 "request", method=method, path=_text(exchange.path), status=exchange.status,
                 seconds=round(seconds, 4), tenant=str(exchange.tenant_id or ""),
                 user=str(exchange.principal.id) if exchange.principal else "", request_id=exchange.request_id,
+                trace_id=exchange.traceparent[3:35],
             )  # fmt: skip
 
 

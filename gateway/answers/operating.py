@@ -48,4 +48,6 @@ class Operating:
     async def metrics(self, exchange: Exchange) -> None:
         """`/metrics` for Prometheus."""
         only_get(exchange)
-        await exchange.answer(200, [(b"content-type", self._metrics.content_type.encode())], self._metrics.render())
+        accept = next((value for name, value in exchange.headers if name == b"accept"), b"")
+        text, content_type = self._metrics.render(accept.decode("latin-1"))
+        await exchange.answer(200, [(b"content-type", content_type.encode())], text)

@@ -23,12 +23,13 @@ from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
 from libs.common.http import EXCEPTION_HANDLERS, JsonBody
 from libs.common.identity import Principal
+from libs.common.measures import Measures
 from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
 from libs.common.postgres import Database
 from libs.common.purge import Purger
-from libs.common.resilience import backoff, end
+from libs.common.resilience import backoff, end, keep_running
 from libs.common.roles import RoleStore
 from libs.common.server import Server
 from libs.common.settings import DatabaseSettings, ServiceSettings, latest
@@ -56,9 +57,11 @@ class Platform:
         self.verifier = TokenVerifier(self.keys)
         self.roles = RoleStore(name, self.database, self.bus)
         self.purger = Purger(name, self.database)
+        self.restrict: Callable[[str, str, Principal], None] | None = None
         self.migrations = Path("services") / name / "migrations"
         if not self.migrations.is_absolute():
             self.migrations = Path(__file__).parents[2] / self.migrations
+        self._measures = Measures(self.database, self.bus, self.metrics.registry)
         self._relay = Relay(name, self.database, self.bus, self.metrics.registry)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -79,6 +82,7 @@ class Platform:
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         self.roles.start()
         self._loops.append(asyncio.create_task(self._relay.run()))
+        self._loops.append(asyncio.create_task(keep_running("measures", self._measures.run)))
         self.purger.follow(self.bus)
         self._loops.append(asyncio.create_task(self.purger.run()))
         if self.certificates.given:
@@ -223,7 +227,10 @@ def _constant(value: object) -> Provide:
 
 def _identity(platform: Platform) -> Callable[..., Awaitable[tuple[Principal, Permissions]]]:
     async def identity(request: Request[Any, Any, Any]) -> Any:
-        return await platform.authenticate(bearer(request.headers.get("authorization")))
+        found = await platform.authenticate(bearer(request.headers.get("authorization")))
+        if platform.restrict is not None:
+            platform.restrict(request.method, request.scope["path"], found[0])
+        return found
 
     return identity
 
@@ -274,8 +281,9 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
         return await answer(required, {})
 
     @get("/metrics", include_in_schema=False)
-    async def metrics() -> Response[bytes]:
-        return Response(platform.metrics.render(), media_type=platform.metrics.content_type)
+    async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        text, content_type = platform.metrics.render(request.headers.get("accept", ""))
+        return Response(text, media_type=content_type)
 
     @get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:

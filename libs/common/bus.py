@@ -103,6 +103,7 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Event()
         self._reconnected: list[Callable[[], None]] = []
+        self.consumers: list[str] = []
         self.position = 0
 
     @property
@@ -270,6 +271,7 @@ class Bus:
         async def work() -> None:
             await self._consume(consumer, database)
 
+        self.consumers.append(consumer.name)
         self._tasks.append(asyncio.create_task(keep_running(f"consumer {consumer.name}", work, cap=2.0)))
 
     async def _consume(self, consumer: Consumer[Any], database: Database) -> None:

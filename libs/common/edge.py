@@ -37,14 +37,14 @@ class Edge:
         span = self._exporter.start(f"{scope['type']} {scope['path']}", parent) if self._exporter else None
         try:
             if scope["type"] == "http":  # type: ignore[comparison-overlap]
-                await self._http(scope, receive, send, request_id)
+                await self._http(scope, receive, send, request_id, tracing.trace_id() if span else "")
             else:
                 await self._app(scope, receive, send)
         finally:
             if span:
                 span.end()
 
-    async def _http(self, scope: Any, receive: Receive, send: Send, request_id: str) -> None:
+    async def _http(self, scope: Any, receive: Receive, send: Send, request_id: str, trace_id: str) -> None:
         status = 0
         header = (b"x-request-id", request_id.encode())
 
@@ -69,7 +69,7 @@ class Edge:
         finally:
             self._metrics.in_flight.dec()
             route = scope.get("path_template") or "unmatched"
-            self._metrics.observe(scope["method"], route, status or 499, time.perf_counter() - started)
+            self._metrics.observe(scope["method"], route, status or 499, time.perf_counter() - started, trace_id)
 
 
 async def respond(error: AppError, scope: Any, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, each with service, and request id, tenant and user where known."""
+"""Logs: one JSON object a line on standard output, each with service, and request, trace, tenant and user where known."""
 
 import logging
 import sys
@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
+
+from libs.common import tracing
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _context: ContextVar[dict[str, str] | None] = ContextVar("log context", default=None)
@@ -52,7 +54,9 @@ class _Service:
         self._service = service
 
     def __call__(self, _: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-        return {"service": self._service, **(_context.get() or {}), **event}
+        trace_id = tracing.trace_id()
+        traced = {"trace_id": trace_id} if trace_id else {}
+        return {"service": self._service, **(_context.get() or {}), **traced, **event}
 
 
 def _drop_meta(_: Any, __: str, event: Any) -> Any:

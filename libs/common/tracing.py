@@ -20,6 +20,11 @@ def traceparent() -> str | None:
     return _current.get()
 
 
+def trace_id() -> str:
+    """The id of the running task's trace, as logs and exemplars tell it; empty where there is none."""
+    return (_current.get() or "")[3:35]
+
+
 def enter(header: str | None) -> str:
     """Continues the caller's trace, or begins one where the header is absent or not sane; returns the context."""
     context = (

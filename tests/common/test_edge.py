@@ -77,7 +77,7 @@ async def test_requests_are_measured_without_paths(client: httpx.AsyncClient, me
     """A path without a template is counted as unmatched, so that series stay few."""
     await client.get("/some/path")
     await client.get("/crash")
-    text = metrics.render().decode()
+    text = metrics.render()[0].decode()
     assert 'http_requests_total{method="GET",route="unmatched",status="200"} 1.0' in text
     assert 'http_requests_total{method="GET",route="unmatched",status="500"} 1.0' in text
     assert "http_requests_in_flight 0.0" in text
@@ -93,7 +93,7 @@ async def test_an_answer_that_broke_off_is_not_completed(app: App, metrics: Metr
     scope = {"type": "http", "method": "GET", "path": "/late", "query_string": b"", "headers": []}
     await Edge(app, metrics)(scope, None, send)  # type: ignore[arg-type]
     assert sent == ["http.response.start"]
-    assert "http_requests_in_flight 0.0" in metrics.render().decode()
+    assert "http_requests_in_flight 0.0" in metrics.render()[0].decode()
 
 
 async def test_the_callers_trace_goes_on(client: httpx.AsyncClient, app: App) -> None:
