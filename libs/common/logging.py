@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, each with service, and request, trace, tenant and user where known."""
+"""Logs: one JSON object a line on standard output, with service, and request, trace, tenant and user where known."""
 
 import logging
 import sys
