@@ -6,6 +6,14 @@ CREATE FUNCTION records.current_tenant() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid;
 
+CREATE FUNCTION records.hold_definition(tenant uuid, pipeline uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended(tenant::text || pipeline::text, 11));
+    return (select version from pipelines where tenant_id = tenant and id = pipeline);
+end $$;
+
 CREATE PROCEDURE records.isolate(IN name regclass)
     LANGUAGE plpgsql
     AS $$
@@ -16,6 +24,53 @@ begin
         'create policy tenant_isolation on %s using (tenant_id = current_tenant()) with check (tenant_id = current_tenant())',
         name
     );
+end $$;
+
+CREATE FUNCTION records.match_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    before text[] := array(select field || E'\t' || key from match_keys_of(old.title, old.data) order by 1);
+    after text[] := array(select field || E'\t' || key from match_keys_of(new.title, new.data) order by 1);
+begin
+    if before is distinct from after then
+        delete from match_keys where tenant_id = new.tenant_id and record_id = new.id;
+        insert into match_keys (tenant_id, pipeline_id, field, key, record_id)
+        select new.tenant_id, new.pipeline_id, found.field, found.key, new.id
+        from match_keys_of(new.title, new.data) found
+        on conflict do nothing;
+    end if;
+    return null;
+end $$;
+
+CREATE FUNCTION records.match_gone() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from match_keys k using gone where k.tenant_id = gone.tenant_id and k.record_id = gone.id;
+    return null;
+end $$;
+
+CREATE FUNCTION records.match_keys_of(title text, data jsonb) RETURNS TABLE(field text, key text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+    select '', left(regexp_replace(lower(unaccent(title)), '[^[:alnum:]]+', ' ', 'g'), 200)
+    where title ~ '[[:alnum:]].*[[:alnum:]]'
+    union all
+    select each.key, left(lower(each.value #>> '{}'), 200) from jsonb_each(data) as each(key, value)
+    where jsonb_typeof(each.value) = 'string'
+        and each.value #>> '{}' ~ '^(\+[0-9]{6,15}|[^[:space:]@]{1,64}@[^[:space:]@]+\.[^[:space:]@.]+)$'
+$_$;
+
+CREATE FUNCTION records.match_made() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into match_keys (tenant_id, pipeline_id, field, key, record_id)
+    select made.tenant_id, made.pipeline_id, found.field, found.key, made.id
+    from made cross join lateral match_keys_of(made.title, made.data) found
+    on conflict do nothing;
+    return null;
 end $$;
 
 CREATE FUNCTION records.purge_rows(name text, batch bigint) RETURNS bigint
@@ -73,6 +128,38 @@ CREATE TABLE records.field_indexes (
 );
 
 ALTER TABLE ONLY records.field_indexes FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.file_ends (
+    tenant_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    due timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY records.file_ends FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.file_uses (
+    tenant_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL
+);
+
+ALTER TABLE ONLY records.file_uses FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.files (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    field text NOT NULL,
+    name text NOT NULL,
+    media_type text NOT NULL,
+    size bigint NOT NULL,
+    digest text NOT NULL,
+    uploaded_at timestamp with time zone NOT NULL,
+    uploaded_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY records.files FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE records.history (
     tenant_id uuid NOT NULL,
@@ -147,6 +234,31 @@ CREATE TABLE records.jobs (
 
 ALTER TABLE ONLY records.jobs FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.match_keys (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    field text NOT NULL,
+    key text NOT NULL,
+    record_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY records.match_keys FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.merges (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    target_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    before_version bigint NOT NULL,
+    after_version bigint NOT NULL,
+    undo jsonb NOT NULL,
+    merged_at timestamp with time zone NOT NULL,
+    merged_by uuid NOT NULL,
+    undone_at timestamp with time zone
+);
+
+ALTER TABLE ONLY records.merges FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.operations (
     tenant_id uuid NOT NULL,
     principal_id uuid NOT NULL,
@@ -213,6 +325,16 @@ CREATE TABLE records.records (
 
 ALTER TABLE ONLY records.records FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.refused_rows (
+    tenant_id uuid NOT NULL,
+    job_id uuid NOT NULL,
+    number bigint NOT NULL,
+    cells text NOT NULL,
+    faults jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.refused_rows FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.relationship_types (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -264,6 +386,24 @@ CREATE TABLE records.search_words (
 
 ALTER TABLE ONLY records.search_words FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.tenant_settings (
+    tenant_id uuid NOT NULL,
+    require_if_match boolean NOT NULL
+);
+
+ALTER TABLE ONLY records.tenant_settings FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.trashed_values (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    key text NOT NULL,
+    record_id uuid NOT NULL,
+    version bigint NOT NULL,
+    value jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.trashed_values FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.unique_values (
     tenant_id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
@@ -300,6 +440,15 @@ ALTER TABLE ONLY records.edges
 ALTER TABLE ONLY records.field_indexes
     ADD CONSTRAINT field_indexes_pkey PRIMARY KEY (tenant_id, name);
 
+ALTER TABLE ONLY records.file_ends
+    ADD CONSTRAINT file_ends_pkey PRIMARY KEY (tenant_id, file_id);
+
+ALTER TABLE ONLY records.file_uses
+    ADD CONSTRAINT file_uses_pkey PRIMARY KEY (tenant_id, file_id, record_id, field);
+
+ALTER TABLE ONLY records.files
+    ADD CONSTRAINT files_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY records.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (tenant_id, record_id, version);
 
@@ -314,6 +463,12 @@ ALTER TABLE ONLY records.job_queue
 
 ALTER TABLE ONLY records.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.match_keys
+    ADD CONSTRAINT match_keys_pkey PRIMARY KEY (tenant_id, pipeline_id, field, key, record_id);
+
+ALTER TABLE ONLY records.merges
+    ADD CONSTRAINT merges_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY records.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (tenant_id, principal_id, operation_id);
@@ -330,6 +485,9 @@ ALTER TABLE ONLY records.purges
 ALTER TABLE ONLY records.records
     ADD CONSTRAINT records_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY records.refused_rows
+    ADD CONSTRAINT refused_rows_pkey PRIMARY KEY (tenant_id, job_id, number);
+
 ALTER TABLE ONLY records.relationship_types
     ADD CONSTRAINT relationship_types_pkey PRIMARY KEY (tenant_id, id);
 
@@ -341,6 +499,12 @@ ALTER TABLE ONLY records.schema_migrations
 
 ALTER TABLE ONLY records.search_documents
     ADD CONSTRAINT search_documents_pkey PRIMARY KEY (tenant_id, record_id);
+
+ALTER TABLE ONLY records.tenant_settings
+    ADD CONSTRAINT tenant_settings_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY records.trashed_values
+    ADD CONSTRAINT trashed_values_pkey PRIMARY KEY (tenant_id, pipeline_id, key, record_id, version);
 
 ALTER TABLE ONLY records.unique_values
     ADD CONSTRAINT unique_values_pkey PRIMARY KEY (tenant_id, pipeline_id, field, value);
@@ -363,6 +527,10 @@ CREATE INDEX field_indexes_open ON records.field_indexes USING btree (name) WHER
 
 CREATE INDEX field_indexes_pipeline ON records.field_indexes USING btree (tenant_id, pipeline_id);
 
+CREATE INDEX file_ends_due ON records.file_ends USING btree (due);
+
+CREATE INDEX file_uses_record ON records.file_uses USING btree (tenant_id, record_id);
+
 CREATE INDEX idempotency_created_at ON records.idempotency USING btree (created_at);
 
 CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_at);
@@ -370,6 +538,8 @@ CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_a
 CREATE INDEX job_queue_ready ON records.job_queue USING btree (ready_at);
 
 CREATE INDEX jobs_finished ON records.jobs USING btree (tenant_id, finished_at);
+
+CREATE INDEX match_keys_record ON records.match_keys USING btree (tenant_id, record_id);
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
 
@@ -391,7 +561,15 @@ CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, 
 
 CREATE INDEX search_words_word ON records.search_words USING btree (tenant_id, tag, word);
 
+CREATE INDEX trashed_values_record ON records.trashed_values USING btree (tenant_id, record_id);
+
 CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_id, record_id);
+
+CREATE TRIGGER records_match_changed AFTER UPDATE OF title, data ON records.records FOR EACH ROW WHEN (((old.title IS DISTINCT FROM new.title) OR (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION records.match_changed();
+
+CREATE TRIGGER records_match_gone AFTER DELETE ON records.records REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION records.match_gone();
+
+CREATE TRIGGER records_match_made AFTER INSERT ON records.records REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION records.match_made();
 
 ALTER TABLE records.counters ENABLE ROW LEVEL SECURITY;
 
@@ -400,6 +578,14 @@ ALTER TABLE records.edges ENABLE ROW LEVEL SECURITY;
 ALTER TABLE records.field_indexes ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY field_indexes_builder ON records.field_indexes TO millrace_migrate USING (true) WITH CHECK (true);
+
+ALTER TABLE records.file_ends ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY file_ends_pruner ON records.file_ends TO millrace_records_relay USING (true) WITH CHECK (true);
+
+ALTER TABLE records.file_uses ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.files ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
 
@@ -415,6 +601,10 @@ CREATE POLICY job_queue_runner ON records.job_queue TO millrace_records_relay US
 
 ALTER TABLE records.jobs ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.match_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.merges ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE records.operations ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.outbox ENABLE ROW LEVEL SECURITY;
@@ -426,6 +616,8 @@ CREATE POLICY outbox_relay ON records.outbox TO millrace_records_relay USING (tr
 ALTER TABLE records.pipelines ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.records ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.refused_rows ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.relationship_types ENABLE ROW LEVEL SECURITY;
 
@@ -441,6 +633,12 @@ CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.curr
 
 CREATE POLICY tenant_isolation ON records.field_indexes USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.file_ends USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.file_uses USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.files USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.idempotency USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -451,11 +649,17 @@ CREATE POLICY tenant_isolation ON records.job_queue USING ((tenant_id = records.
 
 CREATE POLICY tenant_isolation ON records.jobs USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.match_keys USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.merges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.operations USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.pipelines USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.records USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.refused_rows USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.relationship_types USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -465,11 +669,19 @@ CREATE POLICY tenant_isolation ON records.search_documents USING ((tenant_id = r
 
 CREATE POLICY tenant_isolation ON records.search_words USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.tenant_settings USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.trashed_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.users USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.views USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+ALTER TABLE records.tenant_settings ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.trashed_values ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.unique_values ENABLE ROW LEVEL SECURITY;
 
@@ -488,6 +700,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_indexes TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.file_ends TO millrace_records;
+GRANT SELECT,UPDATE ON TABLE records.file_ends TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.file_uses TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.files TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.history TO millrace_records;
 
@@ -509,6 +728,10 @@ GRANT SELECT,UPDATE ON TABLE records.job_queue TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.jobs TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.match_keys TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.merges TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.operations TO millrace_records;
 
 GRANT INSERT ON TABLE records.outbox TO millrace_records;
@@ -522,6 +745,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.purges TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.records TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.refused_rows TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.relationship_types TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.role_grants TO millrace_records;
@@ -531,6 +756,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_documents TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_words TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tenant_settings TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.trashed_values TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.unique_values TO millrace_records;
 
