@@ -52,6 +52,7 @@ class Database:
         self._good = self._dsn()
         self._size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.announced: list[Callable[[], None]] = []
         self._server_settings = {
             "application_name": name,
             "jit": "off",
@@ -171,12 +172,13 @@ class Database:
 class Transaction:
     """`async with` gives a connection; leaving it commits, or rolls back on an error."""
 
-    __slots__ = ("_begin", "_connection", "_database")
+    __slots__ = ("_begin", "_connection", "_database", "announces")
 
     def __init__(self, database: Database, begin: str) -> None:
         self._database = database
         self._begin = begin
         self._connection: Connection | None = None
+        self.announces = False
 
     async def __aenter__(self) -> Connection:
         connection = await self._database.acquire()
@@ -186,6 +188,7 @@ class Transaction:
             await self._database.pool.release(connection)
             raise translate(error) from error
         self._connection = connection
+        _open[id(connection)] = self
         return connection
 
     async def __aexit__(
@@ -193,6 +196,7 @@ class Transaction:
     ) -> None:
         connection = self._connection
         assert connection is not None
+        del _open[id(connection)]
         alive = _alive(connection)
         try:
             if alive:
@@ -204,6 +208,21 @@ class Transaction:
         finally:
             await self._database.pool.release(connection)
         _raise_translated(error, alive=alive)
+        if self.announces and error is None:
+            for callback in self._database.announced:
+                callback()
+
+
+_open: dict[int, Transaction] = {}
+
+
+def announce(connection: Connection) -> None:
+    """When the transaction that is open on a connection is committed, its database's `announced` are called.
+
+    NOTIFY would tell of it too, but makes all commits of the server wait for one another.
+    """
+    if (transaction := _open.get(id(connection))) is not None:
+        transaction.announces = True
 
 
 def _raise_translated(error: BaseException | None, *, alive: bool) -> None:

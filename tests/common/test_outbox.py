@@ -173,11 +173,13 @@ class CrashingBus(Bus):
     """A bus whose process ends right after publishing, once."""
 
     crashed = False
+    survives = 0
 
     async def publish(self, messages: Sequence[Outgoing]) -> int:
         """Publish, and do not come back to tell of it."""
         last = await super().publish(messages)
-        if not self.crashed:
+        self.survives -= 1
+        if not self.crashed and self.survives < 0:
             self.crashed = True
             raise Crash
         return last
@@ -195,6 +197,48 @@ async def test_a_crash_between_publishing_and_deleting_tells_once(db: Database, 
     async with relaying(db, bus):
         await eventually(has(bus, [1, 2, 3, 4]))
     await bus.stop()
+
+
+async def test_a_backlog_is_drained_in_order_and_once(
+    db: Database, nats_url: str, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Thousands of events are in the stream once and in order, also when the process ends while batches overlap."""
+    number = 6 * outbox.BATCH
+    for start in range(0, number, 1000):
+        await say(db, *range(start, start + 1000))
+    bus = CrashingBus(nats_url, "crashing")
+    bus.survives = 3
+    await bus.start()
+    await bus.ready()
+    with pytest.raises(Crash):
+        await relay(db, bus)._publish_batch()
+    assert await admin.fetchval("select count(*) from outbox") == number - 3 * outbox.BATCH
+    assert await relay(db, bus)._publish_batch() == (number - 3 * outbox.BATCH, False)
+    assert await admin.fetchval("select count(*) from outbox") == 0
+    assert (await bus.jetstream.stream_info(events.STREAM)).state.messages == number
+    assert await said(bus) == list(range(number))
+    await bus.stop()
+
+
+async def test_a_commit_elsewhere_wakes_the_relay(database: Clone, db: Database, bus: Bus, nats_url: str) -> None:
+    """The relay that leads hears of what another process commits long before it would look by itself."""
+    other, line = Database(database.dsn("pipelines")), Bus(nats_url, "other")
+    await other.start()
+    await line.start()
+    await line.ready()
+    async with relaying(db, bus):
+        await say(db, 0)
+        await eventually(has(bus, [0]))
+        async with relaying(other, line):
+            delays = []
+            for number in range(1, 6):
+                started = asyncio.get_running_loop().time()
+                await say(other, number)
+                await eventually(has(bus, range(number + 1)))
+                delays.append(asyncio.get_running_loop().time() - started)
+    assert sorted(delays)[2] < outbox.POLL_SECONDS / 2
+    await line.stop()
+    await other.stop()
 
 
 async def leader(admin: "asyncpg.Connection[asyncpg.Record]") -> int | None:
