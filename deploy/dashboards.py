@@ -57,6 +57,7 @@ ERRORS = 'status=~"5.."'
 _FAILED = f"sum(increase(http_requests_total{{{GATEWAY},{ERRORS}}}[30d]))"
 _ALL = f"sum(increase(http_requests_total{{{GATEWAY}}}[30d]))"
 _SLOWEST = f"topk(10, {_quantile('0.95', '', 'service, route')})"
+_STORED = 'max by (table) (stored_rows{table=~"tenants|users|records|relationships|pipelines|sessions|webhooks"})'
 
 DASHBOARDS = {
     "platform": [
@@ -67,6 +68,8 @@ DASHBOARDS = {
         Panel("Error budget left of 30 days", "percentunit", {"left": f"1 - ({_FAILED} / {_ALL}) / 0.001"}),
         Panel("Errors by route", "reqps", {"{{method}} {{route}}": _rate(f"{GATEWAY},{ERRORS}", "method, route")}),
         Panel("Over a limit", "reqps", {"{{route}}": _rate(f'{GATEWAY},status="429"', "route")}),
+        Panel("Sign-ins and what else is audited", "ops", {"{{action}}": _events("audited_total", "action")}),
+        Panel("Stored", "short", {"{{table}}": _STORED}),
         Panel("Instances", "short", {"{{service}} {{version}}": "count by (service, version) (millrace_build_info)"}),
     ],
     "services": [
@@ -78,6 +81,8 @@ DASHBOARDS = {
         Panel("Memory", "bytes", {"{{service}}": "max by (service) (process_resident_memory_bytes)"}),
         Panel("Open files", "percentunit", {"{{service}}": "max by (service) (process_open_fds / process_max_fds)"}),
         Panel("Events published", "ops", {"{{service}}": _events("outbox_published_total")}),
+        Panel("Oldest event not published", "s", {"{{service}}": "max by (service) (outbox_oldest_seconds)"}),
+        Panel("Events behind", "short", {"{{consumer}}": "max by (consumer) (events_behind)"}),
     ],
     "realtime": [
         Panel("Sockets", "short", {"{{instance}}": "realtime_sockets"}),

@@ -51,7 +51,7 @@ def build(given: Settings) -> ASGIApp:
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
     factors = Seal(given.signing_key_secret, "second factors")
     post = PostOffice(database, Seal(given.signing_key_secret, "mails"), given.mail_from, _sender(given))
-    audit = Auditor(database, Seal(given.signing_key_secret, "audit log"))
+    audit = Auditor(database, Seal(given.signing_key_secret, "audit log"), platform.metrics.registry)
     outward = Outward(private=given.outward_private_addresses)
     context = Context(
         database, platform.bus, hasher, Attempts(platform.redis), keys, factors,

@@ -14,7 +14,9 @@ from deploy.settings import SERVICES
 from gateway.main import Gateway
 from gateway.settings import Settings as GatewaySettings
 from libs.common.app import Platform
+from libs.common.sealing import Seal
 from libs.common.settings import DatabaseSettings
+from services.auth.usecases.audit import Auditor
 from services.realtime.usecases.metrics import LiveMetrics
 from tests.deploy.charts import of_kind
 
@@ -60,6 +62,7 @@ def known() -> set[str]:
     urls = {f"{service}_url": "http://127.0.0.1:9" for service in SERVICES if service != "gateway"}
     realtime = CollectorRegistry()
     LiveMetrics(realtime)
+    Auditor(platform.database, Seal("a secret of the tests", "audit log"), realtime)
     registries = (platform.metrics.registry, Gateway(GatewaySettings(**urls, **AWAY)).metrics.registry, realtime)
     families = [family for registry in registries for family in registry.collect()]
     counted = {f"{family.name}_total" for family in families if family.type == "counter"}

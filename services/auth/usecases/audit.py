@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter
 
 from libs.common import clock
 from libs.common.identity import Principal
@@ -29,11 +30,12 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Auditor:
-    """Writes and reads the log."""
+    """Writes and reads the log, and counts what is written: sign-ins, and all that people do to an organization."""
 
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: Seal, registry: CollectorRegistry | None = None) -> None:
         self._database = database
         self._seal = seal
+        self._noted = Counter("audited_total", "Entries of the audit logs", ("action",), registry=registry)
 
     async def note(
         self,
@@ -51,6 +53,7 @@ class Auditor:
         now = clock.now()
         entry = Entry(seq, clock.rfc3339(now), action, by, target, address, dict(details or {}))
         await audit.append(connection, tenant_id, rules.keep(self._seal, entry, now, before))
+        self._noted.labels(action).inc()
 
     async def page(
         self, principal: Principal, permissions: Permissions, wanted: Filters, before: int, limit: int
