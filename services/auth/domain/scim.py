@@ -131,7 +131,7 @@ class Wanted(msgspec.Struct, frozen=True):
     email: str
     name: str
     locale: str | None
-    active: bool
+    active: bool | None
     external_id: str | None
 
 
@@ -200,22 +200,15 @@ def patched(model: type[R], resource: R, payload: Mapping[str, Any]) -> R:
     return resource
 
 
-def wanted(it: ScimUser) -> Wanted:
-    """The person that a resource describes."""
+def wanted(it: ScimUser, before: ScimUser | None = None) -> Wanted:
+    """The person that a resource describes; `displayName` and `name` stand for one text, and the changed one counts."""
     email = people.normalize_email(it.user_name or "")
     whole = it.name or Name()
-    parts = " ".join(part for part in (whole.given_name, whole.family_name) if part)
-    name = it.display_name or whole.formatted or parts or email.partition("@")[0]
-    return Wanted(email, name.strip(), it.locale, it.active is not False, it.external_id)
-
-
-def renamed(before: ScimUser, after: ScimUser) -> ScimUser:
-    """Lets a changed `name` count where `displayName` stayed: both stand for the one name that is kept."""
-    if after.name != before.name and after.display_name == before.display_name:
-        after.display_name = None
-        if after.name and after.name.formatted == (before.name.formatted if before.name else None):
-            after.name.formatted = None
-    return after
+    parts = f"{whole.given_name} {whole.family_name}" if whole.given_name and whole.family_name else None
+    known = before.display_name if before else None
+    told = [name for name in (it.display_name, whole.formatted, parts) if name and name.strip()]
+    name = next((name for name in told if name != known), known) or email.partition("@")[0]
+    return Wanted(email, name.strip(), it.locale, it.active, it.external_id)
 
 
 def member_ids(it: ScimGroup) -> list[str]:

@@ -11,6 +11,7 @@ from services.auth.routes.organizations import OrganizationsController
 from services.auth.routes.passkeys import PasskeysController, PasskeySignInController
 from services.auth.routes.permissions import PermissionsController
 from services.auth.routes.roles import RolesController
+from services.auth.routes.scim import ScimController
 from services.auth.routes.second_factors import SecondFactorsController
 from services.auth.routes.sessions import SessionsController
 from services.auth.routes.sign_in import SignInController
@@ -37,5 +38,6 @@ ROUTES = (
     PasskeySignInController,
     ProvidersController,
     SsoController,
+    ScimController,
 )
 ROOT_ROUTES = (WellKnownController, resolve, exchange)

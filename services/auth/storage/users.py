@@ -1,5 +1,6 @@
 """Users and the roles they have."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -30,6 +31,11 @@ async def get(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | 
 async def page(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
     """Users in the order of their ids."""
     return [_user(row) for row in await connection.fetch(SQL["page"], tenant_id, after, limit)]
+
+
+async def page_of(connection: Connection, tenant_id: UUID, ids: Sequence[UUID]) -> list[User]:
+    """The users of these ids that there are, in the order of their ids."""
+    return [_user(row) for row in await connection.fetch(SQL["page_of"], tenant_id, list(ids))]
 
 
 async def invited(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
