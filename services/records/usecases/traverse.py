@@ -13,8 +13,9 @@ from libs.common.postgres import Connection
 from services.records.domain.paths import MAX_DEPTH, MAX_NODES, Step
 from services.records.domain.reach import Reach
 from services.records.domain.records import Edge
-from services.records.storage import edges, records
+from services.records.storage import edges, records, walks
 from services.records.storage.edges import Hop
+from services.records.storage.walks import Level
 from services.records.usecases.caller import Caller
 from services.records.usecases.relate import visible_ids
 
@@ -52,8 +53,7 @@ class Walk:
         seen = await self._visible(hops, reach)
         reached = {record_id: hop for record_id, hop in hops.items() if record_id in seen}
         self.pipelines |= {record_id: hop.pipeline_id for record_id, hop in reached.items()}
-        if len(found) > MAX_NODES or len(self.pipelines) > MAX_NODES:
-            raise Invalid(f"The way leads to more than {MAX_NODES} records", code="too-many-records")
+        _bound(max(len(found), len(self.pipelines)))
         return reached
 
     async def _visible(self, hops: Mapping[UUID, Hop], reach: Reach) -> set[UUID]:
@@ -68,6 +68,16 @@ class Walk:
             elif other is not None:
                 seen |= await visible_ids(self.caller, reach, self.connection, pipeline_id, ids)
         return seen
+
+    def sees_all(self, levels: Sequence[Level]) -> bool:
+        """Notes the records if all of these pipelines' may be seen, so that no step has to be judged."""
+        reaches = [self.caller.warm_reach(pipeline_id) for pipeline_id in {level.pipeline_id for level in levels}]
+        if not all(reach is not None and reach.access("read").every_row for reach in reaches):
+            return False
+        for level in levels:
+            self.pipelines |= dict.fromkeys(level.ids, level.pipeline_id)
+        _bound(sum(level.count for level in levels))
+        return True
 
     async def bodies(self, ids: Sequence[UUID]) -> list[str]:
         """The records' bodies in the given order."""
@@ -101,27 +111,47 @@ async def traverse(
     async def work() -> Reached:
         async with caller.database.tenant(caller.tenant_id) as connection:
             walk = Walk(caller, connection)
-            reached = await _reached(walk, record_id, named)
-            wanted = [i for i, depth in reached.items() if not ends_only or depth == len(steps)]
-            rest = sorted(i for i in wanted if i > after)
-            page = rest[:limit]
-            shown = zip(await walk.bodies(page), page, strict=True)
-            bodies = [f'{body[:-1]},"depth":{reached[i]}}}' for body, i in shown]
-            return Reached(bodies, page[-1] if len(rest) > limit else None, len(wanted))
+            levels = await _levels(walk, record_id, named, after, limit + 1)
+            wanted = [level for level in levels if not ends_only or level.depth == len(steps)]
+            depths = {reached: level.depth for level in wanted for reached in level.ids}
+            page = sorted(depths)[: limit + 1]
+            shown = zip(await walk.bodies(page[:limit]), page, strict=False)
+            bodies = [f'{body[:-1]},"depth":{depths[i]}}}' for body, i in shown]
+            last = page[limit - 1] if len(page) > limit else None
+            return Reached(bodies, last, sum(level.count for level in wanted))
 
     return await caller.warmed(work)
 
 
-async def _reached(walk: Walk, record_id: UUID, steps: Sequence[Step]) -> dict[UUID, int]:
-    """What was come to, with the number of steps that it took."""
+async def _levels(walk: Walk, record_id: UUID, steps: Sequence[Step], after: UUID, limit: int) -> list[Level]:
+    """What was come to: by one statement where all of it may be seen, else judged step by step."""
     reach = await walk.begin(record_id)
-    near, reached = [record_id], dict[UUID, int]()
+    levels = await walks.walk(walk.connection, walk.caller.tenant_id, record_id, steps, after=after, limit=limit)
+    if walk.sees_all(levels):
+        return levels
+    near, judged = [record_id], list[Level]()
     for depth, step in enumerate(steps, 1):
-        near = list(await walk.step(near, step, reach))
-        reached |= dict.fromkeys(near, depth)
+        hops = await walk.step(near, step, reach)
+        near = list(hops)
+        judged += _by_pipeline(depth, hops, after)
         if not near:
             break
-    return reached
+    return judged
+
+
+def _by_pipeline(depth: int, hops: Mapping[UUID, Hop], after: UUID) -> list[Level]:
+    members: dict[UUID, list[UUID]] = {}
+    for hop in hops.values():
+        members.setdefault(hop.pipeline_id, []).append(hop.id)
+    return [
+        Level(depth, pipeline_id, len(ids), [member for member in ids if member > after])
+        for pipeline_id, ids in members.items()
+    ]
+
+
+def _bound(reached: int) -> None:
+    if reached > MAX_NODES:
+        raise Invalid(f"The way leads to more than {MAX_NODES} records", code="too-many-records")
 
 
 async def _named(caller: Caller, step: Step) -> Step:

@@ -17,9 +17,10 @@ from libs.common.permissions import Grant, Permissions
 from libs.common.postgres import IN_TENANT
 from libs.common.postgres import Database as PoolOf
 from services.records.domain.definitions import Definition, Field
+from services.records.domain.paths import Step
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
-from services.records.storage import edges, listing, records
+from services.records.storage import edges, listing, records, walks
 from services.records.storage.listing import Query
 from tests.support.postgres import Database
 
@@ -127,6 +128,15 @@ async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
     """A step of a walk finds relationships by source and by target, and records by their key."""
     ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
     found = await scene.indexes(edges.SQL["hop"], scene.tenant_id, ids, "knows", True, True, ids, 10_001)
+    assert found == {"edges_source", "edges_target", "records_pkey"}
+
+
+async def test_a_walk_looks_up_both_ends(scene: Scene) -> None:
+    """A whole path is walked by keys alone, whatever the statistics say."""
+    start = await scene.connection.fetchval("select id from records limit 1")
+    params: list[object] = [scene.tenant_id, start, UUID(int=0), 50]
+    steps = [Step("knows", True, False), Step("knows", False, True), Step(None, True, True)]
+    found = await scene.indexes(walks.statement(steps, params), *params)
     assert found == {"edges_source", "edges_target", "records_pkey"}
 
 

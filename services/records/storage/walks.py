@@ -1,0 +1,51 @@
+"""Walks through relationships, written as one statement: a round trip for a whole path."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from libs.common import sql
+from libs.common.postgres import Connection
+from services.records.domain.paths import MAX_NODES, Step
+
+SQL = sql.load(__file__)
+
+
+class Level(msgspec.Struct, frozen=True):
+    """The records of one pipeline that so many steps led to: how many, and the first of them after a page's cursor."""
+
+    depth: int
+    pipeline_id: UUID
+    count: int
+    ids: list[UUID]
+
+
+async def walk(
+    connection: Connection, tenant_id: UUID, start: UUID, steps: Sequence[Step], *, after: UUID, limit: int
+) -> list[Level]:
+    """What the steps lead to, whoever may see it: live records, each where it was come to first.
+
+    A step takes at most one record more than a walk may come to.
+    """
+    params: list[object] = [tenant_id, start, after, limit]
+    text = statement(steps, params)
+    return [Level(*row) for row in await connection.fetch(text, *params)]
+
+
+def statement(steps: Sequence[Step], params: list[object]) -> str:
+    """The select of a walk; its parameters begin with the tenant, the first record, and the page's cursor and size."""
+    places = range(1, len(steps) + 1)
+    hops = ", ".join(_hop(place, step, params) for place, step in zip(places, steps, strict=True))
+    levels = " union all ".join(SQL["level"].format(place=place) for place in places)
+    return SQL["walk"].format(hops=hops, levels=levels)
+
+
+def _hop(place: int, step: Step, params: list[object]) -> str:
+    kind = ""
+    if step.type is not None:
+        params.append(step.type)
+        kind = f"and e.type = ${len(params)}"
+    ways = [SQL[way].format(kind=kind) for way, open_ in (("along", step.along), ("against", step.against)) if open_]
+    seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
+    return SQL["hop"].format(place=place, near=place - 1, ways=" union all ".join(ways), seen=seen, limit=MAX_NODES + 1)
