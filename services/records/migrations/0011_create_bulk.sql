@@ -49,7 +49,7 @@ create function match_keys_of(title text, data jsonb) returns table (field text,
         and each.value #>> '{}' ~ '^(\+[0-9]{6,15}|[^[:space:]@]{1,64}@[^[:space:]@]+\.[^[:space:]@.]+)$'
 $$;
 
-create function match_made() returns trigger language plpgsql as $$
+create function match_made() returns trigger language plpgsql set search_path from current as $$
 begin
     insert into match_keys (tenant_id, pipeline_id, field, key, record_id)
     select made.tenant_id, made.pipeline_id, found.field, found.key, made.id
@@ -58,7 +58,7 @@ begin
     return null;
 end $$;
 
-create function match_changed() returns trigger language plpgsql as $$
+create function match_changed() returns trigger language plpgsql set search_path from current as $$
 declare
     before text[] := array(select field || E'\t' || key from match_keys_of(old.title, old.data) order by 1);
     after text[] := array(select field || E'\t' || key from match_keys_of(new.title, new.data) order by 1);
@@ -73,7 +73,7 @@ begin
     return null;
 end $$;
 
-create function match_gone() returns trigger language plpgsql as $$
+create function match_gone() returns trigger language plpgsql set search_path from current as $$
 begin
     delete from match_keys k using gone where k.tenant_id = gone.tenant_id and k.record_id = gone.id;
     return null;

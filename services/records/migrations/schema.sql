@@ -28,6 +28,7 @@ end $$;
 
 CREATE FUNCTION records.match_changed() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
     AS $$
 declare
     before text[] := array(select field || E'\t' || key from match_keys_of(old.title, old.data) order by 1);
@@ -45,6 +46,7 @@ end $$;
 
 CREATE FUNCTION records.match_gone() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
     AS $$
 begin
     delete from match_keys k using gone where k.tenant_id = gone.tenant_id and k.record_id = gone.id;
@@ -64,6 +66,7 @@ $_$;
 
 CREATE FUNCTION records.match_made() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
     AS $$
 begin
     insert into match_keys (tenant_id, pipeline_id, field, key, record_id)
