@@ -11,6 +11,14 @@ AUDIENCE = "millrace"
 PrincipalKind = Literal["user", "api_key", "device"]
 
 
+class Actor(msgspec.Struct, frozen=True):
+    """Who acts in the principal's name, in which session of their own (the `act` claim of RFC 8693)."""
+
+    sub: UUID
+    sid: UUID
+    name: str
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A user, API key or device of one tenant. Times are epoch seconds; `token` is the verified text itself."""
 
@@ -23,9 +31,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: float
     expires_at: float
     token: str = ""
+    actor: Actor | None = None
 
 
-class Claims(msgspec.Struct, frozen=True):
+class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     """The claims of an access token (RFC 7519, RFC 9068 where they overlap)."""
 
     iss: str
@@ -39,10 +48,12 @@ class Claims(msgspec.Struct, frozen=True):
     iat: float
     exp: float
     jti: str
+    act: Actor | None = None
 
     def principal(self, token: str) -> Principal:
         """The principal that the claims speak of."""
         return Principal(
             tenant_id=self.tid, id=self.sub, kind=self.kind, session_id=self.sid, name=self.name,
             roles=self.roles, issued_at=self.iat, expires_at=self.exp, token=token,
+            actor=self.act,
         )  # fmt: skip

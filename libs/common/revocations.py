@@ -56,11 +56,17 @@ class Revocations:
             self._watch(tenant_id)
 
     def covers(self, principal: Principal) -> bool:
-        """Whether a principal's token was revoked."""
-        if self._sessions and (principal.tenant_id, principal.session_id) in self._sessions:
+        """Whether a principal's token was revoked, or who acts in their name is no longer signed in."""
+        if self._ended(principal.tenant_id, principal.session_id, principal.id, principal.issued_at):
             return True
-        if self._users and (found := self._users.get((principal.tenant_id, principal.id))):
-            return principal.issued_at < found[0]
+        actor = principal.actor
+        return actor is not None and self._ended(principal.tenant_id, actor.sid, actor.sub, principal.issued_at)
+
+    def _ended(self, tenant_id: UUID, session_id: UUID, user_id: UUID, issued_at: float) -> bool:
+        if self._sessions and (tenant_id, session_id) in self._sessions:
+            return True
+        if self._users and (found := self._users.get((tenant_id, user_id))):
+            return issued_at < found[0]
         return False
 
     def _forget(self, now: float) -> None:

@@ -21,6 +21,7 @@ from services.auth.usecases.audit import Auditor
 from services.auth.usecases.context import Context
 from services.auth.usecases.deletions import Undertaker
 from services.auth.usecases.domains import resolver
+from services.auth.usecases.impersonation import restrict
 from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.openid import OpenId
 from services.auth.usecases.passwords import Hasher
@@ -42,6 +43,7 @@ def build(given: Settings) -> ASGIApp:
         keys.forget()
 
     platform = Platform("auth", given, fetch_keys=own_keys)
+    platform.restrict = restrict
     database: Database = platform.database
     keys = KeyRing(database, given.signing_key_secret, lifetimes.access_token)
     hasher = Hasher(
@@ -72,7 +74,8 @@ def build(given: Settings) -> ASGIApp:
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
-        on_start=[hasher.start, outward.start, listen, post.start, undertaker.start], on_stop=[undertaker.stop, post.stop, outward.stop, hasher.stop],
+        on_start=[hasher.start, outward.start, listen, post.start, undertaker.start],
+        on_stop=[undertaker.stop, post.stop, outward.stop, hasher.stop],
         idempotent=True, seal=Seal(given.signing_key_secret, "idempotent answers"),
     )  # fmt: skip
 

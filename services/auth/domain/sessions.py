@@ -5,6 +5,7 @@ parallel and answers get lost: it gives a sibling of its successor. Later it tel
 """
 
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Literal
 from uuid import UUID
 
@@ -28,8 +29,22 @@ class Client(msgspec.Struct, frozen=True):
     user_agent: str | None
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """From where a user signed in before, as far as that is kept: this device, and which addresses."""
+
+    device: bool
+    addresses: tuple[str, ...]
+
+    def familiar(self, client: Client) -> bool:
+        """Whether a sign-in needs no mention: it is the first, or from a device and a network that were seen before."""
+        if not self.addresses:
+            return True
+        network = _network(client.address)
+        return self.device and any(_network(address) == network for address in self.addresses)
+
+
 class Session(msgspec.Struct, frozen=True):
-    """One sign-in of a user, on one device; `mfa` when it was by two factors."""
+    """One sign-in of a user, on one device; `mfa` when it was by two factors; or of one who acts in their name."""
 
     id: UUID
     user_id: UUID
@@ -39,6 +54,9 @@ class Session(msgspec.Struct, frozen=True):
     last_used_at: datetime
     expires_at: datetime
     mfa: bool
+    actor_id: UUID | None = None
+    actor_name: str | None = None
+    reason: str | None = None
 
 
 class Lifetimes(msgspec.Struct, frozen=True):
@@ -51,6 +69,15 @@ class Lifetimes(msgspec.Struct, frozen=True):
     def of_refresh_token(self, now: datetime, session_end: datetime) -> datetime:
         """When a refresh token made now ends."""
         return min(session_end, now + self.refresh_token)
+
+
+def _network(address: str | None) -> str | None:
+    """What stays the same while a device roams: 24 bits of an IPv4 address, 48 of an IPv6 address."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return address
+    return str(ip_network((found, 24 if found.version == 4 else 48), strict=False))
 
 
 def make_refresh_token(tenant_id: UUID) -> tuple[str, bytes]:

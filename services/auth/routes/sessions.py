@@ -1,6 +1,5 @@
 """`/sessions`: where a user is signed in."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,10 +17,23 @@ from services.auth.usecases import sessions
 from services.auth.usecases.context import Context
 
 
-class SessionAnswer(msgspec.Struct, frozen=True):
-    """A session; `current` is the one that asks, `mfa` says that it began with two factors."""
+class Impersonator(msgspec.Struct, frozen=True):
+    """Who acts in the user's name, and why."""
 
     id: UUID
+    name: str | None
+    reason: str | None
+
+
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """A session; `current` is the one that asks, `mfa` says that it began with two factors.
+
+    In one with an `impersonator` somebody acts in the user's name, for a reason; the sessions in which the one who asks
+    does so are listed as well.
+    """
+
+    id: UUID
+    user_id: UUID
     current: bool
     mfa: bool
     user_agent: str | None
@@ -29,6 +41,7 @@ class SessionAnswer(msgspec.Struct, frozen=True):
     created_at: str
     last_used_at: str
     expires_at: str
+    impersonator: Impersonator | None
 
 
 class SessionsController(Controller):
@@ -64,5 +77,7 @@ class SessionsController(Controller):
 
 
 def _answer(it: Session, principal: Principal) -> SessionAnswer:
-    times: tuple[Any, ...] = (rfc3339(it.created_at), rfc3339(it.last_used_at), rfc3339(it.expires_at))
-    return SessionAnswer(it.id, it.id == principal.session_id, it.mfa, it.user_agent, it.address, *times)
+    times = (rfc3339(it.created_at), rfc3339(it.last_used_at), rfc3339(it.expires_at))
+    acting = Impersonator(it.actor_id, it.actor_name, it.reason) if it.actor_id else None
+    current = it.id == principal.session_id
+    return SessionAnswer(it.id, it.user_id, current, it.mfa, it.user_agent, it.address, *times, acting)

@@ -1,6 +1,7 @@
 """`/users`: the people of an organization. They are under `/admin/users` as well."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, delete, get, patch, post
@@ -15,9 +16,10 @@ from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
 from services.auth.routes.shapes import RoleName, UserAnswer, client_of, role_name, user_answer
-from services.auth.usecases import credentials, mailed, second_factors, users
+from services.auth.usecases import credentials, impersonation, mailed, second_factors, users
 from services.auth.usecases import permissions as permission_cases
 from services.auth.usecases.context import Context
+from services.auth.usecases.impersonation import MAX_REASON
 from services.auth.usecases.users import People
 
 Count = Literal["none", "estimated", "exact"]
@@ -118,6 +120,22 @@ class MeController(Controller):
         """The roles of the token, and all that they grant, flattened over inheritance."""
         roles = await permission_cases.of_principal(auth, principal)
         return PermissionsAnswer([role_name(role) for role in roles], permissions.grants)
+
+
+class ImpersonationInput(Input):
+    """Why one acts in another's name; the other is told."""
+
+    reason: Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+class ImpersonationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token for `expires_in` seconds, which is not renewed; its session; and in whose name it is."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 – the name of a scheme
+    expires_in: int
+    session_id: UUID
+    user: UserAnswer
 
 
 class UsersController(Controller):
@@ -222,6 +240,27 @@ class UsersController(Controller):
         """Lets a deactivated user in again."""
         given = users.Change(status="active")
         return _one(await users.change(auth, principal, permissions, parse_id(user_id), given))
+
+    @post("/{user_id:str}/impersonate", summary="Act as a user")
+    async def impersonate(
+        self,
+        request: Request[Any, Any, Any],
+        user_id: FromPath[str],
+        data: JSONBody[ImpersonationInput],
+        auth: NamedDependency[Context],
+        principal: NamedDependency[Principal],
+        permissions: NamedDependency[Permissions],
+    ) -> ImpersonationAnswer:
+        """A token in the user's name for some minutes, where the organization's policy consents (`impersonation`).
+
+        It takes the right to manage users and all that the user may do. The user is told, and everything done with it
+        shows who did it. Accounts, factors, keys and rights are not changed by it. `DELETE /sessions/{id}` ends it.
+        """
+        it = await impersonation.begin(auth, principal, permissions, parse_id(user_id), data.reason, client_of(request))
+        told = await users.named(auth, principal.tenant_id, it.user)
+        return ImpersonationAnswer(
+            access_token=it.access_token, expires_in=it.expires_in, session_id=it.session_id, user=_one(told)
+        )
 
 
 def _change(data: UserPatch | MePatch) -> users.Change:

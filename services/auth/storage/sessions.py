@@ -7,7 +7,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.postgres import Connection
-from services.auth.domain.sessions import Client, Session
+from services.auth.domain.sessions import Client, Seen, Session
 
 SQL = sql.load(__file__)
 
@@ -21,14 +21,17 @@ class TokenRow(msgspec.Struct, frozen=True):
     used_at: datetime | None
 
 
-async def insert(connection: Connection, tenant_id: UUID, it: Session) -> None:
-    """A new session."""
+async def insert(connection: Connection, tenant_id: UUID, it: Session) -> Seen:
+    """A new session; from where the user signed in before."""
     values = (it.user_id, it.user_agent, it.address, it.created_at, it.last_used_at, it.expires_at, it.mfa)
-    await connection.execute(SQL["insert"], tenant_id, it.id, *values)
+    by = (it.actor_id, it.actor_name, it.reason)
+    row = await connection.fetchrow(SQL["insert"], tenant_id, it.id, *values, *by)
+    assert row is not None
+    return Seen(row[0], tuple(row[1]))
 
 
 async def page(connection: Connection, tenant_id: UUID, user_id: UUID, after: UUID, limit: int) -> list[Session]:
-    """A user's sessions that go on, in the order of their ids."""
+    """A user's sessions that go on, and those of others in which the user acts, in the order of their ids."""
     return [Session(*row) for row in await connection.fetch(SQL["page"], tenant_id, user_id, after, limit)]
 
 
@@ -52,7 +55,7 @@ async def mark_mfa(connection: Connection, tenant_id: UUID, session_id: UUID) ->
 
 
 async def revoke(connection: Connection, tenant_id: UUID, user_id: UUID, session_id: UUID) -> bool:
-    """Ends one session of a user; False where there is none that goes on."""
+    """Ends one session of a user, or one in which the user acts; False where there is none that goes on."""
     return bool(await connection.fetchval(SQL["revoke"], tenant_id, user_id, session_id))
 
 

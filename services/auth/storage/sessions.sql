@@ -1,16 +1,27 @@
--- name: insert
-insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+-- name: insert -> Seen
+-- A new session; returns whether the user's others know the device, and their addresses.
+insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id,
+    actor_name, reason)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+returning exists (
+        select from sessions s where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
+            and s.user_agent is not distinct from $4
+    ) as device,
+    array(
+        select distinct coalesce(s.address, '') from sessions s
+        where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
+    ) as addresses;
 
 -- name: page -> Session
-select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa from sessions
-where tenant_id = $1 and user_id = $2 and id > $3 and revoked_at is null and expires_at > now() order by id limit $4;
+select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason
+from sessions
+where tenant_id = $1 and (user_id = $2 or actor_id = $2) and id > $3 and revoked_at is null and expires_at > now() order by id limit $4;
 
 -- name: use -> Session
 -- A session that goes on; none where it has ended.
 update sessions set last_used_at = $3, user_agent = $4, address = $5
 where tenant_id = $1 and id = $2 and revoked_at is null and expires_at > $3
-returning id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa;
+returning id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason;
 
 -- name: began
 -- When a session began that goes on.
@@ -21,7 +32,8 @@ update sessions set mfa = true where tenant_id = $1 and id = $2;
 
 -- name: revoke
 update sessions set revoked_at = now()
-where tenant_id = $1 and user_id = $2 and id = $3 and revoked_at is null and expires_at > now() returning true;
+where tenant_id = $1 and (user_id = $2 or actor_id = $2) and id = $3 and revoked_at is null and expires_at > now()
+returning true;
 
 -- name: revoke_all
 update sessions set revoked_at = now() where tenant_id = $1 and user_id = $2 and revoked_at is null;

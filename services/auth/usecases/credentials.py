@@ -14,6 +14,7 @@ from services.auth.domain.organizations import require_active
 from services.auth.domain.sessions import Client
 from services.auth.storage import organizations, sessions, users
 from services.auth.storage.users import Credentials
+from services.auth.usecases import notices
 from services.auth.usecases.context import Context
 
 
@@ -61,7 +62,9 @@ async def change_password(context: Context, principal: Principal, current: str, 
         ended = await sessions.revoke_others(connection, tenant_id, user.id, principal.session_id)
         await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
         by = of_principal(principal)
+        await notices.to_user(context, connection, tenant_id, user, "password_changed", client)
         await context.audit.note(connection, tenant_id, "password.changed", by, by, address=client.address)
+    context.post.wake()
 
 
 async def least_password(connection: Connection, tenant_id: UUID) -> int | None:

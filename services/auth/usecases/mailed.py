@@ -17,7 +17,7 @@ from services.auth.domain.people import User
 from services.auth.domain.sessions import Client
 from services.auth.storage import mails as store
 from services.auth.storage import organizations, roles, sessions, users
-from services.auth.usecases import sign_in
+from services.auth.usecases import notices, sign_in
 from services.auth.usecases.context import Context
 from services.auth.usecases.credentials import least_password
 
@@ -113,7 +113,9 @@ async def reset(context: Context, token: str, password: str) -> None:
         await _verified(connection, tenant_id, user)
         await sessions.revoke_all(connection, tenant_id, user.id)
         await outbox.record(connection, tenant_id, [events.tokens_revoked(user.id)])
+        await notices.to_user(context, connection, tenant_id, user, "password_changed")
         await context.audit.note(connection, tenant_id, "password.reset", of_user(user), of_user(user))
+    context.post.wake()
     await context.attempts.succeeded(attempts.of_account(tenant_id, user.email, None))
 
 

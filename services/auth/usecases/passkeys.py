@@ -16,7 +16,7 @@ from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.passkeys import Passkey, Place
 from services.auth.domain.sessions import Client
 from services.auth.storage import organizations, passkeys, users
-from services.auth.usecases import sign_in
+from services.auth.usecases import notices, sign_in
 from services.auth.usecases.context import Context
 from services.auth.usecases.sessions import begin
 from services.auth.usecases.sign_in import SignedIn
@@ -72,6 +72,7 @@ async def register(
             made.synced, clock.now(), None,
         )  # fmt: skip
         await passkeys.insert(connection, tenant_id, passkey)
+        await notices.to_user(context, connection, tenant_id, principal.id, "passkey_added", more=passkey.name)
         await _note(context, connection, principal, "registered", passkey.id, passkey.name)
     return passkey
 
@@ -96,6 +97,7 @@ async def delete(context: Context, principal: Principal, passkey_id: UUID) -> No
         name = await passkeys.delete(connection, principal.tenant_id, principal.id, passkey_id)
         if name is None:
             raise NotFound
+        await notices.to_user(context, connection, principal.tenant_id, principal.id, "passkey_removed", more=name)
         await _note(context, connection, principal, "removed", passkey_id, name)
 
 

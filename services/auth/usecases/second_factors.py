@@ -20,7 +20,7 @@ from services.auth.domain.organizations import require_active
 from services.auth.domain.people import User
 from services.auth.domain.second_factors import Enrolment
 from services.auth.storage import organizations, roles, second_factors, sessions, users
-from services.auth.usecases import credentials
+from services.auth.usecases import credentials, notices
 from services.auth.usecases.context import Context
 
 
@@ -75,6 +75,7 @@ async def confirm(context: Context, principal: Principal, code: str) -> list[str
         ended = await sessions.revoke_others(connection, tenant_id, user_id, principal.session_id)
         await outbox.record(connection, tenant_id, [events.session_revoked(user_id, it) for it in ended])
         codes = await renew_recovery_codes(context, connection, tenant_id, user_id)
+        await notices.to_user(context, connection, tenant_id, user_id, "second_factor_added")
         await _note(context, connection, principal, "confirmed")
         return codes
 
@@ -99,6 +100,7 @@ async def remove(context: Context, principal: Principal, code: str) -> None:
             raise Conflict("The organization requires a second factor", code="mfa-required")
         await prove(context, connection, tenant_id, user_id, code)
         await second_factors.remove(connection, tenant_id, user_id)
+        await notices.to_user(context, connection, tenant_id, user_id, "second_factor_removed")
         await _note(context, connection, principal, "removed")
 
 
@@ -118,6 +120,7 @@ async def reset(context: Context, principal: Principal, permissions: Permissions
         await sessions.revoke_all(connection, tenant_id, user_id)
         await outbox.record(connection, tenant_id, [events.tokens_revoked(user_id)])
         by = of_principal(principal)
+        await notices.to_user(context, connection, tenant_id, user, "second_factor_removed")
         await context.audit.note(connection, tenant_id, "second_factor.reset", by, of_user(user))
 
 

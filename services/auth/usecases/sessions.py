@@ -23,6 +23,7 @@ from services.auth.domain.sessions import (
     read_refresh_token,
 )
 from services.auth.storage import organizations, roles, sessions, users
+from services.auth.usecases import notices
 from services.auth.usecases.context import Context
 from services.auth.usecases.tokens import Tokens, issue
 
@@ -36,7 +37,9 @@ async def begin(
     organization = await _admitting(connection, tenant_id, user)
     ends = organization.security.session_end(now, context.lifetimes.session)
     session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
-    await sessions.insert(connection, tenant_id, session)
+    before = await sessions.insert(connection, tenant_id, session)
+    if not before.familiar(client):
+        await notices.to_user(context, connection, tenant_id, user, "new_sign_in", client)
     ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
     await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
     tokens = await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)

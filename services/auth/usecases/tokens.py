@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.identity import AUDIENCE, ISSUER, Claims, PrincipalKind
+from libs.common.identity import AUDIENCE, ISSUER, Actor, Claims, PrincipalKind
 from libs.common.ids import new_id
 from libs.common.postgres import Connection
 from services.auth.domain.keys import Signer
@@ -24,13 +24,14 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Whose token it is, and by what it is revoked: a session, or the key that it was exchanged for."""
+    """Whose token it is, by what it is revoked (a session, or the key that it was exchanged for), and who acts."""
 
     id: UUID
     session_id: UUID
     kind: PrincipalKind
     name: str
     roles: tuple[UUID, ...]
+    actor: Actor | None = None
 
 
 async def issue(
@@ -56,5 +57,6 @@ def access_token(signer: Signer, tenant_id: UUID, of: Subject, life: timedelta) 
     claims = Claims(
         iss=ISSUER, aud=AUDIENCE, sub=of.id, tid=tenant_id, sid=of.session_id, kind=of.kind, name=of.name,
         roles=of.roles, iat=issued, exp=issued + life.total_seconds(), jti=new_id().hex,
+        act=of.actor,
     )  # fmt: skip
     return signer.sign(claims), int(life.total_seconds())
