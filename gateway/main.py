@@ -130,7 +130,7 @@ class Gateway:
         if settings.rate_limits == "on":
             store = RedisStore(self.redis, loop.time)
             common += [RateLimit(settings, store, loop.time), Plan(self.tenants, store, loop.time)]
-        steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight)]
+        steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight, settings.max_waiting)]
         forward = Forward(settings.max_body_bytes)
         self.way = Way(arrival, self._own_answers(hosts), steps, forward, self.metrics, self._exporter)
         self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)

@@ -32,6 +32,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     limit_sign_in_per_minute: int = 10
     limit_sign_in_address_per_minute: int = 300
     max_in_flight: int = 512
+    max_waiting: int = 5_000
     max_sockets: int = 20_000
     max_connections: int = 30_000
 

@@ -10,25 +10,33 @@ from libs.common.errors import Unavailable
 class Shed:
     """Admits a request to its service. What it admits must be given back by `leave`."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], max_in_flight: int) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], max_in_flight: int, max_waiting: int) -> None:
         self._upstreams = upstreams
         self._max = max_in_flight
+        self._max_waiting = max_waiting
 
     def __call__(self, exchange: Exchange) -> None:
         """Notes the service, or refuses at once."""
         assert exchange.route is not None
         upstream = self._upstreams[exchange.route.service]
-        if upstream.in_flight >= self._max:
+        waits = exchange.route.waits
+        if upstream.waiting >= self._max_waiting if waits else upstream.in_flight >= self._max:
             raise Unavailable(f"{upstream.name} has too much to do.", code="overloaded", retry_after=1)
         if (wait := upstream.breaker.refusal()) is not None:
             raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
-        upstream.in_flight += 1
+        if waits:
+            upstream.waiting += 1
+        else:
+            upstream.in_flight += 1
         exchange.upstream = upstream
 
 
 def leave(exchange: Exchange) -> None:
     """Gives back what `Shed` admitted."""
     if exchange.upstream is not None:
-        exchange.upstream.in_flight -= 1
+        if exchange.route is not None and exchange.route.waits:
+            exchange.upstream.waiting -= 1
+        else:
+            exchange.upstream.in_flight -= 1
         exchange.upstream.breaker.undecided()
         exchange.upstream = None

@@ -30,6 +30,7 @@ class Upstream:
         self._address = (parts.hostname or "127.0.0.1", parts.port or (443 if self._tls else 80))
         self.host = parts.netloc.encode() or b"localhost"
         self.in_flight = 0
+        self.waiting = 0
         self.sockets = 0
         self.breaker = Breaker(loop.time)
         self._loop = loop

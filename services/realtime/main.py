@@ -13,7 +13,7 @@ from libs.common.sealing import Seal
 from libs.common.settings import load
 from services.realtime.consumers import auth, pipelines
 from services.realtime.domain.webhooks import Schedule
-from services.realtime.routes.changes import list_changes
+from services.realtime.routes.changes import follow_changes, list_changes
 from services.realtime.routes.tickets import issue_ticket
 from services.realtime.routes.webhooks import WebhooksController
 from services.realtime.settings import Settings
@@ -113,7 +113,7 @@ def build(settings: Settings) -> Sockets:
 
     app = create_app(
         platform,
-        [issue_ticket, list_changes, WebhooksController],
+        [issue_ticket, list_changes, follow_changes, WebhooksController],
         dependencies={"live": live, "hooks": hooks, "ticket_seconds": settings.ticket_seconds},
         on_start=[start],
         on_stop=[stop],

@@ -1,5 +1,9 @@
 """Working together on one record, over sockets."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
 import pytest
 
 from ops.client import Live
@@ -66,3 +70,22 @@ async def test_a_socket_resumes_without_a_gap(stack: Platform, tenant: Tenant) -
     async with Live.open(stack.url, tenant.access_token) as live:
         await live.subscribe(channel, from_seq=seen["seq"])
         assert [(await live.expect("record_created"))["record"]["id"] for _ in missed] == missed
+
+
+async def test_changes_stream_through_the_gateway(tenant: Tenant) -> None:
+    """A server-sent event arrives while the answer goes on: nothing on the way waits for the end of it."""
+    pipeline = await make_pipeline(tenant.client, "Deals", text("name"))
+    async with tenant.client.stream("GET", "/changes/stream") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        record = await make_record(tenant.client, pipeline, {"name": "Live"})
+        async with asyncio.timeout(5):
+            lines = [line async for line in _until_data(answer.aiter_lines())]
+    item = json.loads(lines[-1].removeprefix("data: "))
+    assert (lines[-2], item["record"]["id"]) == ("event: record_created", record["id"])
+
+
+async def _until_data(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if line.startswith("data: "):
+            return

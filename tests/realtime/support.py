@@ -97,6 +97,7 @@ class World:
         """Begins to answer for pipelines and records."""
         self.bus.serve("rpc.pipelines.definition", Json, self._definition)
         self.bus.serve("rpc.records.record", Json, self._record)
+        self.bus.serve("rpc.records.records", Json, self._records)
         self.bus.serve("rpc.records.field_update", Json, self._update)
 
     async def _definition(self, question: Json) -> Json:
@@ -115,6 +116,13 @@ class World:
         if self.away is not None:
             raise self.away
         return self._visible(question["token"], question["record_id"])
+
+    async def _records(self, question: Json) -> Json:
+        found: Json = {}
+        for record_id in question["record_ids"]:
+            with suppress(NotFound):
+                found[record_id] = self._visible(question["token"], record_id)
+        return found
 
     async def _update(self, question: Json) -> Json:
         if self.refuse is not None:

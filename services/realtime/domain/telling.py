@@ -49,9 +49,14 @@ def frame(change: Change, verdict: Verdict, sight: Sight, channel: str) -> str:
     return encode(RecordMessage(verdict.kind, channel, change.seq, shown, changed(change, verdict)))
 
 
+def fields_of(shown: msgspec.Raw) -> frozenset[str]:
+    """The fields of a record that another service showed."""
+    return frozenset(msgspec.json.decode(shown, type=_Shown).data)
+
+
 def asked(change: Change, shown: msgspec.Raw, kind: Kind, channel: Channel) -> tuple[str, bool]:
     """The frame of a change with the record as another service showed it; whether its maker knows it already."""
-    mask = Mask(frozenset(msgspec.json.decode(shown, type=_Shown).data))
+    mask = Mask(fields_of(shown))
     verdict = Verdict(kind, mask)
     if channel.kind == "record" and (text := field_update(change, verdict, channel.name)):
         return text, True

@@ -127,10 +127,13 @@ class Asker:
 
 
 def _was_surely_not(question: Question) -> bool:
+    return was_surely_not(question.change, question.where, question.decisive)
+
+
+def was_surely_not(change: Change, where: Condition | None, decisive: frozenset[str]) -> bool:
     """Whether a record that is not in view now was not so before either."""
-    change, where = question.change, question.where
     if change.verb in ("created", "restored"):
         return True
     if where is not None and not where.passes(change.before):
         return True
-    return change.verb == "updated" and not question.decisive & set(change.changed)
+    return change.verb == "updated" and not decisive & set(change.changed)

@@ -59,6 +59,12 @@ def condition(tree: object, definition: Definition, sight: Sight, user: str) -> 
     return Condition(tree, definition.schema(sight.readable()), user)
 
 
+def ruling(permissions: Permissions, pipeline_id: UUID) -> frozenset[str]:
+    """The fields of a record that the rules for its pipeline speak of first."""
+    grants = permissions.alternatives(READ, RECORDS, pipeline_id)
+    return frozenset(name for grant in grants for name in names(grant.row_rule))
+
+
 class Group:
     """One kind of subscriber of one channel, with its members."""
 
@@ -135,7 +141,5 @@ class Group:
     def _ask(self, change: Change, where: Condition | None, members: list[Subscription]) -> None:
         if self._asker is None:
             self._asker = Asker(self.channel, self._world.look, self._world.lose)
-        grants = self.key.permissions.alternatives(READ, RECORDS, change.head.pipeline_id)
-        rules = (name for grant in grants for name in names(grant.row_rule))
-        decisive = frozenset(rules) | (where.names if where else frozenset())
+        decisive = ruling(self.key.permissions, change.head.pipeline_id) | (where.names if where else frozenset())
         self._asker.put(Question(change, where, decisive, members))

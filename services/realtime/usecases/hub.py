@@ -68,6 +68,7 @@ class Hub:
         self._recent_bytes = 0
         self._breath = 0.0
         self._channels: dict[str, dict[Key, Group]] = {}
+        self._moved = asyncio.Event()
         self.metrics = metrics
         self._world = World(self.known, partial(records.look, bus), self._lose)
         self._feed = Feed(bus, tenant_id, self._take, self._begin)
@@ -84,6 +85,23 @@ class Hub:
         """Ends the feed and the link."""
         await self._feed.stop()
         await self.link.stop()
+
+    def after(self, position: int) -> list[Change] | None:
+        """What was fanned out after a position; None where memory does not hold all of it."""
+        if position < self.floor or position > self.position:
+            return None
+        return [change for change in self.recent if change.seq > position]
+
+    async def moved(self, position: int) -> None:
+        """Waits until something was fanned out after a position, or the stream has begun anew."""
+        epoch = self.epoch
+        while self.position <= position and self.epoch == epoch:
+            await self._moved.wait()
+
+    def _move(self, position: int) -> None:
+        self.position = position
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -157,7 +175,8 @@ class Hub:
 
     def _begin(self, position: int, proof: int | None) -> None:
         self.epoch += 1
-        self.position = self.floor = position
+        self.floor = position
+        self._move(position)
         self.proof = proof
         self.recent.clear()
         self._recent_bytes = 0
@@ -180,8 +199,8 @@ class Hub:
         await self._deliver(told)
 
     def _remember(self, change: Change) -> None:
-        self.position = change.seq
         self.recent.append(change)
+        self._move(change.seq)
         self._recent_bytes += change.size
         while len(self.recent) > RECENT_CHANGES or self._recent_bytes > RECENT_BYTES:
             oldest = self.recent.popleft()

@@ -1,5 +1,6 @@
 """What realtime asks of records."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
@@ -44,6 +45,12 @@ async def look(bus: Bus, token: str, record_id: UUID) -> msgspec.Raw:
     """A record as the caller may see it, unread."""
     question = {"token": token, "record_id": record_id}
     return await bus.request("rpc.records.record", question, msgspec.Raw, seconds=SECONDS)
+
+
+async def look_all(bus: Bus, token: str, ids: Collection[UUID]) -> dict[UUID, msgspec.Raw]:
+    """Those of the records that the caller may see, unread."""
+    question = {"token": token, "record_ids": list(ids)}
+    return await bus.request("rpc.records.records", question, dict[UUID, msgspec.Raw], seconds=SECONDS)
 
 
 async def update_field(bus: Bus, update: FieldUpdate) -> Stored:

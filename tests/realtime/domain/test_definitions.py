@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 def test_fields_mean_the_same_as_in_records() -> None:
     """Each type of field is the same kind of value to filters in both services, and so are the parts of values."""
-    assert definitions.KINDS == dict(pipelines.KINDS)
+    assert dict(pipelines.KINDS) == definitions.KINDS
     assert {name: dict(parts) for name, parts in pipelines.PARTS.items()} == definitions.PARTS
 
 
