@@ -158,7 +158,7 @@ def create_app(
     """
     values = {"platform": platform, **(dependencies or {})}
     provided = {name: _constant(value) for name, value in values.items()}
-    exporter = _exporter(platform)
+    exporter = platform.bus.exporter = _exporter(platform)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, PubAck, StreamConfig
 from nats.js.errors import APIError, NotFoundError
+from opentelemetry.trace import SpanKind
 
 from libs.common import events, tracing
 from libs.common.errors import AppError, Malformed, Unavailable, WireError, from_wire, to_wire
@@ -105,6 +106,7 @@ class Bus:
         self._reconnected: list[Callable[[], None]] = []
         self.consumers: list[str] = []
         self.position = 0
+        self.exporter: tracing.Exporter | None = None
 
     @property
     def connected(self) -> bool:
@@ -248,8 +250,9 @@ class Bus:
         """Answers requests on a subject, each in a task of its own; instances of one service share the work."""
 
         async def reply(message: Msg) -> None:
-            tracing.enter((message.headers or {}).get("traceparent"))
-            data = await _answer(message, question, answer)
+            header = (message.headers or {}).get("traceparent")
+            with tracing.span(self.exporter, f"answer {subject}", header, SpanKind.SERVER):
+                data = await _answer(message, question, answer)
             with suppress(nats.errors.Error, OSError):
                 await message.respond(data)
 
@@ -294,7 +297,11 @@ class Bus:
                 await subscription.unsubscribe()
 
     async def _handle(self, message: Msg, consumer: Consumer[Any], database: Database) -> None:
-        tracing.enter((message.headers or {}).get("traceparent"))
+        header = (message.headers or {}).get("traceparent")
+        with tracing.span(self.exporter, f"consume {consumer.name}", header, SpanKind.CONSUMER):
+            await self._handle_within(message, consumer, database)
+
+    async def _handle_within(self, message: Msg, consumer: Consumer[Any], database: Database) -> None:
         try:
             event = events.decode(message.data, consumer.data, message.metadata.sequence.stream)
         except msgspec.DecodeError as error:

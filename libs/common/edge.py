@@ -34,7 +34,7 @@ class Edge:
         scope[REQUEST_ID] = request_id  # type: ignore[literal-required]
         logging.begin(request_id=request_id)
         parent = tracing.enter(headers.get(b"traceparent", b"").decode("latin-1"))
-        span = self._exporter.start(f"{scope['type']} {scope['path']}", parent) if self._exporter else None
+        span = self._exporter.start(f"{scope['type']} request", parent) if self._exporter else None
         try:
             if scope["type"] == "http":  # type: ignore[comparison-overlap]
                 await self._http(scope, receive, send, request_id, tracing.trace_id() if span else "")
@@ -42,6 +42,7 @@ class Edge:
                 await self._app(scope, receive, send)
         finally:
             if span:
+                span.update_name(f"{scope.get('method', scope['type'])} {_route(scope)}")
                 span.end()
 
     async def _http(self, scope: Any, receive: Receive, send: Send, request_id: str, trace_id: str) -> None:
@@ -68,8 +69,9 @@ class Edge:
                 await respond(AppError(), scope, answer)
         finally:
             self._metrics.in_flight.dec()
-            route = scope.get("path_template") or "unmatched"
-            self._metrics.observe(scope["method"], route, status or 499, time.perf_counter() - started, trace_id)
+            self._metrics.observe(
+                scope["method"], _route(scope), status or 499, time.perf_counter() - started, trace_id
+            )
 
 
 async def respond(error: AppError, scope: Any, send: Send) -> None:
@@ -79,6 +81,10 @@ async def respond(error: AppError, scope: Any, send: Send) -> None:
     raw.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _route(scope: Any) -> str:
+    return scope.get("path_template") or "unmatched"
 
 
 def _request_id(given: bytes | None) -> str:

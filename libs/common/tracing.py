@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from opentelemetry import trace
@@ -43,13 +45,13 @@ class Exporter:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
         self._tracer: Tracer = self._provider.get_tracer("millrace")
 
-    def start(self, name: str, parent: str) -> trace.Span:
-        """Starts a server span below the given context and makes it the running task's context."""
+    def start(self, name: str, parent: str, kind: SpanKind = SpanKind.SERVER) -> trace.Span:
+        """Starts a span below the given context and makes it the running task's context."""
         match = _PATTERN.fullmatch(parent)
         assert match is not None
         remote = SpanContext(int(match[1], 16), int(match[2], 16), is_remote=True, trace_flags=TraceFlags(1))
         context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
-        span = self._tracer.start_span(name, context=context, kind=SpanKind.SERVER)
+        span = self._tracer.start_span(name, context=context, kind=kind)
         own = span.get_span_context()
         _current.set(f"00-{own.trace_id:032x}-{own.span_id:016x}-01")
         return span
@@ -57,3 +59,17 @@ class Exporter:
     def stop(self) -> None:
         """Sends what is left."""
         self._provider.shutdown()
+
+
+@contextmanager
+def span(exporter: Exporter | None, name: str, header: str | None, kind: SpanKind) -> Iterator[None]:
+    """What is done for a message, in the context that its header names; told where spans are exported."""
+    parent = enter(header)
+    if exporter is None:
+        yield
+        return
+    started = exporter.start(name, parent, kind)
+    try:
+        yield
+    finally:
+        started.end()
