@@ -2,11 +2,12 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
-from services.pipelines.consumers import questions
+from services.pipelines.consumers import questions, records
 from services.pipelines.routes.fields import FieldRoutes, field_types
 from services.pipelines.routes.pipelines import PipelineRoutes
 from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
 from services.pipelines.routes.rules import RuleRoutes
+from services.pipelines.routes.schemas import SchemaRoutes, VersionRoutes
 from services.pipelines.routes.views import ViewRoutes
 from services.pipelines.settings import Settings
 
@@ -17,8 +18,11 @@ def build(given: Settings) -> ASGIApp:
 
     async def answer_questions() -> None:
         questions.answer(platform)
+        records.listen(platform.bus, platform.database)
 
     routes: list[ControllerRouterHandler] = [
+        SchemaRoutes,
+        VersionRoutes,
         PipelineRoutes,
         FieldRoutes,
         field_types,

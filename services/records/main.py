@@ -14,7 +14,8 @@ from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.storage.objects import open_store
 from services.records.usecases import searching
-from services.records.usecases.catalog import Catalog
+from services.records.usecases.catalog import SCHEMA, Catalog
+from services.records.usecases.evolving import evolve
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.running import Runner
 
@@ -42,6 +43,7 @@ def build(given: Settings) -> ASGIApp:
         lease_seconds=given.job_lease_seconds,
     )
     runner.add(searching.REBUILD, searching.rebuild)
+    runner.add(SCHEMA, evolve)
     start, stop = [listen, runner.start], [runner.stop]
     if given.migration_database_url is not None:
         indexer = Indexer(given.migration_database_url)

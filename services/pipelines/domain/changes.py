@@ -6,7 +6,7 @@ from libs.common.errors import Conflict, Fault
 from services.pipelines.domain.definitions import Fields, Placed
 from services.pipelines.domain.fields import TYPES, AnyField
 
-REFUSED = "Records may have values for these fields, so they cannot change in this way"
+REFUSED = "Records may have values for these fields, so such a change is planned first: POST …/schema/plan"
 
 
 def check_changes(old: Fields, new: Iterable[Placed]) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.common.errors import Conflict, NotFound, StaleVersion
 from services.pipelines.domain.definitions import Fields
+from services.pipelines.domain.evolution import By, Pending
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.rules import Rule
 from services.pipelines.domain.titles import default_template
@@ -14,7 +15,11 @@ MAX_PIPELINES = 500
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline. `version` counts every change; without `title_template` the title follows the fields."""
+    """A pipeline. `version` counts every change; without `title_template` the title follows the fields.
+
+    `claims` are the names under which the values of unique fields are claimed, where they are not the fields' own;
+    `pending` is what jobs of records have not done yet.
+    """
 
     id: UUID
     version: int
@@ -32,6 +37,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     updated_by: UUID
     deleted_at: datetime | None = None
+    claims: dict[str, str] = {}
+    pending: tuple[Pending, ...] = ()
 
     @property
     def title(self) -> str:
@@ -62,13 +69,17 @@ class Announcement(msgspec.Struct, frozen=True):
     fields: Fields
     rules: tuple[Rule, ...] = ()
     require_if_match: bool = False
+    claims: dict[str, str] = {}
+    pending: tuple[Pending, ...] = ()
+    by: By | None = None
 
 
-def announcement(pipeline: Pipeline) -> Announcement:
-    """What is told of a pipeline."""
+def announcement(pipeline: Pipeline, maker: By | None = None) -> Announcement:
+    """What is told of a pipeline, and who changed it."""
     return Announcement(
         pipeline.id, pipeline.slug, pipeline.name, pipeline.version, pipeline.title,
         pipeline.deleted_at is not None, pipeline.fields, pipeline.rules, pipeline.require_if_match,
+        pipeline.claims, pipeline.pending, maker,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """How a record is called: a template such as `{first_name} {last_name}`."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 from libs.common.errors import Fault
@@ -21,6 +21,11 @@ def default_template(fields: "Fields") -> str:
             if type(field) in types:
                 return f"{{{field.name}}}"
     return ""
+
+
+def renamed_template(template: str, renames: Mapping[str, str]) -> str:
+    """The template with fields by their new names."""
+    return _PLACEHOLDER.sub(lambda found: f"{{{renames.get(found[1], found[1])}}}", template)
 
 
 def template_faults(template: str, names: Set[str], pointer: str) -> Iterator[Fault]:

@@ -1,10 +1,13 @@
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from libs.common.app import Platform
+from libs.common.clock import rfc3339
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from services.pipelines.domain.caller import Caller
@@ -13,6 +16,15 @@ from services.pipelines.domain.fields import AnyField
 from services.pipelines.routes.conditions import etag, versions
 from services.pipelines.routes.dependencies import CALLER, IfMatch
 from services.pipelines.usecases import fields, pipelines
+
+
+class TrashedField(msgspec.Struct):
+    """A field that was removed; `version` is that of the first definition without it."""
+
+    field: AnyField
+    version: int
+    removed_at: str
+    removed_by: UUID
 
 
 class FieldRoutes(Controller):
@@ -53,10 +65,29 @@ class FieldRoutes(Controller):
     @delete("/{field:str}")
     async def remove(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
-        field: FromPath[str], if_match: IfMatch = None,
+        field: FromPath[str], permanent: FromQuery[bool] = False, if_match: IfMatch = None,
     ) -> None:  # fmt: skip
-        """Take a field away."""
-        await fields.remove(platform.database, caller, parse_id(pipeline_id), field, versions(if_match))
+        """Take a field away, into the trash of fields; or `permanent`, from there as well, with all it held."""
+        await fields.remove(
+            platform.database, caller, parse_id(pipeline_id), field, versions(if_match), permanent=permanent
+        )
+
+    @get("/trash")
+    async def trash(
+        self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str]
+    ) -> Page[TrashedField]:
+        """List the fields that were removed and may be restored, the last first."""
+        found = await fields.trash(platform.database, caller, parse_id(pipeline_id))
+        return Page([TrashedField(it.field, it.version, rfc3339(it.removed_at), it.removed_by) for it in found], None)
+
+    @post("/{field:str}/restore", status_code=200)
+    async def restore(
+        self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
+        field: FromPath[str], if_match: IfMatch = None,
+    ) -> Response[AnyField]:  # fmt: skip
+        """Take a field out of the trash; a job gives records back what they had in it."""
+        pipeline = await fields.restore(platform.database, caller, parse_id(pipeline_id), field, versions(if_match))
+        return Response(pipeline.named(field), headers=etag(pipeline.version))
 
 
 @get("/field-types", tags=["fields"], dependencies=CALLER)

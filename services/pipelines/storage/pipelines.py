@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -8,18 +9,23 @@ import msgspec
 from libs.common import sql
 from libs.common.errors import Conflict
 from libs.common.postgres import Connection
+from services.pipelines.domain.evolution import Pending
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import Rule
 
 SQL = sql.load(__file__)
 
-_fields = msgspec.json.Decoder(tuple[AnyField, ...])
-_rules = msgspec.json.Decoder(tuple[Rule, ...])
+_STRUCTURED: dict[str, msgspec.json.Decoder[Any]] = {
+    "fields": msgspec.json.Decoder(tuple[AnyField, ...]),
+    "rules": msgspec.json.Decoder(tuple[Rule, ...]),
+    "claims": msgspec.json.Decoder(dict[str, str]),
+    "pending": msgspec.json.Decoder(tuple[Pending, ...]),
+}
 
 
 class PipelineRow(msgspec.Struct, frozen=True):
-    """A row of `pipelines`; `fields` and `rules` are JSON text."""
+    """A row of `pipelines`; what is structured is JSON text."""
 
     id: UUID
     version: int
@@ -37,6 +43,8 @@ class PipelineRow(msgspec.Struct, frozen=True):
     updated_at: datetime
     updated_by: UUID
     deleted_at: datetime | None
+    claims: str
+    pending: str
 
 
 async def lock_creation(connection: Connection, tenant_id: UUID) -> None:
@@ -79,6 +87,12 @@ async def lock(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> Pi
     return _pipeline(row) if row else None
 
 
+async def settle(connection: Connection, tenant_id: UUID, pipeline: Pipeline) -> None:
+    """Writes what is pending, which is no other version."""
+    pending = msgspec.json.encode(pipeline.pending).decode()
+    await connection.execute(SQL["settle_pipeline"], tenant_id, pipeline.id, pending)
+
+
 async def page(
     connection: Connection, tenant_id: UUID, after: UUID, scope: list[UUID] | None, limit: int, *, trash: bool
 ) -> list[Pipeline]:
@@ -104,6 +118,7 @@ async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pip
             SQL[statement], tenant_id, p.id, p.version, p.slug, p.name, p.description, p.icon, p.color,
             p.title_template, msgspec.json.encode(p.fields).decode(), p.created_at, p.created_by, p.updated_at,
             p.updated_by, p.deleted_at, msgspec.json.encode(p.rules).decode(), p.require_if_match,
+            msgspec.json.encode(p.claims).decode(), msgspec.json.encode(p.pending).decode(),
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise Conflict(f"Another pipeline has the slug '{p.slug}'", code="slug-taken") from None
@@ -111,6 +126,5 @@ async def _write(connection: Connection, statement: str, tenant_id: UUID, p: Pip
 
 
 def _pipeline(row: asyncpg.Record) -> Pipeline:
-    return Pipeline(
-        **{**dict(row.items()), "fields": _fields.decode(row["fields"]), "rules": _rules.decode(row["rules"])}
-    )
+    structured = {name: decoder.decode(row[name]) for name, decoder in _STRUCTURED.items()}
+    return Pipeline(**{**dict(row.items()), **structured})

@@ -14,14 +14,15 @@ select slug from pipelines where tenant_id = $1 and deleted_at is null and start
 -- name: insert_pipeline
 insert into pipelines (
     tenant_id, id, version, slug, name, description, icon, color, title_template, fields,
-    created_at, created_by, updated_at, updated_by, deleted_at, rules, require_if_match
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
+    created_at, created_by, updated_at, updated_by, deleted_at, rules, require_if_match,
+    claims, pending
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
 
 -- name: update_pipeline
 update pipelines set
     version = $3, slug = $4, name = $5, description = $6, icon = $7, color = $8, title_template = $9, fields = $10,
     created_at = $11, created_by = $12, updated_at = $13, updated_by = $14, deleted_at = $15,
-    rules = $16, require_if_match = $17
+    rules = $16, require_if_match = $17, claims = $18, pending = $19
 where tenant_id = $1 and id = $2;
 
 -- name: keep_version
@@ -32,29 +33,33 @@ select
     jsonb_build_object(
         'slug', slug, 'name', name, 'description', description, 'icon', icon, 'color', color,
         'title_template', title_template, 'fields', fields, 'rules', rules,
-        'require_if_match', require_if_match, 'deleted', deleted_at is not null
+        'require_if_match', require_if_match, 'deleted', deleted_at is not null, 'pending', pending
     ),
     updated_at, updated_by
 from pipelines where tenant_id = $1 and id = $2;
 
+-- name: settle_pipeline
+-- What jobs have not done yet, by now.
+update pipelines set pending = $3 where tenant_id = $1 and id = $2;
+
 -- name: get_pipeline -> PipelineRow
 select
     id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
-    created_at, created_by, updated_at, updated_by, deleted_at
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines where tenant_id = $1 and id = $2;
 
 -- name: lock_pipeline -> PipelineRow
 -- The same, held until the transaction ends.
 select
     id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
-    created_at, created_by, updated_at, updated_by, deleted_at
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines where tenant_id = $1 and id = $2 for update;
 
 -- name: list_pipelines -> PipelineRow
 -- In the trash or out of it; the scope is null for all.
 select
     id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
-    created_at, created_by, updated_at, updated_by, deleted_at
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines
 where tenant_id = $1 and id > $2 and ($3::uuid[] is null or id = any($3)) and (deleted_at is not null) = $4
 order by id limit $5;
@@ -63,7 +68,7 @@ order by id limit $5;
 -- Those of the ids that exist, out of the trash.
 select
     id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
-    created_at, created_by, updated_at, updated_by, deleted_at
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines where tenant_id = $1 and id = any($2) and deleted_at is null;
 
 -- name: relation_users

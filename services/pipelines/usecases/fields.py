@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from libs.common.errors import Conflict, Fault, NotFound
-from libs.common.postgres import Database
+from libs.common.postgres import Connection, Database
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.changes import check_identity, merge
 from services.pipelines.domain.definitions import (
@@ -19,10 +19,13 @@ from services.pipelines.domain.definitions import (
     reference_faults,
     size_faults,
 )
+from services.pipelines.domain.evolution import Step
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import rules_faults
-from services.pipelines.usecases import pipelines
+from services.pipelines.domain.schemas import Trashed
+from services.pipelines.storage import schemas
+from services.pipelines.usecases import evolve, pipelines
 
 Versions = Collection[int] | None
 
@@ -30,7 +33,7 @@ Versions = Collection[int] | None
 async def add(
     database: Database, caller: Caller, pipeline_id: UUID, value: dict[str, Any], expected: Versions
 ) -> Pipeline:
-    """Adds a field at the end; records that are there have no value for it."""
+    """Adds a field at the end; records that are there have no value for it, or its default where it is required."""
     caller.require("update", pipeline_id)
     field, faults = read_field(value, "")
     async with database.tenant(caller.tenant) as connection:
@@ -41,6 +44,7 @@ async def add(
         faults += _among(fields, placed)
         new = replace(old, fields=fields)
         await pipelines.check(connection, caller, new, placed, faults)
+        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=fields))
         return await pipelines.write(connection, caller, "updated", new)
 
 
@@ -60,14 +64,51 @@ async def change(
         return await pipelines.save(connection, caller, old, replace(old, fields=fields), placed, faults)
 
 
-async def remove(database: Database, caller: Caller, pipeline_id: UUID, name: str, expected: Versions) -> Pipeline:
-    """Takes a field away; `Conflict` where the title or a stage still names it."""
+async def remove(
+    database: Database, caller: Caller, pipeline_id: UUID, name: str, expected: Versions, *, permanent: bool = False
+) -> Pipeline:
+    """Takes a field away, into the trash or for good; `Conflict` where the title or a stage still names it."""
     caller.require("update", pipeline_id)
     async with database.tenant(caller.tenant) as connection:
         old = await pipelines.locked(connection, caller, pipeline_id, expected)
+        if permanent and old.place(name) is None:
+            return await _purge(connection, caller, old, name)
         index = _place(old, name)
         new = replace(old, fields=old.fields[:index] + old.fields[index + 1 :])
         _check_unnamed(new, name)
+        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields, purge=permanent))
+        return await pipelines.write(connection, caller, "updated", new)
+
+
+async def _purge(connection: Connection, caller: Caller, old: Pipeline, name: str) -> Pipeline:
+    keys = [gone.key for gone in await schemas.trash(connection, caller.tenant, old.id, name)]
+    if not keys:
+        raise NotFound(f"There is no field '{name}', nor is one in the trash")
+    return await pipelines.write(connection, caller, "updated", await evolve.purge(connection, caller, old, keys))
+
+
+async def trash(database: Database, caller: Caller, pipeline_id: UUID) -> list[Trashed]:
+    """The fields that were removed and may be restored, the last first."""
+    await pipelines.get(database, caller, pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        return await schemas.trash(connection, caller.tenant, pipeline_id)
+
+
+async def restore(database: Database, caller: Caller, pipeline_id: UUID, name: str, expected: Versions) -> Pipeline:
+    """Puts the field of that name that was removed last where it is again, at the end, with what records had in it."""
+    caller.require("update", pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, expected)
+        gone = next(iter(await schemas.trash(connection, caller.tenant, pipeline_id, name)), None)
+        if gone is None:
+            raise NotFound(f"There is no field '{name}' in the trash")
+        faults = _crowded(old, name)
+        if faults:
+            raise Conflict("There is no room for the field", errors=faults)
+        fields = (*old.fields, gone.field)
+        new = replace(old, fields=fields)
+        await pipelines.check(connection, caller, new, [("", gone.field)], _among(fields, [("", gone.field)]))
+        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=fields, restores={gone.key: name}))
         return await pipelines.write(connection, caller, "updated", new)
 
 

@@ -15,6 +15,7 @@ from services.pipelines.domain import names
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.changes import check_changes
 from services.pipelines.domain.definitions import FIELDS, MAX_FAULTS, Placed, attribute_faults, field_names, read_fields
+from services.pipelines.domain.evolution import Step, by
 from services.pipelines.domain.fields import RelationField
 from services.pipelines.domain.pipelines import (
     Announcement,
@@ -26,7 +27,7 @@ from services.pipelines.domain.pipelines import (
 )
 from services.pipelines.domain.rules import rules_faults
 from services.pipelines.storage import pipelines as storage
-from services.pipelines.usecases import relations
+from services.pipelines.usecases import evolve, relations
 
 
 class NewPipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +168,10 @@ async def save(
     check_changes(old.fields, placed)
     fresh = [(pointer, field) for pointer, field in placed if field not in old.fields]
     await check(connection, caller, new, fresh, faults)
-    return old if new == old else await write(connection, caller, "updated", new)
+    if new == old:
+        return old
+    new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields))
+    return await write(connection, caller, "updated", new)
 
 
 async def check(
@@ -191,7 +195,7 @@ async def write(connection: Connection, caller: Caller, verb: str, pipeline: Pip
 
 async def announce(connection: Connection, caller: Caller, verb: str, pipeline: Pipeline) -> None:
     """Writes the event of a change to the outbox."""
-    event = NewEvent(f"pipelines.pipeline.{verb}", pipeline.id, announcement(pipeline))
+    event = NewEvent(f"pipelines.pipeline.{verb}", pipeline.id, announcement(pipeline, by(caller.principal)))
     await outbox.record(connection, caller.tenant, [event])
 
 
@@ -221,7 +225,7 @@ def _copy(caller: Caller, source: Pipeline, name: str | None) -> Pipeline:
         for field in source.fields
     )
     return replace(
-        source, id=copy_id, version=1, name=name or f"{source.name[:190]} (copy)", fields=fields,
+        source, id=copy_id, version=1, name=name or f"{source.name[:190]} (copy)", fields=fields, claims={}, pending=(),
         created_at=now, created_by=caller.id, updated_at=now, updated_by=caller.id,
     )  # fmt: skip
 

@@ -1,14 +1,19 @@
 """What `pipelines` announces: definitions and relationship types, into our own tables and into memory."""
 
+from uuid import UUID
+
+from libs.common import outbox
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
+from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
-from services.records.domain.definitions import Definition, RelationshipType
+from services.records.domain.definitions import Definition, Pending, RelationshipType
 from services.records.domain.indexes import wanted
 from services.records.domain.views import View
-from services.records.storage import definitions, edges, indexes, uniques, views
+from services.records.storage import definitions, edges, indexes, jobs, views
 from services.records.usecases import searching
-from services.records.usecases.catalog import Catalog
+from services.records.usecases.catalog import SCHEMA, Catalog
+from services.records.usecases.reshaping import principal
 
 PIPELINES = "evt.*.pipelines.pipeline.*"
 VIEWS = "evt.*.pipelines.view.*"
@@ -22,21 +27,41 @@ def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
     bus.consume(Consumer("records-views", VIEWS, View, keep_view), database)
     bus.listen(PIPELINES, catalog.hear_pipeline)
     bus.listen(TYPES, catalog.hear_type)
+    for state in ("done", "failed"):
+        bus.listen(f"evt.*.records.job.{state}", catalog.hear_job)
 
 
 async def keep_pipeline(connection: Connection, event: Event[Definition]) -> None:
-    """Keeps a definition, and which indexes it wants; a field that has become unique takes the values there are."""
+    """Keeps a definition, which indexes it wants, and what it asks of records, which jobs do."""
     definition = event.data
     before = await definitions.pipeline(connection, event.tenant_id, definition.id)
     if not await definitions.put_pipeline(connection, event.tenant_id, definition):
         return
-    known = {field.name for field in before.fields if field.unique} if before else set()
-    for field in definition.fields:
-        if before is not None and field.unique and field.name not in known:
-            folded = field.type == "email"
-            await uniques.backfill(connection, event.tenant_id, definition.id, field.name, folded=folded)
+    if before is not None:
+        await _unclaim(connection, event.tenant_id, before, definition)
+    known = {pending.job_id for pending in before.pending} if before else set()
+    for pending in definition.pending:
+        if pending.job_id not in known:
+            await _bring_along(connection, event.tenant_id, definition.id, pending)
     await searching.want_rebuild(connection, event.tenant_id, before, definition)
     await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
+
+
+async def _bring_along(connection: Connection, tenant_id: UUID, pipeline_id: UUID, pending: Pending) -> None:
+    """Begins the job that does to records what a definition asks."""
+    if await jobs.get(connection, tenant_id, pending.job_id) is None:
+        by, given = principal(tenant_id, pending.by), {"version": pending.version}
+        job = await jobs.insert(connection, by, pending.job_id, SCHEMA, given, pipeline_id, None)
+        await outbox.record(connection, tenant_id, [job.event("created")])
+
+
+async def _unclaim(connection: Connection, tenant_id: UUID, before: Definition, now: Definition) -> None:
+    """Begins the job that forgets the claims of fields that are not unique any more."""
+    used = {now.claim_of(field.name) for field in now.fields if field.unique}
+    gone = {before.claim_of(field.name) for field in before.fields if field.unique} - used
+    if gone and now.by is not None:
+        by = principal(tenant_id, now.by)
+        await jobs.insert(connection, by, new_id(), SCHEMA, {"claims": sorted(gone)}, now.id, None)
 
 
 async def keep_view(connection: Connection, event: Event[View]) -> None:

@@ -11,6 +11,7 @@ from services.records.storage import records
 from services.records.usecases import read
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.foreseeing import Forecast, Proposal, foresee
 from services.records.usecases.update import FieldUpdate, FieldUpdated, field_update
 
 
@@ -27,6 +28,14 @@ class FieldUpdateQuestion(FieldUpdate, frozen=True, kw_only=True):
     token: str
 
 
+class PlanQuestion(msgspec.Struct, frozen=True):
+    """What changes of a definition would do to records, and of these what the token's principal may see."""
+
+    token: str
+    pipeline_id: UUID
+    proposals: list[Proposal]
+
+
 def serve(platform: Platform, catalog: Catalog) -> None:
     """Answers `rpc.records.*`."""
 
@@ -34,6 +43,10 @@ def serve(platform: Platform, catalog: Catalog) -> None:
         principal, permissions = await platform.authenticate(token)
         return Caller(principal, permissions, catalog, platform.database)
 
+    async def plan(question: PlanQuestion) -> Forecast:
+        return await foresee(await caller(question.token), question.pipeline_id, question.proposals)
+
+    platform.bus.serve("rpc.records.plan", PlanQuestion, plan)
     platform.bus.serve("rpc.records.record", RecordQuestion, _record(caller))
     platform.bus.serve("rpc.records.field_update", FieldUpdateQuestion, _field_update(caller))
 

@@ -3,10 +3,14 @@
 Only what records need is read; what a definition says besides is ignored.
 """
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+
+
+HIDDEN = "@"
+"""In the key of what a removed field held, and in no field's name."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -68,8 +72,41 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...]
 
 
+class Move(msgspec.Struct, frozen=True):
+    """Values that go by another name from now on; a key with `@` is one of the trash of fields."""
+
+    old: str
+    new: str
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who changed a definition."""
+
+    id: UUID
+    kind: Literal["user", "api_key", "device"]
+    name: str
+    roles: tuple[UUID, ...] = ()
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change of the definition, of which this is the version, asks of records; a job does it.
+
+    Values move, are converted to their field's new type, are filled with its default where there is none, are claimed
+    because they are unique from now on; what removed fields held is purged.
+    """
+
+    job_id: UUID
+    version: int
+    by: By
+    moves: tuple[Move, ...] = ()
+    converts: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    purges: tuple[str, ...] = ()
+
+
 class Definition(msgspec.Struct, frozen=True):
-    """A pipeline at one version."""
+    """A pipeline at one version. `claims` are the names under which the values of unique fields are claimed."""
 
     id: UUID
     name: str
@@ -79,6 +116,13 @@ class Definition(msgspec.Struct, frozen=True):
     deleted: bool = False
     rules: tuple[Rule, ...] = ()
     require_if_match: bool = False
+    claims: dict[str, str] = {}
+    pending: tuple[Pending, ...] = ()
+    by: By | None = None
+
+    def claim_of(self, name: str) -> str:
+        """The name under which the values of a unique field are claimed."""
+        return self.claims.get(name, name)
 
 
 class RelationshipType(msgspec.Struct, frozen=True):

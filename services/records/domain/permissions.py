@@ -66,13 +66,13 @@ class Access:
     def data(self, params: list[object], context: Context, alias: str = "r", only: Fields = None) -> str:
         """SQL for what may be seen of a row's data."""
         if self.every_field and only is None:
-            return f"{alias}.data"
+            return self.pipeline.data(alias)
         conditions = [self._seen(a, params, context, alias) for a in self.alternatives]
         shown = "true" if self.every_field else f"({' or '.join(conditions) or 'false'})"
         if only is not None:
             params.append(sorted(only))
             shown += f" and field.key = any(${len(params)}::text[])"
-        each = f"jsonb_each({alias}.data) as field(key, value)"
+        each = f"jsonb_each({self.pipeline.data(alias)}) as field(key, value)"
         return f"(select coalesce(jsonb_object_agg(field.key, field.value), '{{}}') from {each} where {shown})"  # noqa: S608
 
     def title(self, params: list[object], context: Context, alias: str = "r") -> str:
@@ -140,6 +140,12 @@ def compile_access(pipeline: Pipeline, grants: Iterable[Grant], rules: Schema) -
     return Access(pipeline, rules, [a for grant in grants if (a := _alternative(grant, rules)) is not None])
 
 
+def both(one: Access, other: Access) -> Access:
+    """What two actions allow together: rows that pass a rule of each, and of them the fields that both show."""
+    pairs = [(a, b) for a in one.alternatives for b in other.alternatives]
+    return Access(one.pipeline, one.rules, [Alternative(_and(a, b), _common(a, b), None, {}) for a, b in pairs])
+
+
 def readable_schema(access: Access, full: Schema) -> Mapping[str, filters.Field]:
     """The fields of a schema that may be seen, the title only where all it is made of may be."""
     hidden_title = access.readable is not None and not access.pipeline.title_fields <= access.readable
@@ -170,6 +176,19 @@ def unknown_field(pointer: str, name: str) -> Fault:
 def escape(step: str) -> str:
     """A step of a JSON pointer (RFC 6901)."""
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def _and(one: Alternative, other: Alternative) -> Node | None:
+    rules = [a.rule for a in (one, other) if a.rule is not None]
+    if len(rules) == 2 and rules[0] != rules[1]:
+        return filters.And(tuple(rules))
+    return rules[0] if rules else None
+
+
+def _common(one: Alternative, other: Alternative) -> Fields:
+    if one.readable is None or other.readable is None:
+        return other.readable if one.readable is None else one.readable
+    return one.readable & other.readable
 
 
 def _alternative(grant: Grant, rules: Schema) -> Alternative | None:

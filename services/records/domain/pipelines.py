@@ -10,7 +10,7 @@ from uuid import UUID
 from libs.common import filters
 from libs.common.filters import COLUMNS, Kind
 from services.records.domain.checks import compile_check
-from services.records.domain.definitions import Definition, Field
+from services.records.domain.definitions import HIDDEN, Definition, Field
 from services.records.domain.structures import ADDRESS
 from services.records.domain.values import Check
 
@@ -52,7 +52,11 @@ amounts in several currencies names the currency beside them.
 
 
 class Pipeline:
-    """A definition with what is made of it once and used for every record."""
+    """A definition with what is made of it once and used for every record.
+
+    While jobs bring records along, `renaming` are fields whose values may still go by an old name, `leaving` removed
+    ones whose values may still be there, `claiming` those whose values are not all claimed yet.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
@@ -66,7 +70,26 @@ class Pipeline:
         self.users = [field for field in definition.fields if field.type == "user"]
         self.auto_numbers = [field for field in definition.fields if field.type == "auto_number"]
         self.stages = [field for field in definition.fields if field.type == "stage"]
+        moves = [move for one in definition.pending for move in one.moves if HIDDEN not in move.old]
+        self.renaming = {move.old: move.new for move in moves if HIDDEN not in move.new}
+        self.leaving = tuple(move.old for move in moves if HIDDEN in move.new)
+        self.claiming = frozenset(name for one in definition.pending for name in one.claims)
         self.defaults = {f.name: f.default for f in definition.fields if f.default is not None}
+
+    def data(self, alias: str) -> str:
+        """SQL for a record's data by the names that fields have now, whether or not its values have moved already."""
+        found = f"{alias}.data"
+        if gone := [*self.renaming, *self.leaving]:
+            found = f"({found} - '{{{','.join(gone)}}}'::text[])"
+        for old, new in self.renaming.items():
+            there = f"jsonb_build_object('{new}', {alias}.data->'{old}')"
+            found = f"({found} || case when {alias}.data ? '{old}' then {there} else '{{}}' end)"
+        return found
+
+    @property
+    def moving(self) -> bool:
+        """Whether values are moving."""
+        return bool(self.renaming or self.leaving)
 
     @property
     def targets(self) -> set[UUID]:

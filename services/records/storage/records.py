@@ -103,7 +103,7 @@ async def look_up(
 ) -> tuple[int, str] | None:
     """Version and body of a record, without a transaction around it: the hottest of all statements."""
     params: list[object] = [tenant_id, access.pipeline.id, record_id]
-    if access.every_field:
+    if access.every_field and not access.pipeline.moving:
         text = _LOOK_UP
     else:
         shown = body(access, params, context)

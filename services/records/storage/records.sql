@@ -148,6 +148,8 @@ with history_gone as (
     delete from history where tenant_id = $1 and record_id = any($2::uuid[])
 ), operations_gone as (
     delete from operations where tenant_id = $1 and record_id = any($2::uuid[])
+), trashed_gone as (
+    delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), values_gone as (
     delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from services.records.usecases.catalog import Catalog
 
 T = TypeVar("T")
 MAX_COLD = 100
+MAX_MOVES = 5
 
 
 class Cold(Exception):
@@ -24,6 +26,14 @@ class Cold(Exception):
     def __init__(self, pipeline_id: UUID) -> None:
         self.pipeline_id = pipeline_id
         super().__init__()
+
+
+class Moved(Unavailable):
+    """The pipeline has another definition by now; the work begins anew with that."""
+
+    def __init__(self, pipeline_id: UUID) -> None:
+        self.pipeline_id = pipeline_id
+        super().__init__(code="definition-changed", retry_after=1)
 
 
 class Caller:
@@ -80,12 +90,22 @@ class Caller:
         raise Unavailable("The definitions change faster than they can be read")
 
     async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:
-        """The work's result. What it finds invalid is judged again if the pipeline has changed in the meantime."""
+        """The work's result. What it finds invalid is judged again if the pipeline has changed in the meantime, and
+        what was begun by a definition that is not the newest begins anew.
+        """
         reach = await self.reach(pipeline_id)
         try:
-            return await self.warmed(lambda: work(reach))
+            return await self._following(reach, work)
         except Invalid:
             if await self.catalog.newer(self.tenant_id, reach.pipeline) is None:
                 raise
-        newer = await self.reach(pipeline_id)
-        return await self.warmed(lambda: work(newer))
+        return await self._following(await self.reach(pipeline_id), work)
+
+    async def _following(self, reach: Reach, work: Callable[[Reach], Awaitable[T]]) -> T:
+        for _ in range(MAX_MOVES):
+            try:
+                return await self.warmed(partial(work, reach))
+            except Moved as moved:
+                await self.catalog.reload(self.tenant_id, moved.pipeline_id)
+                reach = await self.reach(reach.pipeline.id)
+        raise Moved(reach.pipeline.id)

@@ -23,6 +23,8 @@ from services.records.usecases.tenants import Tenants
 T = TypeVar("T")
 CACHED = 20_000
 LISTED_SECONDS = 5.0
+SCHEMA = "schema"
+"""The kind of jobs that bring records along with their definition."""
 
 Key = tuple[UUID, UUID]
 
@@ -37,6 +39,11 @@ class _TypeQuestion(msgspec.Struct):
     name: str
     source_pipeline: UUID
     target_pipeline: UUID
+
+
+class _Job(msgspec.Struct):
+    kind: str
+    pipeline_id: UUID | None = None
 
 
 class Catalog:
@@ -131,6 +138,13 @@ class Catalog:
         event = events.decode(payload, Definition)
         self._remember(event.tenant_id, event.data)
 
+    async def hear_job(self, payload: bytes) -> None:
+        """Lets go of a definition when a job has done to records what it asked for."""
+        event = events.decode(payload, _Job)
+        if event.data.kind == SCHEMA and event.data.pipeline_id is not None:
+            self._changes[event.tenant_id] += 1
+            self._pipelines.pop((event.tenant_id, event.data.pipeline_id), None)
+
     async def hear_type(self, payload: bytes) -> None:
         """Takes a changed type into memory."""
         event = events.decode(payload, RelationshipType)
@@ -168,6 +182,10 @@ class Catalog:
         async with self._database.tenant(tenant_id) as connection:
             definition = await definitions.pipeline(connection, tenant_id, pipeline_id)
         return None if definition is None else self._remember(tenant_id, definition)
+
+    async def reload(self, tenant_id: UUID, pipeline_id: UUID) -> None:
+        """Takes into memory what our own table says of a pipeline."""
+        await self._load(tenant_id, pipeline_id)
 
     async def _fresh(self, tenant_id: UUID, pipeline_id: UUID) -> Pipeline:
         """The pipeline as it was at some moment after this call; those who wait together ask together."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from libs.common.errors import Fault, Invalid, StaleVersion
 from services.records.domain import fields
+from services.records.domain.definitions import Field
 from services.records.domain.operations import Create, Delete, Operation, Update, Upsert
 from services.records.domain.pipelines import unique_key
 from services.records.storage import uniques
@@ -21,7 +22,9 @@ async def find(scope: Scope, rest: Sequence[tuple[int, Operation]]) -> dict[tupl
             wanted.setdefault(operation.by, set()).add(key)
     found: dict[tuple[str, str], UUID] = {}
     for name, keys in wanted.items():
-        present = await uniques.find(scope.connection, scope.tenant_id, scope.pipeline.id, name, keys)
+        present = await uniques.find(
+            scope.connection, scope.tenant_id, scope.pipeline.id, scope.pipeline.definition.claim_of(name), keys
+        )
         found |= {(name, key): record_id for key, record_id in present.items()}
     return found
 
@@ -51,17 +54,24 @@ def _keys(scope: Scope, data: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def _upsert_key(scope: Scope, operation: Upsert) -> str | None:
-    field = scope.pipeline.fields.get(operation.by)
-    if field is None or not field.unique or not scope.read.names(operation.by):
+    field = _upsert_field(scope, operation)
+    if field is None:
         return None
     values, faults = fields.checked(scope.pipeline, {operation.by: operation.data.get(operation.by)})
     value = values.get(operation.by)
     return None if faults or value is None else unique_key(field, value)
 
 
+def _upsert_field(scope: Scope, operation: Upsert) -> Field | None:
+    """The field, if the caller may know it and if it is unique: not while values that are there are still claimed."""
+    field, name = scope.pipeline.fields.get(operation.by), operation.by
+    if field is None or not field.unique or name in scope.pipeline.claiming or not scope.read.names(name):
+        return None
+    return field
+
+
 def _upsert_fault(scope: Scope, operation: Upsert) -> Fault:
-    field = scope.pipeline.fields.get(operation.by)
-    if field is None or not field.unique or not scope.read.names(operation.by):
+    if _upsert_field(scope, operation) is None:
         return Fault("/by", "not_unique_field", f"'{operation.by}' is not a unique field")
     _, faults = fields.checked(scope.pipeline, {operation.by: operation.data.get(operation.by)})
     return faults[0] if faults else Fault(f"/data/{operation.by}", "required", f"'{operation.by}' is required")
@@ -72,14 +82,28 @@ async def claim(scope: Scope, plan: Plan) -> Failures:
     gone = [c.after.id for c in [*plan.changes.values(), *plan.cascaded] if c.operation == "deleted"]
     if gone:
         await uniques.release_records(scope.connection, scope.tenant_id, gone)
-    await uniques.release(scope.connection, scope.tenant_id, scope.pipeline.id, plan.released)
+    await release(scope, plan.released)
     first, failures = _once(plan.claims)
-    taken = await uniques.claim(scope.connection, scope.tenant_id, scope.pipeline.id, first)
+    taken = await take(scope, first)
     for index, claims in plan.claims.items():
         faults = [not_unique(name) for name, key, _ in claims if (name, key) in taken]
         if faults:
             failures[index] = Invalid(errors=faults)
     return failures
+
+
+async def take(scope: Scope, claims: Sequence[Claim]) -> set[tuple[str, str]]:
+    """Claims values of fields; gives back those that another record has, by field."""
+    names = {scope.pipeline.definition.claim_of(name): name for name, _, _ in claims}
+    known = [(scope.pipeline.definition.claim_of(name), key, record_id) for name, key, record_id in claims]
+    taken = await uniques.claim(scope.connection, scope.tenant_id, scope.pipeline.id, known)
+    return {(names[claimed], key) for claimed, key in taken}
+
+
+async def release(scope: Scope, claims: Sequence[Claim]) -> None:
+    """Gives values of fields back."""
+    known = [(scope.pipeline.definition.claim_of(name), key, record_id) for name, key, record_id in claims]
+    await uniques.release(scope.connection, scope.tenant_id, scope.pipeline.id, known)
 
 
 def not_unique(name: str) -> Fault:

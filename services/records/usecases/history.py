@@ -7,6 +7,8 @@ import msgspec
 
 from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid, NotFound
+from services.records.domain.evolution import shown_now
+from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Actor
 from services.records.storage import records
 from services.records.storage.records import HistoryRow
@@ -46,7 +48,7 @@ async def history(
         rows = await records.history(connection, caller.tenant_id, record_id, before, limit + 1)
     readable = read.readable_of(passes[record_id])
     more = len(rows) > limit
-    return [_entry(row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
+    return [_entry(reach.pipeline, row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
 
 
 def parse_cursor(cursor: str | None) -> int:
@@ -58,8 +60,8 @@ def parse_cursor(cursor: str | None) -> int:
     raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
 
 
-def _entry(row: HistoryRow, readable: frozenset[str] | None) -> HistoryEntry:
-    changes = msgspec.json.decode(row.changes, type=dict[str, FieldChange])
+def _entry(pipeline: Pipeline, row: HistoryRow, readable: frozenset[str] | None) -> HistoryEntry:
+    changes = shown_now(pipeline, msgspec.json.decode(row.changes, type=dict[str, FieldChange]))
     shown = {name: change for name, change in changes.items() if readable is None or name in readable}
     actor = Actor(row.actor_id, row.actor_kind, row.actor_name)
     return HistoryEntry(row.version, row.operation, shown, actor, rfc3339(row.at))

@@ -14,9 +14,9 @@ from services.records.domain.pipelines import unique_key
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Record
 from services.records.domain.values import Wrong
-from services.records.storage import records, uniques
+from services.records.storage import records
+from services.records.usecases import claiming
 from services.records.usecases.caller import Caller
-from services.records.usecases.claiming import not_unique
 from services.records.usecases.writing import Writer
 
 
@@ -29,6 +29,9 @@ async def increment(
         definition = _number(reach, field, by)
         async with caller.database.tenant(caller.tenant_id) as connection:
             writer = Writer(caller, reach, connection)
+            await writer.hold()
+            if writer.pipeline.definition.pending:
+                await writer.lock([record_id])
             change = await _add(writer, record_id, definition, by)
             writer.announce([change], [], [])
             await writer.publish()
@@ -109,9 +112,9 @@ async def _refusal(writer: Writer, record_id: UUID, field: str) -> Exception:
 
 
 async def _move_claim(writer: Writer, field: Field, change: Change) -> None:
-    tenant_id, pipeline_id, record = writer.tenant_id, writer.pipeline.id, change.after
+    record = change.after
     old = [(field.name, unique_key(field, value), record.id) for value in change.old.values()]
     new = [(field.name, unique_key(field, record.data[field.name]), record.id)]
-    await uniques.release(writer.connection, tenant_id, pipeline_id, old)
-    if await uniques.claim(writer.connection, tenant_id, pipeline_id, new):
-        raise Invalid(errors=[not_unique(field.name)])
+    await claiming.release(writer, old)
+    if await claiming.take(writer, new):
+        raise Invalid(errors=[claiming.not_unique(field.name)])

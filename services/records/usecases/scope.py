@@ -8,9 +8,10 @@ from libs.common.postgres import Connection
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, advanced
 from services.records.domain.rules import compile_rules
-from services.records.storage import records
+from services.records.storage import evolutions, records
 from services.records.storage.records import Locked
-from services.records.usecases.caller import Caller
+from services.records.usecases.caller import Caller, Moved
+from services.records.usecases.reshaping import Reshaping
 
 
 class Scope:
@@ -27,11 +28,28 @@ class Scope:
         self.update = reach.access("update")
         self.delete = reach.access("delete")
         self.rules = compile_rules(reach.pipeline, caller.context)
+        self._held = False
+
+    async def hold(self) -> None:
+        """Marks the transaction as one that writes by this definition; raises `Moved` where there is a newer one."""
+        if not self._held:
+            newest = await evolutions.hold(self.connection, self.tenant_id, self.pipeline.id)
+            if newest is not None and newest > self.pipeline.version:
+                raise Moved(self.pipeline.id)
+            self._held = True
 
     async def lock(self, ids: Sequence[UUID]) -> dict[UUID, Locked]:
-        """Locks records of the pipeline and asks which rules hold on them."""
+        """Locks records of the pipeline, brings along those that do not follow its definition yet, and asks which rules
+        hold on them.
+        """
+        await self.hold()
         accesses = self.read, self.update, self.delete
-        return await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
+        found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
+        if found and self.pipeline.definition.pending:
+            reshaping = Reshaping(self.connection, self.tenant_id, self.pipeline, self.caller.now)
+            if await reshaping.bring(list(found.values())):
+                found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
+        return found
 
     def present(self, locked: Mapping[UUID, Locked], record_id: UUID, *, deleted: bool = False) -> Locked:
         """A locked record that may be seen; in the trash only if that is where it is looked for."""

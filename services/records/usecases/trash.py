@@ -8,53 +8,65 @@ from services.records.domain.operations import Delete
 from services.records.domain.pipelines import unique_key
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record, advanced, stale
-from services.records.storage import edges, records, uniques
+from services.records.storage import edges, records
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
-from services.records.usecases.claiming import not_unique
+from services.records.usecases.claiming import not_unique, take
 from services.records.usecases.relating import holders
 from services.records.usecases.writing import Writer
 
 
 async def trash(caller: Caller, pipeline_id: UUID, record_id: UUID, version: int | None) -> None:
     """Puts a record into the trash, and with it what depends on it."""
-    reach = await caller.reach(pipeline_id)
-    async with caller.database.tenant(caller.tenant_id) as connection:
-        await Writer(caller, reach, connection).one(Delete(record_id, version))
+
+    async def work(reach: Reach) -> None:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            await Writer(caller, reach, connection).one(Delete(record_id, version))
+
+    await caller.settled(pipeline_id, work)
 
 
 async def restore(caller: Caller, pipeline_id: UUID, record_id: UUID) -> tuple[Record | str, Record]:
     """Takes a record out of the trash; its unique values must still be free."""
-    reach = await caller.reach(pipeline_id)
-    async with caller.database.tenant(caller.tenant_id) as connection:
-        writer = Writer(caller, reach, connection)
-        row = await _locked(writer, record_id, deleted=True)
-        before = row.record()
-        title = writer.pipeline.title(before.data)
-        after = advanced(before, before.data, title, caller.principal.id, caller.now)
-        change = Change("restored", after, [], before)
-        taken = await uniques.claim(connection, caller.tenant_id, pipeline_id, _claims(reach, after))
-        if taken:
-            raise Invalid(errors=[not_unique(name) for name, _ in sorted(taken)])
-        await records.advance(connection, caller.principal, caller.now, [change])
-        writer.announce([change], [], [])
-        await writer.publish()
-        return await writer.shown(after), after
+
+    async def work(reach: Reach) -> tuple[Record | str, Record]:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            writer = Writer(caller, reach, connection)
+            after = await _restore(writer, await _locked(writer, record_id, deleted=True))
+            return await writer.shown(after), after
+
+    return await caller.settled(pipeline_id, work)
+
+
+async def _restore(writer: Writer, row: Locked) -> Record:
+    before = row.record()
+    title = writer.pipeline.title(before.data)
+    after = advanced(before, before.data, title, writer.caller.principal.id, writer.caller.now)
+    change = Change("restored", after, [], before)
+    if taken := await take(writer, _claims(writer.reach, after)):
+        raise Invalid(errors=[not_unique(name) for name, _ in sorted(taken)])
+    await records.advance(writer.connection, writer.caller.principal, writer.caller.now, [change])
+    writer.announce([change], [], [])
+    await writer.publish()
+    return after
 
 
 async def purge(caller: Caller, pipeline_id: UUID, record_id: UUID, version: int | None) -> None:
     """Takes a record away for good, from the trash or not; relation fields that hold it let go."""
-    reach = await caller.reach(pipeline_id)
-    async with caller.database.tenant(caller.tenant_id) as connection:
-        writer = Writer(caller, reach, connection)
-        rows = await writer.lock([record_id])
-        row = writer.present(rows, record_id, deleted=record_id in rows and rows[record_id].deleted)
-        _check_delete(writer, row)
-        if version is not None and version != row.version:
-            raise stale(row.version)
-        await _purge(writer, record_id)
-        await writer.publish()
+
+    async def work(reach: Reach) -> None:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            writer = Writer(caller, reach, connection)
+            rows = await writer.lock([record_id])
+            row = writer.present(rows, record_id, deleted=record_id in rows and rows[record_id].deleted)
+            _check_delete(writer, row)
+            if version is not None and version != row.version:
+                raise stale(row.version)
+            await _purge(writer, record_id)
+            await writer.publish()
+
+    await caller.settled(pipeline_id, work)
 
 
 async def _locked(writer: Writer, record_id: UUID, *, deleted: bool) -> Locked:

@@ -36,6 +36,7 @@ class Writer(Scope):
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
         """Does all, or with `atomic` raises nothing but leaves it to the caller to roll back on a failure."""
+        await self.hold()
         outcomes: dict[int, Outcome] = {}
         rest = list(enumerate(operations))
         for _ in range(MAX_WAVES):

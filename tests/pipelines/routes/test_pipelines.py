@@ -221,6 +221,9 @@ async def test_each_change_is_announced(service: Service, bus: Bus) -> None:
         "fields": made["schema_definition"]["fields"],
         "rules": [],
         "require_if_match": False,
+        "claims": {},
+        "pending": [],
+        "by": {"id": made["created_by"], "kind": "user", "name": "Test", "roles": events[0].data["by"]["roles"]},
     }
 
 

@@ -1,0 +1,296 @@
+"""Plan what a definition shall become, apply it, and go back."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from libs.common import clock
+from libs.common.bus import Bus
+from libs.common.errors import Conflict, Fault, Gone, Invalid, NotFound, StaleVersion
+from libs.common.ids import new_id
+from libs.common.postgres import Connection, Database
+from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.definitions import (
+    MAX_FAULTS,
+    Placed,
+    attribute_faults,
+    read_field,
+    reference_faults,
+    size_faults,
+)
+from services.pipelines.domain.evolution import (
+    TREATMENTS,
+    Change,
+    Effect,
+    Move,
+    Pending,
+    Step,
+    convertible,
+    differences,
+    hidden,
+    pairs,
+    renamed_condition,
+    renamed_fields,
+)
+from services.pipelines.domain.fields import AnyField
+from services.pipelines.domain.names import field_name_faults
+from services.pipelines.domain.pipelines import Pipeline
+from services.pipelines.domain.rules import rules_faults
+from services.pipelines.domain.schemas import PLAN_SECONDS, Plan, PlannedChange, Sample, Version, check_fit
+from services.pipelines.domain.titles import renamed_template
+from services.pipelines.storage import schemas
+from services.pipelines.usecases import evolve, pipelines
+
+FORECAST_SECONDS = 15.0
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What shall change: fields that are new or replace those of their name, names that go, names that change."""
+
+    fields: list[Any] = []
+    remove: list[str] = []
+    rename: dict[str, str] = {}
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A change as records are asked about it."""
+
+    name: str
+    effect: Effect
+    field: AnyField
+
+
+class Question(msgspec.Struct, frozen=True):
+    """`rpc.records.plan`: what changes would do to records."""
+
+    token: str
+    pipeline_id: UUID
+    proposals: list[Proposal]
+
+
+class Foreseen(msgspec.Struct, frozen=True):
+    """What one change would do."""
+
+    records_affected: int
+    records_failing: int
+    samples: list[Sample]
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """What changes would do, in their order."""
+
+    changes: list[Foreseen]
+    estimated: bool
+
+
+async def plan(database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, wanted: Wanted) -> Plan:
+    """What would change, and how many records would not fit; it holds for an hour, and for this definition only."""
+    caller.require("update", pipeline_id)
+    found = await pipelines.get(database, caller, pipeline_id)
+    step, faults = _read(found, wanted)
+    _check(found, step, faults)
+    changes = await foresee(bus, caller, found, step)
+    until = clock.now() + timedelta(seconds=PLAN_SECONDS)
+    made = Plan(new_id(), found.version, step, changes, until)
+    async with database.tenant(caller.tenant) as connection:
+        await schemas.insert_plan(connection, caller.tenant, pipeline_id, made, caller.id)
+    return made
+
+
+async def apply(
+    database: Database, caller: Caller, pipeline_id: UUID, plan_id: UUID, *, force: bool
+) -> tuple[Pipeline, Pending]:
+    """The pipeline as it was planned, and what is left to a job of records."""
+    caller.require("update", pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, None)
+        known = await schemas.get_plan(connection, caller.tenant, pipeline_id, plan_id)
+        if known is None:
+            raise NotFound("There is no such plan; it may have been applied")
+        if known.expires_at < clock.now():
+            raise Gone("The plan is too old; make another", code="plan-expired")
+        if known.version != old.version:
+            raise StaleVersion(
+                "The definition has changed since it was planned", code="plan-stale", extra={"version": old.version}
+            )
+        if not force:
+            check_fit(known.changes)
+        await schemas.delete_plan(connection, caller.tenant, plan_id)
+        return await _take(connection, caller, old, known.step)
+
+
+async def rollback(
+    database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, version: int, *, force: bool
+) -> tuple[Pipeline, Pending]:
+    """The pipeline with the fields that it had, and what they held: from the trash, or converted back."""
+    caller.require("update", pipeline_id)
+    found = await pipelines.get(database, caller, pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        step, stashes, rules, title = await _way_back(connection, caller, found, version)
+    changes = await foresee(bus, caller, found, step)
+    if not force:
+        check_fit(changes)
+    async with database.tenant(caller.tenant) as connection:
+        old = await pipelines.locked(connection, caller, pipeline_id, {found.version})
+        return await _take(connection, caller, replace(old, rules=rules, title_template=title), step, stashes)
+
+
+async def versions(database: Database, caller: Caller, pipeline_id: UUID, before: int, limit: int) -> list[Version]:
+    """Up to one more than the limit of a pipeline's definitions, the last first."""
+    await pipelines.get(database, caller, pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        return await schemas.versions(connection, caller.tenant, pipeline_id, before, limit + 1)
+
+
+async def version(database: Database, caller: Caller, pipeline_id: UUID, number: int) -> Version:
+    """A definition as it was."""
+    await pipelines.get(database, caller, pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        found = await schemas.version(connection, caller.tenant, pipeline_id, number)
+    if found is None:
+        raise NotFound("There is no such version")
+    return found
+
+
+async def foresee(bus: Bus, caller: Caller, pipeline: Pipeline, step: Step) -> list[PlannedChange]:
+    """The differences, with what they would do to the records that are there."""
+    changes = differences(pipeline.fields, step)
+    if not changes:
+        return []
+    before = {field.name: field for field in pipeline.fields}
+    asked = [Proposal(it.name, it.effect, it.after or before[it.name]) for it in changes]
+    question = Question(caller.principal.token, pipeline.id, asked)
+    forecast = await bus.request("rpc.records.plan", question, Forecast, seconds=FORECAST_SECONDS)
+    return [_planned(it, found, forecast.estimated) for it, found in zip(changes, forecast.changes, strict=True)]
+
+
+def _planned(change: Change, found: Foreseen, estimated: bool) -> PlannedChange:
+    counts = found.records_affected, found.records_failing
+    return PlannedChange(change.field, change.kind, *counts, found.samples, TREATMENTS[change.effect], estimated)
+
+
+def _read(pipeline: Pipeline, wanted: Wanted) -> tuple[Step, list[Fault]]:
+    """The way to what is wanted, and all that is wrong with it."""
+    faults = _names_faults(pipeline, wanted)
+    given: dict[str, Placed] = {}
+    for index, value in enumerate(wanted.fields):
+        field, found = read_field(value, f"/fields/{index}")
+        faults += found
+        if field is not None:
+            if field.name in given:
+                faults.append(Fault(f"/fields/{index}/name", "duplicate", f"'{field.name}' is given twice"))
+            given.setdefault(field.name, (f"/fields/{index}", field))
+    left = tuple(field for field in pipeline.fields if field.name not in wanted.remove)
+    kept = renamed_fields(left, wanted.rename)
+    known = {field.name for field in kept}
+    merged = tuple(given[field.name][1] if field.name in given else field for field in kept)
+    fields = (*merged, *(field for _, field in given.values() if field.name not in known))
+    freed = {*wanted.remove, *wanted.rename}
+    reused = [pointer for pointer, field in given.values() if field.name in freed]
+    faults += [Fault(f"{at}/name", "in_use", "A name that becomes free is free when the job is done") for at in reused]
+    step = Step(fields=fields, renames=wanted.rename)
+    for was, now in pairs(pipeline.fields, step):
+        if was is not None and now.name in given and not convertible(was, now):
+            detail = f"Values of '{was.name}' cannot become those of such a field"
+            faults.append(Fault(f"{given[now.name][0]}/type", "type_change", detail))
+    return step, faults
+
+
+def _names_faults(pipeline: Pipeline, wanted: Wanted) -> list[Fault]:
+    known = {field.name for field in pipeline.fields}
+    faults = [
+        Fault(f"/remove/{index}", "unknown_name", f"There is no field '{name}'")
+        for index, name in enumerate(wanted.remove)
+        if name not in known
+    ]
+    for old, new in wanted.rename.items():
+        if old not in known or old in wanted.remove:
+            faults.append(Fault(f"/rename/{old}", "unknown_name", f"There is no field '{old}'"))
+        if new in known or list(wanted.rename.values()).count(new) > 1:
+            faults.append(Fault(f"/rename/{old}", "duplicate", f"There is another field '{new}'"))
+        faults += field_name_faults(new, f"/rename/{old}")
+    return faults
+
+
+def _renamed(pipeline: Pipeline, step: Step) -> Pipeline:
+    """The pipeline with the fields of a step, and with its rules and title in their names."""
+    rules = tuple(
+        replace(
+            rule,
+            when=renamed_condition(rule.when, step.renames),
+            fields=tuple(step.renames.get(name, name) for name in rule.fields),
+        )
+        for rule in pipeline.rules
+    )
+    title = pipeline.title_template
+    title = None if title is None else renamed_template(title, step.renames)
+    return replace(pipeline, fields=step.fields, rules=rules, title_template=title)
+
+
+def _check(pipeline: Pipeline, step: Step, faults: list[Fault]) -> None:
+    """`Invalid` with all that is wrong with a definition, `Conflict` where a job is still busy with an earlier one."""
+    new = _renamed(pipeline, step)
+    names = [field.name for field in step.fields]
+    placed: list[Placed] = [(f"/fields/{index}", field) for index, field in enumerate(step.fields)]
+    faults += attribute_faults(msgspec.structs.asdict(new), names)
+    faults += [*reference_faults(placed, names), *size_faults(step.fields, "/fields")]
+    faults += rules_faults(new.rules, step.fields)
+    if faults:
+        raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
+
+
+async def _take(
+    connection: Connection, caller: Caller, old: Pipeline, step: Step, stashes: tuple[Move, ...] = ()
+) -> tuple[Pipeline, Pending]:
+    new = _renamed(old, step)
+    before = {field.name: field for field in old.fields}
+    fresh: list[Placed] = [
+        (f"/fields/{i}", field) for i, field in enumerate(step.fields) if before.get(field.name) != field
+    ]
+    await pipelines.check(connection, caller, new, fresh, [])
+    new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)
+    assert asked is not None
+    return await pipelines.write(connection, caller, "updated", new), asked
+
+
+async def _way_back(
+    connection: Connection, caller: Caller, pipeline: Pipeline, number: int
+) -> tuple[Step, tuple[Move, ...], Any, str | None]:
+    target = await schemas.version(connection, caller.tenant, pipeline.id, number)
+    if target is None or number > pipeline.version:
+        raise NotFound("There is no such version")
+    since = await schemas.asked_since(connection, caller.tenant, pipeline.id, number)
+    called, stashes = {field.name: field.name for field in target.fields}, dict[str, list[str]]()
+    for asked in since:
+        renames = {move.old: move.new for move in asked.moves if "@" not in move.old + move.new}
+        called = {then: renames.get(now, now) for then, now in called.items()}
+        for name in asked.converts:
+            stashes.setdefault(name, []).append(hidden(name, asked.version))
+    now = {field.name for field in pipeline.fields}
+    renames = {name: then for then, name in called.items() if name != then and name in now}
+    there = {then for then, name in called.items() if name in now}
+    trash = await schemas.trash(connection, caller.tenant, pipeline.id)
+    restores: dict[str, str] = {}
+    for field in target.fields:
+        gone = next((it for it in trash if it.field.name == called[field.name]), None)
+        if field.name not in there and gone is not None and gone.version > number:
+            restores[gone.key] = field.name
+    back = tuple(
+        Move(key, then) for then, name in called.items() if name in now for key in reversed(stashes.get(name, []))
+    )
+    step = Step(fields=target.fields, renames=renames, restores=restores)
+    _check_way(pipeline, step)
+    return step, back, target.rules, target.title_template
+
+
+def _check_way(pipeline: Pipeline, step: Step) -> None:
+    faults = [
+        Fault(f"/fields/{now.name}/type", "type_change", f"Values of '{was.name}' cannot become those of such a field")
+        for was, now in pairs(pipeline.fields, step)
+        if was is not None and not convertible(was, now)
+    ]
+    if faults:
+        raise Conflict("There is no way back to that definition", code="no-way-back", errors=faults)
