@@ -17,7 +17,7 @@ _PREFLIGHT = [
 
 
 class Cors:
-    """Allows the named origins; `*` allows all, which is safe as no cookie is ever read."""
+    """Allows the named origins; `*` allows all, which is safe as answers to cookies are not shared."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)

@@ -15,6 +15,9 @@ from tests.support.postgres import Database
 
 T = TypeVar("T")
 
+# Identity providers of tests are on loopback.
+ENVIRONMENT = {"RATE_LIMITS": "off", "OUTWARD_PRIVATE_ADDRESSES": "true"}
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Postgres:
@@ -68,7 +71,7 @@ def stack(database_template: Postgres, tmp_path_factory: pytest.TempPathFactory)
     """The whole platform of this worker, through the code that `task up` uses; tests share it by tenants."""
     database = _run(postgres.clone(database_template))
     try:
-        with platform.platform(database, tmp_path_factory.mktemp("platform"), RATE_LIMITS="off") as running_platform:
+        with platform.platform(database, tmp_path_factory.mktemp("platform"), **ENVIRONMENT) as running_platform:
             yield running_platform
     finally:
         _run(postgres.drop(database))
