@@ -1,7 +1,8 @@
 -- Leases requests under the generic cell rate algorithm. KEYS[1] holds the theoretical arrival time in µs.
--- ARGV: µs per request, burst, requests wanted. Returns granted, remaining, µs until the next one.
+-- ARGV: µs per request, burst, requests wanted, and the time in µs where it is not the server's. Returns granted,
+-- remaining, µs until the next one.
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
+local now = tonumber(ARGV[4]) or time[1] * 1000000 + time[2]
 local interval, burst, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
 local available = math.max(0, math.floor((burst * interval - (arrival - now)) / interval))

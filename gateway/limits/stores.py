@@ -46,9 +46,13 @@ class LocalStore:
 
 
 class RedisStore:
-    """GCRA in Redis by one script; a failure falls back to the local store for a second, then Redis is tried again."""
+    """GCRA in Redis by one script; a failure falls back to the local store for a second, then Redis is tried again.
 
-    def __init__(self, redis: Redis, clock: Callable[[], float]) -> None:
+    Time is that of the Redis server, which all gateways share, unless `now` tells it in microseconds.
+    """
+
+    def __init__(self, redis: Redis, clock: Callable[[], float], now: Callable[[], int] | None = None) -> None:
+        self._now = now
         self._script = redis.register_script(_SCRIPT)
         self._local = LocalStore(clock)
         self._clock = clock
@@ -64,7 +68,7 @@ class RedisStore:
         if self.away:
             return await self._local.take(policy, key, want)
         try:
-            arguments = [policy.interval, policy.burst, want]
+            arguments = [policy.interval, policy.burst, want, *((self._now(),) if self._now else ())]
             granted, remaining, wait = await self._script(keys=[f"limit:{key}"], args=arguments)
         except (RedisError, OSError) as error:
             self._away_until = self._clock() + AWAY_SECONDS

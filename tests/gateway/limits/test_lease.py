@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from gateway.limits.lease import Limiter
+from gateway.limits.lease import LEASE_SECONDS, Limiter
 from gateway.limits.policy import Policy
 from gateway.limits.stores import LocalStore, RedisStore
 from libs.common.errors import RateLimited
@@ -42,33 +42,85 @@ async def admitted(limiters: list[Limiter], key: str, seconds: float) -> int:
     return sum(await asyncio.gather(*(hammer(limiter) for limiter in limiters for _ in range(4))))
 
 
+class Clock:
+    """A time that passes when it is told to, for gateways and Redis alike."""
+
+    def __init__(self) -> None:
+        self.micros = 1_000_000_000
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.micros / 1e6
+
+    def limiters(self, policy: Policy, redis: Redis, count: int) -> list[Limiter]:
+        """So many gateways."""
+        return [Limiter(policy, RedisStore(redis, self, lambda: self.micros), self) for _ in range(count)]
+
+
+async def drained(limiters: list[Limiter], key: str) -> int:
+    """How many requests all gateways together admit at this moment, each asked until it refuses."""
+    return sum(await asyncio.gather(*(_spent(limiter, key) for limiter in limiters)))
+
+
 @pytest.mark.parametrize("policy", [Policy("a", 200, 300), Policy("b", 1000, 100), Policy("c", 5, 10)])
 @pytest.mark.parametrize("gateways", [1, 2, 5])
 async def test_one_limit_for_all_gateways(redis: Redis, policy: Policy, gateways: int) -> None:
-    """In a time t all gateways together admit at most `burst + rate · t`, and at least the burst but what they hold."""
-    limiters = [Limiter(policy, RedisStore(redis, time.monotonic), time.monotonic) for _ in range(gateways)]
-    started_at = time.monotonic()
+    """In a time t all gateways together admit exactly `burst + rate · t`, however it is divided among them."""
+    clock = Clock()
+    limiters = clock.limiters(policy, redis, gateways)
+    count = await drained(limiters, "someone")
+    assert count == policy.burst
+    clock.micros += 1  # What is due at a moment is admitted just after it.
+    for tick in range(1, 21):
+        clock.micros += 50_000
+        count += await drained(limiters, "someone")
+        assert count == policy.burst + int(policy.rate) * tick // 20
 
-    count = await admitted(limiters, "someone", 1.0)
-    seconds = time.monotonic() - started_at
 
-    assert count <= policy.burst + policy.rate * seconds
-    assert count >= policy.burst - gateways * policy.lease
+async def test_a_burst_is_saved_up_again(redis: Redis) -> None:
+    """After a pause there is as much at once as the time has earned, and never more than the burst."""
+    policy, clock = Policy("a", 100, 200), Clock()
+    limiters = clock.limiters(policy, redis, 3)
+    assert await drained(limiters, "someone") == 200
+    for pause, earned in ((1_500_000, 150), (10_000, 1), (9_999, 0), (1, 1), (60_000_000, 200)):
+        clock.micros += pause
+        assert await drained(limiters, "someone") == earned
 
 
 async def test_what_was_leased_before_is_the_only_allowance(redis: Redis) -> None:
-    """Gateways that sit on leases add at most a lease each to what a window admits."""
-    policy = Policy("a", 100, 200)
-    limiters = [Limiter(policy, RedisStore(redis, time.monotonic), time.monotonic) for _ in range(3)]
+    """What gateways hold is spent beside what a window admits, at most a lease each, and forfeited after a second."""
+    policy, clock = Policy("a", 100, 200), Clock()
+    limiters = clock.limiters(policy, redis, 3)
+    held = await leased(limiters, redis, clock)
+    assert 0 < held <= 3 * policy.lease
+    clock.micros += 500_000
+    assert await drained(limiters, "someone") == held + 200
+    clock.micros += 2_000_000
+    assert await leased(limiters, redis, clock) > 0
+    clock.micros += int(LEASE_SECONDS * 1e6) + 1
+    assert await drained(limiters, "someone") == 200
+
+
+async def leased(limiters: list[Limiter], redis: Redis, clock: Clock) -> int:
+    """How many requests gateways hold after each admitted five of a full quota."""
     for limiter in limiters:
         for _ in range(5):
             await limiter.spend("someone")
+        await asyncio.gather(*(lease.renewal for lease in limiter._leases.values() if lease.renewal))
+    taken = int(await redis.get("limit:a:someone")) - clock.micros
+    return taken // limiters[0].policy.interval - 5 * len(limiters)
+
+
+async def test_the_time_is_that_of_redis(redis: Redis) -> None:
+    """By the server's clock, too, gateways together admit at most `burst + rate · t`, and at least the burst."""
+    policy = Policy("a", 200, 300)
+    limiters = [Limiter(policy, RedisStore(redis, time.monotonic), time.monotonic) for _ in range(3)]
     started_at = time.monotonic()
 
     count = await admitted(limiters, "someone", 0.5)
     seconds = time.monotonic() - started_at
 
-    assert count <= policy.burst + policy.rate * seconds + len(limiters) * policy.lease
+    assert policy.burst - len(limiters) * policy.lease <= count <= policy.burst + policy.rate * seconds
 
 
 async def test_redis_is_seldom_asked(redis: Redis) -> None:
