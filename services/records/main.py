@@ -6,6 +6,8 @@ from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from services.records.consumers import auth, pipelines, questions
 from services.records.routes.batch import BatchController
+from services.records.routes.exports import ExportJobsController, ExportsController
+from services.records.routes.imports import ImportJobsController, ImportsController
 from services.records.routes.jobs import JobsController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
@@ -13,13 +15,24 @@ from services.records.routes.search import SearchController
 from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.storage.objects import open_store
-from services.records.usecases import searching
+from services.records.usecases import exports, imports, searching
 from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.evolving import evolve
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.running import Runner
 
-ROUTES = (RecordsController, BatchController, RelationshipsController, WaysController, JobsController, SearchController)
+ROUTES = (
+    RecordsController,
+    BatchController,
+    RelationshipsController,
+    WaysController,
+    JobsController,
+    ImportsController,
+    ImportJobsController,
+    ExportsController,
+    ExportJobsController,
+    SearchController,
+)
 
 
 def build(given: Settings) -> ASGIApp:
@@ -50,7 +63,10 @@ def build(given: Settings) -> ASGIApp:
         start.append(indexer.start)
         stop.append(indexer.stop)
     objects = open_store(given.files_url, given.files_access_key, given.files_secret_key)
-    given_to_all = {"catalog": catalog, "objects": objects}
+    importer, exporter = imports.Importer(objects), exports.Exporter(objects)
+    runner.add(imports.KIND, importer.run, importer.forget)
+    runner.add(exports.KIND, exporter.run, exporter.forget)
+    given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}
     return create_app(
         platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True
     )

@@ -25,6 +25,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
+    label: str | None = None
     required: bool = False
     unique: bool = False
     indexed: bool = False
@@ -43,6 +44,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     target_pipeline: UUID | None = None
     relationship_type: str | None = None
     cardinality: str = "many_to_one"
+    display_field: str | None = None
     case: str = "keep"
     currency: str | None = None
     decimals: int | None = None

@@ -14,6 +14,7 @@ from services.records.domain.jobs import JobShown, State
 from services.records.routes.records import CALLER
 from services.records.usecases import jobs
 from services.records.usecases.caller import Caller
+from services.records.usecases.running import Runner
 
 NEWEST = UUID(int=2**128 - 1)
 
@@ -45,6 +46,10 @@ class JobsController(Controller):
         return (await jobs.get(caller, parse_id(job_id))).shown()
 
     @post("/{job_id:str}/cancel", status_code=200, operation_id="CancelJob")
-    async def cancel_job(self, caller: NamedDependency[Caller], job_id: FromPath[str]) -> JobShown:
+    async def cancel_job(
+        self, caller: NamedDependency[Caller], runner: NamedDependency[Runner], job_id: FromPath[str]
+    ) -> JobShown:
         """End a job where it is: what it did stays, and a step under way is its last. One that has ended is 409."""
-        return (await jobs.cancel(caller, parse_id(job_id))).shown()
+        job = await jobs.cancel(caller, parse_id(job_id))
+        await runner.forget(job)
+        return job.shown()

@@ -148,6 +148,11 @@ async def finish(
     return None if row is None else _job(row)
 
 
+async def expire(connection: Connection, tenant_id: UUID) -> list[UUID]:
+    """The exports whose results are kept no longer."""
+    return [row[0] for row in await connection.fetch(SQL["expire"], tenant_id)]
+
+
 def _text(value: object) -> str:
     return _json.encode(value).decode()
 

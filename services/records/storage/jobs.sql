@@ -1,7 +1,11 @@
 -- name: insert -> JobRow
--- A new job that waits; what ended a month ago is forgotten.
+-- A new job that waits; what ended a month ago is forgotten, unless what it made is still kept.
 with forgotten as (
-    delete from jobs where tenant_id = $1 and finished_at < now() - interval '30 days'
+    delete from jobs
+    where tenant_id = $1 and finished_at < now() - interval '30 days' and (kind <> 'export' or not result ? 'report_url')
+    returning id
+), mended as (
+    delete from refused_rows r using forgotten where r.tenant_id = $1 and r.job_id = forgotten.id
 ), waiting as (
     insert into job_queue (tenant_id, job_id, kind, ready_at, attempts) values ($1, $2, $3, clock_timestamp(), 0)
 ), made as (
@@ -110,3 +114,9 @@ where tenant_id = $1 and id = $2 and state in ('queued', 'running')
 returning id, kind, pipeline_id, state, input::text as input, checkpoint::text as checkpoint, done, total, created,
     updated, refused, result::text as result, error::text as error, principal::text as principal, created_at, started_at,
     updated_at, finished_at;
+
+-- name: expire
+-- The exports of a week ago, whose results are kept no longer.
+update jobs set result = result - 'report_url'
+where tenant_id = $1 and kind = 'export' and finished_at < now() - interval '7 days' and result ? 'report_url'
+returning id;

@@ -56,8 +56,8 @@ def statement(tenant_id: UUID, query: Query) -> tuple[str, list[object]]:
     body = records.body(query.access, params, query.context, query.only)
     links = records.links(query.access, params, query.context, query.links)
     columns = f"r.id, {body} as body, {links} as links"
-    where = _where(query, params)
-    return query.sort.page(columns, where, query.after, query.limit + 1, params), params
+    shown = where(query, params)
+    return query.sort.page(columns, shown, query.after, query.limit + 1, params), params
 
 
 async def count(connection: Connection, tenant_id: UUID, query: Query, *, exact: bool) -> int:
@@ -97,7 +97,8 @@ def condition(query: Query, params: list[object]) -> str:
     return f"{seen} and {filters.to_sql(query.node, query.schema, params, query.context)}"
 
 
-def _where(query: Query, params: list[object]) -> str:
+def where(query: Query, params: list[object]) -> str:
+    """SQL for the rows of a list, with the place they are in."""
     place = f"r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {_trashed(query)}"
     return f"{place} and {condition(query, params)}"
 

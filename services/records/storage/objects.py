@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, runtime_checkable
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ STALE_SECONDS: Final = 86_400.0
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}(/[a-z0-9][a-z0-9._-]{0,127}){0,7}")
 
 
+@runtime_checkable
 class ObjectStore(Protocol):
     """Objects by key: lower-case words with `.`, `_`, `-` in between, up to eight of them joined by `/`."""
 

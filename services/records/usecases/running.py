@@ -93,6 +93,9 @@ class Steps:
             await outbox.record(connection, self._claim.tenant_id, [job.event("updated")])
 
 
+Forget: TypeAlias = Callable[[Job], Awaitable[None]]
+"""Takes away what a job needed, once it has ended."""
+
 Run: TypeAlias = Callable[[Job, Steps], Awaitable[object]]
 """Does a job from its checkpoint on. What it returns (a Struct, a dict or nothing) is the job's result; a `report_url`
 in it is shown as the job's own.
@@ -111,13 +114,22 @@ class Runner:
         self._concurrency = concurrency
         self._seconds = lease_seconds
         self._kinds: dict[str, Run] = {}
+        self._forget: dict[str, Forget] = {}
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
 
-    def add(self, kind: str, run: Run) -> None:
-        """Lets the runner do a kind of job."""
+    def add(self, kind: str, run: Run, forget: Forget | None = None) -> None:
+        """Lets the runner do a kind of job; `forget` is called with each that has ended, here or by being cancelled."""
         self._kinds[kind] = run
+        if forget is not None:
+            self._forget[kind] = forget
+
+    async def forget(self, job: Job) -> None:
+        """Takes away what a job needed."""
+        if job.kind in self._forget:
+            with suppress(AppError):
+                await self._forget[job.kind](job)
 
     async def start(self) -> None:
         """Begins to look for work."""
@@ -220,3 +232,4 @@ class Runner:
             if job is None:
                 raise Lost
             await outbox.record(connection, claim.tenant_id, [job.event(state)])
+        await self.forget(job)

@@ -1,0 +1,280 @@
+"""Tables that people bring as files: CSV in any encoding, NDJSON, XLSX; read row by row in constant memory.
+
+A row that cannot be read is a `Bad` one and does not end the reading, whatever bytes the file holds. A file is read the
+same way each time, so a row's number is its name.
+"""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+import msgspec
+import openpyxl
+from charset_normalizer import from_bytes
+
+from libs.common.errors import Invalid
+
+Format = Literal["csv", "ndjson", "xlsx"]
+
+MAX_ROW = 1024 * 1024
+MAX_COLUMNS = 1_000
+MAX_SHEET_ROWS = 1_048_576
+MAX_UNPACKED = 4 * 1024**3
+MAX_STRINGS = 256 * 1024**2
+SAMPLE = 64 * 1024
+DELIMITERS = ",;\t|"
+
+Values: TypeAlias = dict[str, object]
+
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A row that could not be read: a stable code, why in words, and what there was of it."""
+
+    code: str
+    detail: str
+    text: str = ""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A file that was opened: its columns (of NDJSON none are known before it is read), its rows, how it is read."""
+
+    format: Format
+    columns: tuple[str, ...]
+    rows: Iterator[Values | Bad]
+    encoding: str | None = None
+    delimiter: str | None = None
+
+
+def format_of(media_type: str, name: str, head: bytes) -> Format:
+    """The format of a file by its first bytes, then by its media type and name; CSV is what nothing speaks against."""
+    if head.startswith(b"PK\x03\x04"):
+        return "xlsx"
+    if "ndjson" in media_type or "jsonl" in media_type or name.lower().endswith((".ndjson", ".jsonl")):
+        return "ndjson"
+    if "csv" in media_type or name.lower().endswith((".csv", ".tsv", ".txt")):
+        return "csv"
+    return "ndjson" if head.lstrip().startswith(b"{") else "csv"
+
+
+def open_table(file: BinaryIO, form: Format) -> Table:
+    """The table that a file holds; `Invalid` where it holds none."""
+    return _READERS[form](file)
+
+
+def _csv(file: BinaryIO) -> Table:
+    encoding = _encoding(file.read(SAMPLE))
+    file.seek(0)
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+    text = io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
+    delimiter = _delimiter(text.read(SAMPLE))
+    text.seek(0)
+    lines = _Lines(text)
+    rows = _lent(text, _csv_rows(csv.reader(lines, delimiter=delimiter), lines))
+    header = next((row for row in rows if isinstance(row, Bad) or any(row)), [])
+    if isinstance(header, Bad):
+        raise Invalid(f"The first row cannot be read: {header.detail}", code="unreadable-file")
+    columns = _columns([cell.encode("utf-8", "replace").decode() for cell in header])
+    return Table("csv", columns, _named(columns, rows), encoding.removesuffix("-sig"), delimiter)
+
+
+def _lent(text: io.TextIOWrapper, rows: Iterator[list[str] | Bad]) -> Iterator[list[str] | Bad]:
+    """The rows; the file stays with who opened it."""
+    try:
+        yield from rows
+    finally:
+        with suppress(ValueError):
+            text.detach()
+
+
+def _encoding(sample: bytes) -> str:
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        sample.decode()
+        return "utf-8-sig"
+    except UnicodeDecodeError as error:
+        if len(sample) == SAMPLE and error.start > SAMPLE - 4:
+            return "utf-8-sig"
+    best = from_bytes(sample).best()
+    found = best.encoding if best is not None else "utf_8"
+    return "utf-8-sig" if found in ("utf_8", "ascii") else found
+
+
+def _delimiter(sample: str) -> str:
+    """The one that the first line has most of, outside of quotes."""
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    bare = _QUOTED.sub("", first)
+    return max(DELIMITERS, key=lambda delimiter: (bare.count(delimiter), -DELIMITERS.index(delimiter)))
+
+
+class _TooLong(Exception):
+    """A row is longer than any row may be."""
+
+
+class _Lines:
+    """Lines for the reader. A row that is too long with all its lines is given up; reading goes on at the next line."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.taken = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_ROW + 1)
+        if not line:
+            raise StopIteration
+        self.taken += len(line)
+        if self.taken > MAX_ROW:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._text.readline(MAX_ROW)
+            raise _TooLong
+        return line
+
+
+def _csv_rows(reader: Any, lines: _Lines) -> Iterator[list[str] | Bad]:
+    csv.field_size_limit(MAX_ROW)
+    while True:
+        lines.taken = 0
+        try:
+            row: list[str] = next(reader)
+        except StopIteration:
+            return
+        except _TooLong:
+            yield Bad("too_long", f"A row has at most {MAX_ROW} characters")
+        except csv.Error as error:
+            yield Bad("unreadable", f"The row is not CSV: {error}")
+        else:
+            yield row
+
+
+def _named(columns: Sequence[str], rows: Iterator[list[str] | Bad]) -> Iterator[Values | Bad]:
+    width = len(columns)
+    for row in rows:
+        if isinstance(row, Bad):
+            yield row
+            continue
+        if not any(row):
+            continue
+        text = "".join(row)
+        if not text.isascii() and _escaped(text):
+            yield Bad("invalid_encoding", "The row is not text in the encoding of the file", readable(row))
+        elif len(row) > width and any(row[width:]):
+            yield Bad("too_many_cells", "The row has more cells than there are columns", readable(row))
+        else:
+            yield dict(zip(columns, row, strict=False))
+
+
+def _escaped(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def readable(cells: Sequence[str]) -> str:
+    """Cells as text that can be shown, whatever they hold."""
+    return ",".join(cells)[:10_000].encode("utf-8", "replace").decode()
+
+
+def _columns(cells: Sequence[object]) -> tuple[str, ...]:
+    """The names of columns, each once; one without a name goes by its place."""
+    if len(cells) > MAX_COLUMNS:
+        raise Invalid(f"A table has at most {MAX_COLUMNS} columns", code="too-many-columns")
+    found: dict[str, None] = {}
+    for place, cell in enumerate(cells, 1):
+        name = str(cell).strip()[:200] if cell not in (None, "") else ""
+        name = name or f"Column {place}"
+        found[name if name not in found else f"{name} ({place})"] = None
+    return tuple(found)
+
+
+def _ndjson(file: BinaryIO) -> Table:
+    return Table("ndjson", (), _documents(file), "utf-8")
+
+
+def _documents(file: BinaryIO) -> Iterator[Values | Bad]:
+    while line := file.readline(MAX_ROW + 1):
+        if len(line) > MAX_ROW:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(MAX_ROW)
+            yield Bad("too_long", f"A row has at most {MAX_ROW} bytes")
+        elif line.strip(b"\xef\xbb\xbf \t\r\n"):
+            yield _document(line.removeprefix(b"\xef\xbb\xbf"))
+
+
+def _document(line: bytes) -> Values | Bad:
+    shown = line[:10_000].decode("utf-8", "replace")
+    if b"\\u0000" in line:
+        return Bad("invalid_text", "Text may not contain the NUL character", shown)
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Bad("unreadable", f"The row is not JSON: {error}", shown)
+    if not isinstance(found, dict):
+        return Bad("wrong_type", "Each row is a JSON object", shown)
+    return found
+
+
+def _xlsx(file: BinaryIO) -> Table:
+    try:
+        _check_archive(file)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        cells = _cells(sheet)
+        header = next((row for row in cells if not isinstance(row, Bad)), ())
+    except Invalid:
+        raise
+    except Exception as error:  # What a broken archive makes of its reader is anything.
+        raise Invalid(f"The file is not a workbook: {error!r:.200}", code="unreadable-file") from None
+    columns = _columns(header)
+    return Table("xlsx", columns, _sheet_rows(columns, cells))
+
+
+def _check_archive(file: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    if sum(sizes.values()) > MAX_UNPACKED or sizes.get("xl/sharedStrings.xml", 0) > MAX_STRINGS:
+        raise Invalid("The workbook is too large when it is unpacked", code="too-large")
+    file.seek(0)
+
+
+def _cells(sheet: Any) -> Iterator[Sequence[object] | Bad]:
+    rows = sheet.iter_rows(values_only=True)
+    for number in range(MAX_SHEET_ROWS + 1):
+        try:
+            row = next(rows, None)
+        except Exception as error:
+            yield Bad("unreadable", f"The sheet cannot be read from here on: {error!r:.200}")
+            return
+        if row is None:
+            return
+        if number == MAX_SHEET_ROWS:
+            yield Bad("too_many_rows", f"A sheet has at most {MAX_SHEET_ROWS} rows; nothing below was read")
+            return
+        if any(cell not in (None, "") for cell in row):
+            yield row
+
+
+def _sheet_rows(columns: Sequence[str], rows: Iterator[Sequence[object] | Bad]) -> Iterator[Values | Bad]:
+    width = len(columns)
+    for row in rows:
+        if isinstance(row, Bad):
+            yield row
+        elif any(cell not in (None, "") for cell in row[width:]):
+            yield Bad(
+                "too_many_cells", "The row has more cells than there are columns", readable([str(c) for c in row])
+            )
+        else:
+            yield dict(zip(columns, row, strict=False))
+
+
+_READERS: dict[Format, Callable[[BinaryIO], Table]] = {"csv": _csv, "ndjson": _ndjson, "xlsx": _xlsx}

@@ -1,0 +1,180 @@
+"""Take records away as a file: at once while the client reads, or as a job whose result waits to be fetched."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import NotFound, RateLimited
+from services.records.domain.jobs import Job
+from services.records.domain.permissions import both
+from services.records.domain.reach import Reach
+from services.records.domain.sheets import Cell, CsvSheet, Format, Sheet, XlsxSheet, cell_of
+from services.records.storage import exports, jobs
+from services.records.storage.exports import Batch
+from services.records.storage.listing import Query
+from services.records.storage.objects import ObjectStore
+from services.records.usecases import views
+from services.records.usecases.caller import Caller
+from services.records.usecases.jobs import enqueue, get
+from services.records.usecases.read import ListRequest, compile_query
+from services.records.usecases.running import Steps
+
+KIND = "export"
+STREAMS = 3
+TOLD_ROWS = 5_000
+
+Piece: TypeAlias = tuple[int, bytes]
+"""How many records a piece of a file holds, and the piece."""
+
+_streams = asyncio.Semaphore(STREAMS)
+_data = msgspec.json.Decoder(dict[str, Any])
+
+
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records, as in a list, and how: `guard` keeps spreadsheets from taking text for formulas."""
+
+    format: Format = "csv"
+    pairs: list[tuple[str, str]] = []
+    sort: str | None = None
+    fields: str | None = None
+    view: str | None = None
+    bom: bool = False
+    guard: bool = True
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The query of an export, and the fields it shows, in the order of the pipeline."""
+
+    query: Query
+    names: tuple[str, ...]
+
+
+async def stream(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> AsyncIterator[bytes]:
+    """The file while it is made. The first piece is there before it returns, so that what is refused is refused."""
+    if _streams.locked():
+        raise RateLimited("Too many exports are being read; ask for a job", code="too-many-exports", retry_after=10)
+    source = await _source(caller, pipeline_id, asked)
+    pieces = _pieces(caller, source, asked)
+    await _streams.acquire()
+    try:
+        _, first = await anext(pieces)
+    except BaseException:
+        _streams.release()
+        raise
+    return _read(first, pieces)
+
+
+async def _read(first: bytes, rest: AsyncGenerator[Piece, None]) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        async with aclosing(rest):
+            async for _, piece in rest:
+                yield piece
+    finally:
+        _streams.release()
+
+
+async def start(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Job:
+    """The job that makes the file."""
+    await _source(caller, pipeline_id, asked)
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        return await enqueue(connection, caller.principal, KIND, asked, pipeline_id=pipeline_id)
+
+
+async def result(caller: Caller, objects: ObjectStore, job_id: UUID) -> tuple[Format, int, AsyncIterator[bytes]]:
+    """Format, size and bytes of what a job made. It was made with the rights of who asked, so only they have it."""
+    job = await get(caller, job_id, KIND)
+    key = object_key(caller.tenant_id, job.id)
+    size = await objects.size(key) if job.result and "report_url" in job.result else None
+    if size is None or job.principal.id != caller.principal.id:
+        raise NotFound("There is no such file, or it is kept no longer")
+    assert job.pipeline_id is not None
+    (await caller.reach(job.pipeline_id)).require("export")
+    return msgspec.convert(job.input, ExportRequest).format, size, objects.get(key)
+
+
+def object_key(tenant_id: UUID, job_id: UUID) -> str:
+    """Where the result of an export lies."""
+    return f"{tenant_id}/exports/{job_id}"
+
+
+async def _source(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Source:
+    view = None if asked.view is None else await views.find(caller, pipeline_id, asked.view)
+    given = ListRequest(pairs=asked.pairs, sort=asked.sort, fields=asked.fields, limit=1)
+
+    async def work(reach: Reach) -> Source:
+        export = reach.require("export")
+        query, _ = compile_query(caller, reach, given, view)
+        access = both(query.access, export)
+        shown = [n for n in reach.pipeline.fields if access.names(n) and (query.only is None or n in query.only)]
+        return Source(msgspec.structs.replace(query, access=access), tuple(shown))
+
+    return await caller.settled(pipeline_id, work)
+
+
+async def _pieces(caller: Caller, source: Source, asked: ExportRequest) -> AsyncGenerator[Piece, None]:
+    lines = asked.format == "ndjson"
+    sheet: Sheet = XlsxSheet() if asked.format == "xlsx" else CsvSheet(bom=asked.bom, guard=asked.guard)
+    begun = b"" if lines else sheet.begin(["id", *source.names, "created_at", "updated_at"])
+    batches = exports.rows(caller.database, caller.tenant_id, source.query, bodies=lines)
+    async with aclosing(batches):
+        async for batch in batches:
+            yield len(batch), begun + (_lines(batch) if lines else sheet.rows(_cells(source.names, batch)))
+            begun = b""
+    yield 0, begun if lines else begun + sheet.end()
+
+
+def _lines(batch: Batch) -> bytes:
+    return "".join(f"{body}\n" for _, body, _, _ in batch).encode()
+
+
+def _cells(names: Sequence[str], batch: Batch) -> Iterable[Sequence[Cell]]:
+    for id_, text, created, updated in batch:
+        data = _data.decode(text)
+        yield [id_, *(cell_of(data.get(name)) for name in names), created, updated]
+
+
+class Exporter:
+    """Does the jobs of exports."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def run(self, job: Job, step: Steps) -> object:
+        """Makes the file anew: a list under one snapshot has no middle to go on from."""
+        asked = msgspec.convert(job.input, ExportRequest)
+        caller = await step.caller()
+        assert job.pipeline_id is not None
+        source = await _source(caller, job.pipeline_id, asked)
+        await self._expire(caller, step)
+        key = object_key(caller.tenant_id, job.id)
+        await self._objects.put(key, self._told(_pieces(caller, source, asked), step))
+        return {"report_url": f"/api/v1/exports/{job.id}/download"}
+
+    async def forget(self, job: Job) -> None:
+        """Takes away what a job made that did not end well."""
+        if job.state != "done":
+            await self._objects.delete([object_key(job.principal.tenant_id, job.id)])
+
+    async def _told(self, pieces: AsyncGenerator[Piece, None], step: Steps) -> AsyncIterator[bytes]:
+        """The pieces, telling now and then how many records went by."""
+        waiting = -step.job.done
+        async with aclosing(pieces):
+            async for count, piece in pieces:
+                waiting += count
+                if waiting >= TOLD_ROWS:
+                    async with step() as now:
+                        now.advance(done=waiting)
+                    waiting = 0
+                yield piece
+        async with step() as now:
+            now.advance(done=waiting)
+
+    async def _expire(self, caller: Caller, step: Steps) -> None:
+        async with step() as now:
+            old = await jobs.expire(now.connection, caller.tenant_id)
+        await self._objects.delete([object_key(caller.tenant_id, job_id) for job_id in old])

@@ -1,0 +1,284 @@
+"""Import a table: its rows through the same rules as any other write, a few hundred in a transaction."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import BinaryIO
+from uuid import UUID
+
+import msgspec
+
+from libs.common.errors import Fault, Invalid
+from libs.common.ids import new_id
+from libs.common.postgres import Connection
+from services.records.domain import mapping as mappings
+from services.records.domain.definitions import Field
+from services.records.domain.jobs import Job
+from services.records.domain.operations import Create, Operation, Outcome, Upsert
+from services.records.domain.reach import Reach
+from services.records.domain.rows import RowShape, named, replaced
+from services.records.domain.tables import Bad, Format, Table, Values, format_of, open_table
+from services.records.storage import imports
+from services.records.storage.objects import ObjectStore
+from services.records.usecases.batch import faults_of
+from services.records.usecases.caller import Caller
+from services.records.usecases.jobs import enqueue
+from services.records.usecases.running import Steps
+from services.records.usecases.writing import MAX_WAVES, Writer
+
+KIND = "import"
+CHUNK = 500
+MAX_BYTES = 1024 * 1024 * 1024
+SAMPLES = 5
+
+Numbered = tuple[int, Values | Bad]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import is asked for besides the file."""
+
+    mapping: dict[str, str | None] | None = None
+    upsert_by: str | None = None
+    dry_run: bool = False
+
+
+class ImportInput(Options, frozen=True, kw_only=True):
+    """An import as its job keeps it; `object` is the key of the file."""
+
+    object: str
+    format: Format
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table, what it holds, and the field that its name suggests."""
+
+    name: str
+    samples: list[str]
+    field: str | None
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a file looks like, and which required fields no column gives."""
+
+    format: str
+    encoding: str | None
+    delimiter: str | None
+    columns: list[Column]
+    missing: list[str]
+
+
+async def start(
+    caller: Caller, pipeline_id: UUID, key: str, head: bytes, media_type: str, name: str, asked: Options
+) -> Job:
+    """The job that imports a file that lies in the store."""
+    reach = await caller.reach(pipeline_id)
+    check_options(reach, asked)
+    given = ImportInput(
+        object=key, format=format_of(media_type, name, head), mapping=asked.mapping, upsert_by=asked.upsert_by,
+        dry_run=asked.dry_run,
+    )  # fmt: skip
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        return await enqueue(connection, caller.principal, KIND, given, pipeline_id=pipeline_id)
+
+
+def check_options(reach: Reach, asked: Options) -> None:
+    """Raises unless the caller may import so."""
+    reach.require("create")
+    if asked.mapping is not None:
+        mappings.checked(asked.mapping, reach)
+    if asked.upsert_by is not None:
+        reach.require("update")
+        field = reach.pipeline.fields.get(asked.upsert_by)
+        if field is None or not field.unique or not reach.access("read").names(asked.upsert_by):
+            detail = f"'{asked.upsert_by}' is not a unique field"
+            raise Invalid(errors=[Fault("/upsert_by", "not_unique_field", detail)])
+
+
+def object_key(tenant_id: UUID) -> str:
+    """Where the file of a new import shall lie."""
+    return f"{tenant_id}/imports/{new_id()}"
+
+
+async def preview(caller: Caller, pipeline_id: UUID, file: BinaryIO, media_type: str, name: str) -> Preview:
+    """What the columns of a file suggest."""
+    reach = await caller.reach(pipeline_id)
+    reach.require("create")
+    head = file.read(8)
+    file.seek(0)
+    return await asyncio.to_thread(_preview, reach, file, format_of(media_type, name, head))
+
+
+def _preview(reach: Reach, file: BinaryIO, form: Format) -> Preview:
+    table = open_table(file, form)
+    rows = [row for row in islice(table.rows, 100) if not isinstance(row, Bad)]
+    columns = table.columns or tuple(dict.fromkeys(name for row in rows for name in row))
+    found = mappings.suggested(columns, reach)
+    shown = [Column(name, _samples(rows, name), found.get(name)) for name in columns]
+    missing = [n for n in reach.pipeline.required if n in mappings.takes(reach) and n not in found.values()]
+    return Preview(table.format, table.encoding, table.delimiter, shown, missing)
+
+
+def _samples(rows: Sequence[Values], name: str) -> list[str]:
+    given = (str(row[name])[:100] for row in rows if row.get(name) not in (None, ""))
+    return list(dict.fromkeys(given))[:SAMPLES]
+
+
+class Importer:
+    """Does the jobs of imports."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def run(self, job: Job, step: Steps) -> object:
+        """Goes on with an import where it was."""
+        given = msgspec.convert(job.input, ImportInput)
+        assert job.pipeline_id is not None
+        caller = await step.caller()
+        known = await caller.reach(job.pipeline_id)
+        await caller.catalog.newer(caller.tenant_id, known.pipeline)
+        reach = await caller.reach(job.pipeline_id)
+        check_options(reach, given)
+        async with self._local(given.object) as file:
+            table = await asyncio.to_thread(open_table, file, given.format)
+            shape = _shape(reach, table, given)
+            number = int(job.checkpoint.get("row", 0))
+            await asyncio.to_thread(_skip, table.rows, number)
+            while rows := await asyncio.to_thread(_take, table.rows, number):
+                number = rows[-1][0]
+                await _Chunk(job, given, shape, rows).write(step)
+        return _result(job, step.job, shape)
+
+    async def forget(self, job: Job) -> None:
+        """Takes the file away."""
+        await self._objects.delete([job.input["object"]])
+
+    @asynccontextmanager
+    async def _local(self, key: str) -> AsyncIterator[BinaryIO]:
+        """The file on this machine, where it can be read back and forth."""
+        with tempfile.TemporaryFile() as file:
+            async for piece in self._objects.get(key):
+                await asyncio.to_thread(file.write, piece)
+            file.seek(0)
+            yield file
+
+
+def _shape(reach: Reach, table: Table, given: ImportInput) -> RowShape:
+    found = mappings.suggested(table.columns, reach)
+    fields = mappings.takes(reach)
+
+    def suggest(column: str) -> str | None:
+        return found.get(column) if table.columns else mappings.suggested([column], reach).get(column)
+
+    return RowShape(fields, given.mapping, suggest)
+
+
+def _skip(rows: Iterator[Values | Bad], count: int) -> None:
+    for _ in islice(rows, count):
+        pass
+
+
+def _take(rows: Iterator[Values | Bad], after: int) -> list[Numbered]:
+    return list(enumerate(islice(rows, CHUNK), after + 1))
+
+
+def _result(job: Job, now: Job, shape: RowShape) -> object:
+    report = {"report_url": f"/api/v1/imports/{job.id}/report"} if now.refused else {}
+    return {**report, "mapping": shape.used, "dry_run": job.input.get("dry_run", False)}
+
+
+class _Chunk:
+    """Some rows, written in one step."""
+
+    def __init__(self, job: Job, given: ImportInput, shape: RowShape, rows: Sequence[Numbered]) -> None:
+        self._job = job
+        self._given = given
+        self._last = rows[-1][0]
+        self._cells = dict(rows)
+        self._bad = {n: [Fault("", row.code, row.detail)] for n, row in rows if isinstance(row, Bad)}
+        self._data = {n: shape.data(row) for n, row in rows if not isinstance(row, Bad)}
+
+    async def write(self, step: Steps) -> None:
+        """Writes the rows, and what became of them."""
+        caller = await step.caller()
+        assert self._job.pipeline_id is not None
+        reach = await caller.reach(self._job.pipeline_id)
+        await caller.warmed(lambda: self._once(caller, reach, step))
+
+    async def _once(self, caller: Caller, reach: Reach, step: Steps) -> None:
+        async with step() as now:
+            data, refusals = await _related(caller, reach, now.connection, self._data)
+            outcomes = await self._write(caller, reach, now.connection, data)
+            created = updated = 0
+            for number, outcome in zip(data, outcomes, strict=True):
+                if outcome.error is not None:
+                    refusals[number] = faults_of(outcome.error)
+                elif outcome.status == "created":
+                    created += 1
+                else:
+                    updated += 1
+            refused = [(number, _cells(self._cells[number]), it) for number, it in {**self._bad, **refusals}.items()]
+            await imports.refuse(now.connection, caller.tenant_id, self._job.id, refused)
+            place = {"row": self._last}
+            now.advance(place, done=len(self._cells), created=created, updated=updated, refused=len(refused))
+
+    async def _write(
+        self, caller: Caller, reach: Reach, connection: Connection, data: Mapping[int, dict[str, object]]
+    ) -> list[Outcome]:
+        by = self._given.upsert_by
+        operations: list[Operation] = [Upsert(by, it) if by else Create(it) for it in data.values()]
+        if self._given.dry_run:
+            await connection.execute("savepoint dry")
+        outcomes: list[Outcome] = []
+        # However often rows of a run name the same record, there are waves enough for them.
+        size = MAX_WAVES if by else len(operations) or 1
+        for begin in range(0, len(operations), size):
+            writer = Writer(caller, reach, connection)
+            outcomes += await writer.run(operations[begin : begin + size], atomic=False)
+        if self._given.dry_run:
+            await connection.execute("rollback to savepoint dry")
+        return outcomes
+
+
+def _cells(row: Values | Bad) -> dict[str, object]:
+    if isinstance(row, Bad):
+        return {"": row.text}
+    return {
+        column: cell if isinstance(cell, str | int | float | bool | list | dict) else _shown(cell)
+        for column, cell in row.items()
+    }
+
+
+def _shown(cell: object) -> str | None:
+    return None if cell is None else str(cell)
+
+
+async def _related(
+    caller: Caller, reach: Reach, connection: Connection, rows: Mapping[int, dict[str, object]]
+) -> tuple[dict[int, dict[str, object]], dict[int, list[Fault]]]:
+    """The rows with the ids of the records and users that they name, and the faults of those that name nothing."""
+    data = {number: dict(row) for number, row in rows.items()}
+    faults: dict[int, list[Fault]] = {}
+    for field in (*reach.pipeline.relations, *reach.pipeline.users):
+        names = {name for row in data.values() for name in named(field, row)}
+        ids = await _ids(caller, reach, connection, field, names) if names else {}
+        for number, row in data.items() if names else ():
+            if missing := replaced(field, row, ids):
+                details = (f"Not exactly one goes by the name '{name}'" for name in missing)
+                faults[number] = [Fault(f"/data/{field.name}", "not_found", detail) for detail in details]
+    return {number: row for number, row in data.items() if number not in faults}, faults
+
+
+async def _ids(caller: Caller, reach: Reach, connection: Connection, field: Field, names: set[str]) -> dict[str, str]:
+    if field.type == "user":
+        return await imports.users_by_name(connection, caller.tenant_id, names)
+    target = field.target_pipeline
+    if target is None or not reach.leads_to(target):
+        return {}
+    access = reach.access("read", target)
+    title = access.pipeline.title_fields
+    by = field.display_field or (next(iter(title)) if len(title) == 1 else None)
+    if by is None or not access.names(by):
+        return {}
+    return await imports.by_name(connection, caller.tenant_id, access, caller.context, by, names)

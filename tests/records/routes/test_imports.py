@@ -1,0 +1,185 @@
+"""Tables brought in: every row becomes a record or is refused with reasons."""
+
+import csv
+import io
+import json
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import httpx
+import openpyxl
+
+from libs.common.permissions import Grant
+from tests.records.support import Client, Service
+from tests.support.waiting import eventually
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "name", "type": "text", "required": True},
+    {"name": "email", "type": "email", "unique": True},
+    {"name": "score", "type": "number"},
+    {"name": "active", "type": "boolean"},
+    {"name": "tags", "type": "tags"},
+    {"name": "price", "type": "currency", "currency": "EUR"},
+    {"name": "since", "type": "date"},
+]
+
+
+async def imported(
+    client: Client, pipeline: UUID, body: bytes, media: str = "text/csv", **params: Any
+) -> dict[str, Any]:
+    """The job of an import that has ended."""
+    path = f"/pipelines/{pipeline}/imports"
+    response = await client.call("POST", path, content=body, headers={"content-type": media}, params=params)
+    return await ended(client, response)
+
+
+async def ended(client: Client, response: httpx.Response) -> dict[str, Any]:
+    """The job that a response speaks of, at its end."""
+    assert response.status_code == 202, response.text
+    found: dict[str, Any] = response.json()
+
+    async def over() -> bool:
+        found.update((await client.get(f"/jobs/{found['id']}")).json())
+        return found["state"] not in ("queued", "running")
+
+    await eventually(over, 30)
+    assert found["created"] + found["updated"] + found["refused"] == found["progress"]["done"], found
+    return found
+
+
+async def listed(client: Client, pipeline: UUID) -> list[dict[str, Any]]:
+    """The data of all records, by name."""
+    page = (await client.get(f"/pipelines/{pipeline}/records?sort=name&limit=200")).json()
+    return [item["data"] for item in page["items"]]
+
+
+async def refusals(client: Client, job: dict[str, Any]) -> list[dict[str, str]]:
+    """The rows of a job's report."""
+    response = await client.get(job["report_url"].removeprefix("/api/v1"))
+    assert response.status_code == 200
+    return list(csv.DictReader(io.StringIO(response.text)))
+
+
+async def test_rows_of_csv_become_records_or_are_refused(service: Service) -> None:
+    """Columns go where their names say, cells are read by their field's type, and bad rows are told with reasons."""
+    pipeline = service.pipeline(*FIELDS)
+    body = (
+        "Name;E-Mail;Score;Active;Tags;Price;Since;Else\r\n"
+        "Ada;ada@example.com;1;yes;a,b;12.50;2024-02-29;x\r\n"
+        'Bob;bob@example.com;2.5;no;"c";"7 EUR";31.12.2023;\r\n'
+        "\r\n"
+        ";nobody@example.com;1;;;;;\r\n"
+        "Cid;ada@example.com;many;;;;;\r\n"
+        "Dan;ada@example.com;;;;;;\r\n"
+        "Eve;;;;;;;;;too many\r\n"
+    )
+    job = await imported(service.client, pipeline, body.encode())
+    assert (job["state"], job["created"], job["updated"], job["refused"]) == ("done", 2, 0, 4)
+    assert await listed(service.client, pipeline) == [
+        {"name": "Ada", "email": "ada@example.com", "score": 1, "active": True, "tags": ["a", "b"],
+         "price": {"amount": 12.5, "currency": "EUR"}, "since": "2024-02-29"},
+        {"name": "Bob", "email": "bob@example.com", "score": 2.5, "active": False, "tags": ["c"],
+         "price": {"amount": 7, "currency": "EUR"}, "since": "2023-12-31"},
+    ]  # fmt: skip
+    rows = await refusals(service.client, job)
+    assert [row["row"] for row in rows] == ["3", "4", "5", "6"]
+    assert "name" in rows[0]["reasons"]
+    assert "A number is expected" in rows[1]["reasons"]
+    assert "Another record has this" in rows[2]["reasons"]
+    assert rows[1]["Score"] == "many"
+
+
+async def test_a_form_brings_file_and_options(service: Service) -> None:
+    """A form's mapping and upsert key hold, a row that is there already is updated, and history knows of it."""
+    pipeline = service.pipeline(*FIELDS)
+    made = await service.client.create(pipeline, {"name": "Ada", "email": "ada@example.com"})
+    response = await service.client.post(
+        f"/pipelines/{pipeline}/imports",
+        files={
+            "file": (
+                "people.csv",
+                b"who,mail,n\nAda L,ada@example.com,5\nBob,bob@example.com,6\nBob2,bob@example.com,7\n",
+            )
+        },
+        data={"mapping": json.dumps({"who": "name", "mail": "email", "n": None}), "upsert_by": "email"},
+    )
+    job = await ended(service.client, response)
+    assert (job["created"], job["updated"], job["refused"]) == (1, 2, 0)
+    assert [row["name"] for row in await listed(service.client, pipeline)] == ["Ada L", "Bob2"]
+    history = (await service.client.get(f"/pipelines/{pipeline}/records/{made['id']}/history")).json()
+    assert [line["operation"] for line in history["items"]] == ["updated", "created"]
+
+
+async def test_lines_of_json_and_sheets_are_read(service: Service) -> None:
+    """NDJSON keeps its types, a workbook's cells are dates and numbers, and unreadable lines are refused."""
+    pipeline = service.pipeline(*FIELDS)
+    lines = b'{"name":"a","score":1}\n{"name":"b","tags":["x"]}\nnonsense\n[1]\n{"name":"c","score":"z"}\n'
+    lines += b'\n{"name":"d\\u0000"}'
+    job = await imported(service.client, pipeline, lines, "application/x-ndjson")
+    assert (job["created"], job["refused"]) == (2, 4)
+    book = openpyxl.Workbook()
+    book.active.append(["Name", "Score", "Since"])
+    book.active.append(["x", 3, date(2024, 1, 2)])
+    book.active.append([None, None, None])
+    book.active.append(["y", "no", None])
+    file = io.BytesIO()
+    book.save(file)
+    job = await imported(service.client, pipeline, file.getvalue(), "application/octet-stream")
+    assert (job["created"], job["refused"]) == (1, 1)
+    assert (await listed(service.client, pipeline))[-1] == {"name": "x", "score": 3, "since": "2024-01-02"}
+
+
+async def test_related_records_go_by_name(service: Service) -> None:
+    """A relation's cell may be the name of a record that the caller sees; a name that is not one record's is refused."""
+    firms = service.pipeline({"name": "name", "type": "text"})
+    firm = await service.client.create(firms, {"name": "Acme"})
+    for _ in range(2):
+        await service.client.create(firms, {"name": "Twin"})
+    relation = {"name": "firm", "type": "relation", "target_pipeline": str(firms), "display_field": "name"}
+    people = service.pipeline({"name": "name", "type": "text"}, relation)
+    body = f"name,firm\nAda,Acme\nBob,{firm['id']}\nCid,Nobody\nDan,Twin\n"
+    job = await imported(service.client, people, body.encode())
+    assert (job["created"], job["refused"]) == (2, 2)
+    assert [row["firm"] for row in await listed(service.client, people)] == [firm["id"]] * 2
+
+
+async def test_a_dry_run_tells_and_writes_nothing(service: Service) -> None:
+    """A dry run counts as the run would and leaves no record."""
+    pipeline = service.pipeline(*FIELDS)
+    job = await imported(service.client, pipeline, b"name,score\na,1\n,2\n", dry_run="true")
+    assert (job["created"], job["refused"], job["result"]["dry_run"]) == (1, 1, True)
+    assert await listed(service.client, pipeline) == []
+
+
+async def test_what_cannot_be_imported_is_refused_at_once(service: Service) -> None:
+    """No rights, no pipeline, a mapping to nothing, an upsert by what is not unique, and no file are told at once."""
+    pipeline = service.pipeline(*FIELDS)
+    reader = service.principal(Grant("records", ("read",)))
+    path = f"/pipelines/{pipeline}/imports"
+    assert (await reader.call("POST", path, content=b"name\na\n")).status_code == 403
+    assert (await service.client.call("POST", f"/pipelines/{firm_id()}/imports", content=b"a")).status_code == 404
+    for params in ({"mapping": '{"a":"nothing"}'}, {"mapping": "[]"}, {"upsert_by": "score"}):
+        assert (await service.client.call("POST", path, content=b"a\n1\n", params=params)).status_code == 422
+    assert (await service.client.call("POST", path, content=b"")).status_code == 422
+    broken = {"content-type": "multipart/form-data; boundary=x"}
+    assert (await service.client.call("POST", path, content=b"--x\r\nnothing", headers=broken)).status_code == 400
+    other = service.principal(Grant("records", ("create", "read")))
+    job = await imported(service.client, pipeline, b"name\n,\n")
+    assert (await other.get(f"/imports/{job['id']}")).status_code == 404
+
+
+async def test_a_preview_suggests_fields(service: Service) -> None:
+    """A preview shows columns, samples, what their names suggest, and which required fields are not given."""
+    pipeline = service.pipeline(*FIELDS)
+    body = "E-Mail address\tscore\nä@example.com\t1\n".encode("latin-1")
+    response = await service.client.call("POST", f"/pipelines/{pipeline}/imports/preview", content=body)
+    shown = response.json()
+    assert response.status_code == 200
+    assert (shown["format"], shown["delimiter"], shown["missing"]) == ("csv", "\t", ["name"])
+    assert [(c["name"], c["field"]) for c in shown["columns"]] == [("E-Mail address", "email"), ("score", "score")]
+
+
+def firm_id() -> UUID:
+    """An id that nothing has."""
+    return UUID("01890000-0000-7000-8000-000000000000")
