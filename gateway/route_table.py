@@ -68,6 +68,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _records("pipelines/*/records/batch", body_bytes=32 * MIB, answer_seconds=120),
     _records("pipelines/*/records"),
     _records("pipelines/*/imports", body_bytes=1024 * MIB, answer_seconds=300),
+    _records("pipelines/*/files", body_bytes=257 * MIB, answer_seconds=300),
     _records("pipelines/*/exports", answer_seconds=120),
     _records("pipelines/*/duplicates", answer_seconds=60),
     *_to("pipelines", "pipelines", "relationship-types", "pipeline-templates", "field-types"),

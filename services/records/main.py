@@ -7,6 +7,7 @@ from libs.common.app import Platform, create_app, serve
 from services.records.consumers import auth, pipelines, questions
 from services.records.routes.batch import BatchController
 from services.records.routes.exports import ExportJobsController, ExportsController
+from services.records.routes.files import FilesController
 from services.records.routes.imports import ImportJobsController, ImportsController
 from services.records.routes.jobs import JobsController
 from services.records.routes.records import RecordsController
@@ -18,6 +19,7 @@ from services.records.storage.objects import open_store
 from services.records.usecases import exports, imports, searching
 from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.evolving import evolve
+from services.records.usecases.files import Pruner
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.running import Runner
 
@@ -32,6 +34,7 @@ ROUTES = (
     ExportsController,
     ExportJobsController,
     SearchController,
+    FilesController,
 )
 
 
@@ -66,6 +69,10 @@ def build(given: Settings) -> ASGIApp:
     importer, exporter = imports.Importer(objects), exports.Exporter(objects)
     runner.add(imports.KIND, importer.run, importer.forget)
     runner.add(exports.KIND, exporter.run, exporter.forget)
+    pruner = Pruner(platform.database, objects)
+    platform.purger.first = pruner.purge
+    start.append(pruner.start)
+    stop.append(pruner.stop)
     given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}
     return create_app(
         platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True

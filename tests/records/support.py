@@ -102,6 +102,7 @@ class Service:
     database: Database
     tenant_id: UUID
     everything: dict[str, str]
+    files_url: str
 
     def pipeline(self, *fields: dict[str, Any], **options: Any) -> UUID:
         """A pipeline of the tenant."""
@@ -181,7 +182,7 @@ async def records_service(database: Database, nats_url: str, redis_url: str) -> 
             tenant_id = new_id()
             everything = issuer.headers(tenant_id)
             await _until_ready(http)
-            yield Service(http, issuer, definitions, bus, database, tenant_id, everything)
+            yield Service(http, issuer, definitions, bus, database, tenant_id, everything, given.files_url)
     finally:
         await bus.stop()
         files.cleanup()

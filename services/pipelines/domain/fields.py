@@ -16,12 +16,14 @@ MAX_OPTIONS = 500
 MAX_TEXT = 100_000
 MAX_NUMBER = 10**300
 MAX_AMOUNT_DIGITS = 15
+MAX_FILE = 256 * 1024 * 1024
 ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country")
 
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Value: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Color: TypeAlias = Annotated[str, msgspec.Meta(max_length=32)]
 Length: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_TEXT)]
+MediaType: TypeAlias = Annotated[str, msgspec.Meta(max_length=127, pattern=r"^[a-z0-9.+-]+/([a-z0-9.+-]+|\*)$")]
 Number: TypeAlias = int | float
 Case: TypeAlias = Literal["keep", "lower", "upper"]
 Cardinality: TypeAlias = Literal["many_to_one", "one_to_one", "one_to_many", "many_to_many"]
@@ -281,6 +283,22 @@ class UserField(Field, frozen=True, kw_only=True, tag="user"):
     multiple: bool = False
 
 
+class FileField(Field, frozen=True, kw_only=True, tag="file"):
+    """A file by id, or with `multiple` up to a hundred: bring it first, then name it.
+
+    `types` are media types that are taken (`application/pdf`, `image/*`), without any all are; `max_size` is in bytes.
+    """
+
+    kind_of = Kind.UUID
+    may_be_indexed = False
+    may_have_default = False
+    fixed = ("multiple",)
+
+    multiple: bool = False
+    types: Annotated[tuple[MediaType, ...], msgspec.Meta(max_length=50)] = ()
+    max_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE)] | None = None
+
+
 class JsonField(Field, frozen=True, kw_only=True, tag="json"):
     """Any JSON, at most 64 KiB of it, at most 32 levels deep."""
 
@@ -353,7 +371,7 @@ class RelationField(Field, frozen=True, kw_only=True, tag="relation"):
 AnyField: TypeAlias = (
     TextField | TextareaField | NumberField | BooleanField | DateField | DatetimeField | EmailField | UrlField
     | SelectField | MultiselectField | TagsField | StageField | RelationField | CurrencyField | AutoNumberField
-    | DurationField | PhoneField | AddressField | RatingField | UserField | JsonField | ButtonField
+    | DurationField | PhoneField | AddressField | RatingField | UserField | FileField | JsonField | ButtonField
 )  # fmt: skip
 
 TYPES: dict[str, type[AnyField]] = {
@@ -361,7 +379,7 @@ TYPES: dict[str, type[AnyField]] = {
     for cls in (
         TextField, TextareaField, NumberField, BooleanField, DateField, DatetimeField, EmailField, UrlField,
         SelectField, MultiselectField, TagsField, StageField, RelationField, CurrencyField, AutoNumberField,
-        DurationField, PhoneField, AddressField, RatingField, UserField, JsonField, ButtonField,
+        DurationField, PhoneField, AddressField, RatingField, UserField, FileField, JsonField, ButtonField,
     )
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 It describes values in the form that records keep them in; records take some others as well (`"12.50"` as an amount, a
 number without its country) and bring them into this form. What a schema cannot say is left to records: whether a value
-is unique, a record or user exists, a telephone can be called, and what transitions between stages and rules allow.
+is unique, a record, user or file exists, a telephone can be called, what transitions between stages and rules allow.
 """
 
 import re
@@ -19,6 +19,7 @@ from services.pipelines.domain.values import MAX_TAG, MAX_TAGS
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_RELATED = 1000
 MAX_USERS = 100
+MAX_FILES = 100
 MAX_URL = 2048
 INT64 = 2**63
 BLANK: list[object] = [None, "", [], {}]
@@ -126,6 +127,11 @@ def _user(field: types.UserField) -> Json:
     return _list_of(one, MAX_USERS) if field.multiple else one
 
 
+def _file(field: types.FileField) -> Json:
+    one = {"type": "string", "format": "uuid"}
+    return _list_of(one, MAX_FILES) if field.multiple else one
+
+
 def _currency(field: types.CurrencyField) -> Json:
     codes = sorted(CURRENCIES) if field.currency is None else [field.currency]
     amount = {"type": "number", "exclusiveMinimum": -(10**15), "exclusiveMaximum": 10**15}
@@ -170,6 +176,7 @@ _SCHEMAS: dict[type[types.AnyField], Callable[[Any], Json]] = {
     types.StageField: lambda field: _one_of([stage.value for stage in field.stages]),
     types.RelationField: _relation,
     types.UserField: _user,
+    types.FileField: _file,
     types.CurrencyField: _currency,
     types.AddressField: _address,
     types.PhoneField: lambda _: {"type": "string", "pattern": r"^\+[1-9][0-9]{1,16}$"},

@@ -6,7 +6,7 @@ from libs.common import filters
 from libs.common.errors import Fault, Invalid
 from libs.common.filters import COLUMNS, Node, Schema
 from services.pipelines.domain.definitions import Fields
-from services.pipelines.domain.fields import AnyField, ButtonField, RelationField, UserField
+from services.pipelines.domain.fields import AnyField, ButtonField, FileField, RelationField, UserField
 
 
 def schema(fields: Fields, *, columns: bool = True) -> Schema:
@@ -18,7 +18,7 @@ def schema(fields: Fields, *, columns: bool = True) -> Schema:
 def _names(field: AnyField) -> Iterable[tuple[str, filters.Field]]:
     if isinstance(field, ButtonField):
         return
-    many = isinstance(field, UserField) and field.multiple
+    many = isinstance(field, UserField | FileField) and field.multiple
     many = many or (isinstance(field, RelationField) and field.cardinality in ("one_to_many", "many_to_many"))
     yield field.name, filters.Field(field.name, field.kind_of, many=many)
     for part, kind in field.parts.items():

@@ -27,6 +27,7 @@ KINDS = {
     "duration": Kind.DURATION,
     "rating": Kind.NUMBER,
     "user": Kind.UUID,
+    "file": Kind.UUID,
 }
 PARTS = {
     "currency": {"amount": Kind.NUMBER, "currency": Kind.TEXT},
@@ -50,7 +51,8 @@ class FieldDefinition(msgspec.Struct, frozen=True):
     @property
     def plural(self) -> bool:
         """Whether the value is a list of ids."""
-        return (self.type == "relation" and self.cardinality in _PLURAL) or (self.type == "user" and self.multiple)
+        listed = self.type in ("user", "file") and self.multiple
+        return listed or (self.type == "relation" and self.cardinality in _PLURAL)
 
 
 class Definition(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ from services.records.domain.values import (
 )
 
 MAX_USERS = 100
+MAX_FILES = 100
 
 
 def compile_check(field: Field) -> Check:
@@ -55,6 +56,7 @@ _TYPES: dict[str, Callable[[Field], Check]] = {
     "stage": stage_check,
     "relation": lambda field: listed(identifier, MAX_RELATED) if field.many else identifier,
     "user": lambda field: listed(identifier, MAX_USERS) if field.many else identifier,
+    "file": lambda field: listed(identifier, MAX_FILES) if field.many else identifier,
     "currency": currency_check,
     "phone": phone_check,
     "address": postal_check,

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-
 HIDDEN = "@"
 """In the key of what a removed field held, and in no field's name."""
 
@@ -52,11 +51,13 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     padding: int = 0
     multiple: bool = False
+    types: tuple[str, ...] = ()
+    max_size: int | None = None
 
     @property
     def many(self) -> bool:
-        """Whether a relation or a user field holds a list of ids."""
-        if self.type == "user":
+        """Whether a relation, a user or a file field holds a list of ids."""
+        if self.type in ("user", "file"):
             return self.multiple
         return self.cardinality in ("one_to_many", "many_to_many")
 

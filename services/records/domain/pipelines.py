@@ -39,6 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "duration": Kind.DURATION,
     "rating": Kind.NUMBER,
     "user": Kind.UUID,
+    "file": Kind.UUID,
 }
 """The kinds of fields to filters; a type that is not here is JSON."""
 
@@ -132,7 +133,7 @@ def numbered(field: Field, number: int) -> str:
 def filter_field(field: Field, target: filters.Schema | None) -> filters.Field:
     """A field as filters know it."""
     kind = KINDS.get(field.type, Kind.JSON)
-    many = field.type in ("relation", "user") and field.many
+    many = field.type in ("relation", "user", "file") and field.many
     return filters.Field(field.name, kind, many=many, target=target)
 
 

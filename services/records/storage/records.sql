@@ -148,10 +148,18 @@ with history_gone as (
     delete from history where tenant_id = $1 and record_id = any($2::uuid[])
 ), operations_gone as (
     delete from operations where tenant_id = $1 and record_id = any($2::uuid[])
-), trashed_gone as (
-    delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), values_gone as (
     delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
+), trashed_gone as (
+    delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
+), words_gone as (
+    delete from search_documents where tenant_id = $1 and record_id = any($2::uuid[])
+), files_released as (
+    delete from file_uses where tenant_id = $1 and record_id = any($2::uuid[]) returning file_id
+), files_due as (
+    insert into file_ends (tenant_id, file_id, due)
+    select distinct $1::uuid, file_id, now() from files_released
+    on conflict (tenant_id, file_id) do update set due = excluded.due
 )
 delete from records where tenant_id = $1 and id = any($2::uuid[]);
 

@@ -26,3 +26,4 @@ class Plan:
         self.gone: list[Edge] = []
         self.numbers: dict[int, dict[str, str]] = {}
         self.users: dict[int, list[tuple[str, UUID]]] = {}
+        self.files: dict[int, list[tuple[str, UUID]]] = {}

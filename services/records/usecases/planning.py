@@ -146,6 +146,10 @@ def _note(scope: Scope, plan: Plan, index: int, change: Change) -> None:
             known = related_ids(before.get(name))
             new = [(name, UUID(user)) for user in related_ids(after.get(name)) if user not in known]
             plan.users.setdefault(index, []).extend(new)
+        if field.type == "file":
+            held = related_ids(before.get(name))
+            brought = [(name, UUID(file)) for file in related_ids(after.get(name)) if file not in held]
+            plan.files.setdefault(index, []).extend(brought)
         if field.type == "relation":
             old_ids, new_ids = related_ids(before.get(name)), related_ids(after.get(name))
             plan.removed += [(change.after.id, name, UUID(gone)) for gone in old_ids if gone not in new_ids]

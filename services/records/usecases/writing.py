@@ -16,7 +16,7 @@ from services.records.domain.operations import Create, Operation, Outcome
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
-from services.records.usecases import claiming, relating, searching
+from services.records.usecases import claiming, files, relating, searching
 from services.records.usecases.caller import Caller
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.planning import planned
@@ -120,6 +120,7 @@ class Writer(Scope):
 
     async def _apply(self, plan: Plan) -> Failures:
         failures = await relating.check_targets(self, plan) | await relating.check_users(self, plan)
+        failures |= await files.check(self, plan)
         failures |= await relating.cascade(self, plan) | await claiming.claim(self, plan)
         if failures:
             return failures
@@ -127,6 +128,7 @@ class Writer(Scope):
         await records.insert(self.connection, by, at, [c.after for c in changes if c.operation == "created"])
         advancing = [c for c in changes if c.operation != "created"]
         await records.advance(self.connection, by, at, [*advancing, *plan.cascaded])
+        await files.use(self, plan)
         return await relating.relate(self, plan) | await self._check_rules(plan)
 
     async def _check_rules(self, plan: Plan) -> Failures:

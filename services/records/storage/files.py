@@ -1,0 +1,116 @@
+"""Files: what is known of each, which records hold it, and which are to go."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.common import sql
+from libs.common.postgres import Connection, Database
+
+SQL = sql.load(__file__)
+RELAY = "millrace_records_relay"
+UNUSED_SECONDS = 86_400.0
+"""So long a file may wait for a record to hold it."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file. `media_type` was told from its contents; `digest` is SHA-256 in hexadecimal digits."""
+
+    id: UUID
+    pipeline_id: UUID
+    field: str
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    uploaded_at: datetime
+    uploaded_by: UUID
+
+
+class Use(msgspec.Struct, frozen=True):
+    """A field of a record that holds a file, or once did."""
+
+    file_id: UUID
+    record_id: UUID
+    field: str
+
+
+class End(msgspec.Struct, frozen=True):
+    """A file that may go."""
+
+    tenant_id: UUID
+    file_id: UUID
+
+
+def object_key(tenant_id: UUID, file_id: UUID) -> str:
+    """Where a file's bytes lie."""
+    return f"files/{tenant_id}/{file_id}"
+
+
+async def expect(connection: Connection, tenant_id: UUID, file_id: UUID) -> None:
+    """Notes an object that is about to be written."""
+    await connection.execute(SQL["expect"], tenant_id, file_id, UNUSED_SECONDS)
+
+
+async def insert(connection: Connection, tenant_id: UUID, file: File) -> None:
+    """Keeps a file whose object is whole."""
+    await connection.execute(SQL["insert"], tenant_id, *msgspec.structs.astuple(file))
+
+
+async def get(connection: Connection, tenant_id: UUID, pipeline_id: UUID, file_id: UUID) -> File | None:
+    """One file of a pipeline."""
+    row = await connection.fetchrow(SQL["get"], tenant_id, pipeline_id, file_id)
+    return None if row is None else File(*row)
+
+
+async def hold(connection: Connection, tenant_id: UUID, pipeline_id: UUID, ids: Collection[UUID]) -> dict[UUID, File]:
+    """Files of a pipeline, which stay until the transaction ends."""
+    rows = await connection.fetch(SQL["hold"], tenant_id, pipeline_id, list(ids))
+    return {row["id"]: File(*row) for row in rows}
+
+
+async def names(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """What files are called."""
+    return {row[0]: row[1] for row in await connection.fetch(SQL["names"], tenant_id, list(ids))}
+
+
+async def uses(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Use]:
+    """Where files are held, or once were."""
+    return [Use(*row) for row in await connection.fetch(SQL["uses"], tenant_id, list(ids))]
+
+
+async def use(connection: Connection, tenant_id: UUID, new: Sequence[Use]) -> None:
+    """Lets records hold files."""
+    if new:
+        columns = [u.file_id for u in new], [u.record_id for u in new], [u.field for u in new]
+        await connection.execute(SQL["use"], tenant_id, *columns)
+
+
+async def claim(database: Database) -> list[End]:
+    """What is due, of all tenants."""
+    async with database.relay(RELAY) as connection:
+        return [End(*row) for row in await connection.fetch(SQL["claim"])]
+
+
+async def forget(connection: Connection, end: End) -> bool:
+    """Whether a file's object may go; what was known of it is gone then. Whoever is about to hold it is waited for."""
+    await connection.fetchval(SQL["lock"], end.tenant_id, end.file_id)
+    await connection.execute(SQL["forget"], end.tenant_id, end.file_id)
+    return not await connection.fetchval(SQL["is_used"], end.tenant_id, end.file_id)
+
+
+async def ended(connection: Connection, end: End) -> None:
+    """The object is gone, or stays."""
+    await connection.execute(SQL["ended"], end.tenant_id, end.file_id)
+
+
+async def of_tenant(connection: Connection, tenant_id: UUID, limit: int) -> list[UUID]:
+    """Files of a tenant, and objects that may become some."""
+    return [row[0] for row in await connection.fetch(SQL["of_tenant"], tenant_id, limit)]
+
+
+async def forget_all(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> None:
+    """Forgets files whose objects are gone."""
+    await connection.execute(SQL["forget_all"], tenant_id, list(ids))
