@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from libs.common import sql
@@ -37,6 +38,28 @@ async def insert(connection: Connection, by: Principal, at: datetime, edges: Seq
         [e.one_source for e in edges],
     )  # fmt: skip
     return {row[0] for row in rows}
+
+
+async def park(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> None:
+    """Lets the relationships of records in the trash leave room for others."""
+    await connection.execute(SQL["park"], tenant_id, list(ids))
+
+
+async def unpark(connection: Connection, tenant_id: UUID, record_id: UUID) -> bool:
+    """Lets the relationships of a record that is back take their room again; false where others have it by now."""
+    try:
+        await connection.execute(SQL["unpark"], tenant_id, record_id)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+async def same(connection: Connection, tenant_id: UUID, edge: Edge) -> bool:
+    """Whether two records are related in this way already."""
+    found: bool = await connection.fetchval(
+        SQL["same"], tenant_id, edge.source_id, edge.type, edge.target_id, edge.field
+    )
+    return found
 
 
 async def get(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | None:

@@ -9,6 +9,26 @@ from unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid
 on conflict do nothing
 returning id;
 
+-- name: park
+-- The relationships of records in the trash leave room for others.
+update edges set parked = one_target::integer + 2 * one_source::integer, one_target = false, one_source = false
+where tenant_id = $1 and (source_id = any($2::uuid[]) or target_id = any($2::uuid[])) and (one_target or one_source);
+
+-- name: unpark
+-- The relationships of a record that is back take their room again, where the other end is not in the trash.
+update edges e set one_target = parked & 1 > 0, one_source = parked & 2 > 0, parked = 0
+where e.tenant_id = $1 and (e.source_id = $2 or e.target_id = $2) and e.parked > 0 and not exists (
+    select from records r
+    where r.tenant_id = $1 and r.id in (e.source_id, e.target_id) and r.id <> $2 and r.deleted_at is not null
+);
+
+-- name: same
+-- Whether two records are related in this way already.
+select exists (
+    select from edges
+    where tenant_id = $1 and source_id = $2 and type = $3 and target_id = $4 and field = $5
+);
+
 -- name: get -> Edge
 -- One relationship.
 select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source

@@ -41,10 +41,5 @@ async def find(
     return {row[0]: row[1] for row in rows}
 
 
-async def backfill(connection: Connection, tenant_id: UUID, pipeline_id: UUID, field: str, *, folded: bool) -> None:
-    """Takes the values of a field that has become unique."""
-    await connection.execute(SQL["backfill"], tenant_id, pipeline_id, field, folded)
-
-
 def _columns(claims: Sequence[Claim]) -> tuple[list[str], list[str], list[UUID]]:
     return [c[0] for c in claims], [c[1] for c in claims], [c[2] for c in claims]

@@ -21,19 +21,3 @@ delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[]);
 -- The records that have these values.
 select value, record_id from unique_values
 where tenant_id = $1 and pipeline_id = $2 and field = $3 and value = any($4::text[]);
-
--- name: backfill
--- Takes the values that records had before the field was unique; of two that are the same the older record's,
--- which also takes it from a newer one that came in the meantime.
-insert into unique_values (tenant_id, pipeline_id, field, value, record_id)
-select distinct on (key) $1::uuid, $2::uuid, $3::text, case when length(key) <= 200 then key
-    else 'sha256:' || encode(sha256(convert_to(key, 'UTF8')), 'hex') end, id
-from (
-    select id, case jsonb_typeof(data->$3)
-        when 'number' then trim_scale((data->$3)::numeric)::text
-        else case when $4 then lower(data->>$3) else data->>$3 end end as key
-    from records where tenant_id = $1 and pipeline_id = $2 and deleted_at is null and data ? $3
-) present
-order by key, id
-on conflict (tenant_id, pipeline_id, field, value) do update set record_id = excluded.record_id
-where unique_values.record_id > excluded.record_id;

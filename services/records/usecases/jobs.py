@@ -11,6 +11,7 @@ from services.records.domain.jobs import Job
 from services.records.domain.reach import RESOURCE
 from services.records.storage import jobs
 from services.records.usecases.caller import Caller
+from services.records.usecases.catalog import SCHEMA
 
 MAX_OPEN = 100
 
@@ -45,7 +46,8 @@ async def list_jobs(caller: Caller, before: UUID, kind: str | None, state: str |
 
 async def cancel(caller: Caller, job_id: UUID) -> Job:
     """The job, which ends where it is: what it did stays, and a step under way is the last."""
-    await get(caller, job_id)
+    if (await get(caller, job_id)).kind == SCHEMA:
+        raise Conflict("Records have to follow their definition; take that back instead", code="not-cancellable")
     async with caller.database.tenant(caller.tenant_id) as connection:
         await jobs.unqueue(connection, caller.tenant_id, job_id)
         ended = await jobs.finish(connection, caller.tenant_id, job_id, "cancelled")

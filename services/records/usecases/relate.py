@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Fault, Forbidden, Invalid, NotFound
+from libs.common.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from libs.common.postgres import Connection
 from services.records.domain import fields
 from services.records.domain.operations import Link
@@ -131,6 +131,8 @@ async def _link(writer: Writer, record_id: UUID, link: Link) -> Edge:
         raise Invalid(errors=[Fault("/target_record", "not_found", f"There is no record {link.target_id}")])
     edge = link.edge(row.record())
     if edge.id not in await edges.insert(writer.connection, writer.caller.principal, writer.caller.now, [edge]):
+        if await edges.same(writer.connection, writer.tenant_id, edge):
+            raise Conflict("The records are related in this way already", code="duplicate-relationship")
         fault = cardinality_fault(edge, [edge])
         raise Invalid(errors=[msgspec.structs.replace(fault, pointer="/relationship_type")])
     return edge

@@ -70,8 +70,14 @@ async def holders(scope: Scope, roots: Mapping[UUID, int]) -> tuple[dict[UUID, i
 
 
 async def relate(scope: Scope, plan: Plan) -> Failures:
-    """Writes the relationships that come and deletes those that go; fails where there is no room."""
+    """Writes the relationships that come and deletes those that go; fails where there is no room.
+
+    Those of records in the trash take none, until these are restored.
+    """
     plan.gone = await edges.delete_of_fields(scope.connection, scope.tenant_id, plan.removed)
+    trashed = [c.after.id for c in (*plan.changes.values(), *plan.cascaded) if c.operation == "deleted"]
+    if trashed:
+        await edges.park(scope.connection, scope.tenant_id, trashed)
     added = [edge for new in plan.added.values() for edge in new]
     made = await edges.insert(scope.connection, scope.caller.principal, scope.caller.now, added)
     return {

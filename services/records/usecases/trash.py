@@ -47,6 +47,8 @@ async def _restore(writer: Writer, row: Locked) -> Record:
     if taken := await take(writer, _claims(writer.reach, after)):
         raise Invalid(errors=[not_unique(name) for name, _ in sorted(taken)])
     await records.advance(writer.connection, writer.caller.principal, writer.caller.now, [change])
+    if not await edges.unpark(writer.connection, writer.tenant_id, row.id):
+        raise Conflict("Another record has taken the place of this one in a relationship", code="cardinality")
     writer.announce([change], [], [])
     await writer.publish()
     return after

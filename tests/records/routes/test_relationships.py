@@ -31,7 +31,8 @@ async def test_a_contact_is_made_with_its_company(service: Service) -> None:
     assert (await service.client.get(path)).json()["items"] == []
     again = await service.client.post(path, wanted)
     assert again.status_code == 201
-    assert (await service.client.post(path, wanted)).json()["errors"][0]["code"] == "cardinality"
+    twice = await service.client.post(path, wanted)
+    assert (twice.status_code, twice.json()["type"]) == (409, "/problems/duplicate-relationship")
 
 
 async def test_a_relation_to_what_does_not_exist_is_refused(service: Service) -> None:
@@ -74,6 +75,22 @@ async def test_one_to_one_holds_under_concurrency(service: Service) -> None:
     assert sorted(response.status_code for response in responses) == [201] + [422] * 9
     refused = next(response for response in responses if response.status_code == 422)
     assert refused.json()["errors"][0]["code"] == "cardinality"
+
+
+async def test_a_record_in_the_trash_leaves_its_place(service: Service) -> None:
+    """While a contact is in the trash another may take its company one to one; then it cannot be restored."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    contact = service.pipeline(company_field(company, cardinality="one_to_one"))
+    acme = await service.client.create(company, {"name": "Acme"})
+    path, body = f"/pipelines/{contact}/records", {"data": {"company": acme["id"]}}
+    first = (await service.client.post(path, body)).json()["id"]
+    assert (await service.client.delete(f"{path}/{first}")).status_code == 204
+    assert (await service.client.post(f"{path}/{first}/restore")).status_code == 200
+    assert (await service.client.post(path, body)).status_code == 422
+    await service.client.delete(f"{path}/{first}")
+    assert (await service.client.post(path, body)).status_code == 201
+    refused = await service.client.post(f"{path}/{first}/restore")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/cardinality")
 
 
 async def test_deleting_follows_the_rule_of_the_type(service: Service) -> None:
