@@ -33,6 +33,11 @@ class Operation:
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
     @property
+    def is_open(self) -> bool:
+        """Whether it needs no token."""
+        return {} in self.declared.get("security", ())
+
+    @property
     def body(self) -> Any:
         """The least body; none where none is declared."""
         content = self.declared.get("requestBody", {}).get("content", {})

@@ -89,24 +89,24 @@ class ScimController(Controller):
         """Users and Groups."""
         return _list([_of_type(it, request) for it in PROVIDER.resource_types], ResourceType)
 
-    @get("/ResourceTypes/{name:str}", summary="A kind of what is provisioned")
+    @get("/ResourceTypes/{resource_type:str}", summary="A kind of what is provisioned")
     async def one_type(
-        self, request: _Request, name: FromPath[str], principal: NamedDependency[Principal]
+        self, request: _Request, resource_type: FromPath[str], principal: NamedDependency[Principal]
     ) -> Response[bytes]:
         """`User` or `Group`."""
-        return _answer(_named([_of_type(it, request) for it in PROVIDER.resource_types], name))
+        return _answer(_named([_of_type(it, request) for it in PROVIDER.resource_types], resource_type))
 
     @get("/Schemas", summary="The attributes of what is provisioned")
     async def schemas(self, request: _Request, principal: NamedDependency[Principal]) -> Response[bytes]:
         """Others are taken and left out."""
         return _list([_of_schema(it, request) for it in PROVIDER.schemas], Schema)
 
-    @get("/Schemas/{name:str}", summary="The attributes of Users or Groups")
+    @get("/Schemas/{schema_urn:str}", summary="The attributes of Users or Groups")
     async def one_schema(
-        self, request: _Request, name: FromPath[str], principal: NamedDependency[Principal]
+        self, request: _Request, schema_urn: FromPath[str], principal: NamedDependency[Principal]
     ) -> Response[bytes]:
         """By the URN of the schema."""
-        return _answer(_named([_of_schema(it, request) for it in PROVIDER.schemas], name))
+        return _answer(_named([_of_schema(it, request) for it in PROVIDER.schemas], schema_urn))
 
     @get("/Users", summary="Find users")
     async def users(

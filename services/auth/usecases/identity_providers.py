@@ -145,7 +145,7 @@ async def _configuration(
         role_rules.choose(catalogue, given.default_roles), given.role_claim, mapping, given.trusts_mfa,
         principal.roles,
     )  # fmt: skip
-    if faults := rules.check(configuration, organization.domains):
+    if faults := rules.check(configuration, organization.domains, enabled=given.enabled):
         raise Invalid(errors=faults)
     given_roles = {*configuration.default_roles, *mapping.values()}
     grants.require_covered(permissions, role_rules.flatten_all(catalogue, given_roles))
