@@ -9,6 +9,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.postgres import Connection
+from services.records.domain.definitions import Definition
 from services.records.domain.indexes import FieldIndex, statistics_name
 
 SQL = sql.load(__file__)
@@ -28,7 +29,9 @@ class Open(msgspec.Struct, frozen=True):
     wanted: bool
 
 
-async def want(connection: Connection, tenant_id: UUID, pipeline_id: UUID, indexes: Sequence[FieldIndex]) -> None:
+async def want(
+    connection: "Connection | Builder", tenant_id: UUID, pipeline_id: UUID, indexes: Sequence[FieldIndex]
+) -> None:
     """Notes which indexes a pipeline shall have from now on."""
     names = [index.name for index in indexes]
     await connection.execute(SQL["release"], tenant_id, pipeline_id, names)
@@ -48,6 +51,12 @@ async def connect(dsn: str) -> Builder:
 async def lead(builder: Builder) -> bool:
     """Whether this is the one that builds."""
     return bool(await builder.fetchval("select pg_try_advisory_lock(hashtext($1))", LOCK))
+
+
+async def defined(builder: Builder, after: tuple[UUID, UUID], limit: int) -> list[tuple[UUID, Definition]]:
+    """The next definitions of any tenant, with the tenant, after one of these ids."""
+    rows = await builder.fetch(SQL["definitions"], *after, limit)
+    return [(row["tenant_id"], msgspec.json.decode(row["definition"], type=Definition)) for row in rows]
 
 
 async def open_indexes(builder: Builder) -> list[Open]:

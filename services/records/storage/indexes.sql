@@ -12,6 +12,11 @@ with asked as (
 )
 select pg_notify('field_indexes', '');
 
+-- name: definitions
+-- Definitions of all tenants, in the order of their ids.
+select tenant_id, id, definition::text as definition from pipelines
+where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3;
+
 -- name: open -> Open
 -- What is to be built or dropped, of all tenants; the oldest pipelines first.
 select tenant_id, name, pipeline_id, expression, wanted from field_indexes where not ready

@@ -2,15 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from uuid import UUID
 
 import asyncpg
 import structlog
 
 from libs.common.resilience import keep_running
+from services.records.domain.indexes import wanted
 from services.records.storage import indexes
 
 MAX_BUILT = 500
 POLL_SECONDS = 10.0
+PAGE = 200
+NIL = UUID(int=0)
 
 log = structlog.get_logger()
 
@@ -37,15 +41,27 @@ class Indexer:
         builder = await indexes.connect(self._dsn)
         try:
             await builder.add_listener("field_indexes", lambda *_: self._wake.set())
+            noted = False
             while True:
                 self._wake.clear()
                 if await indexes.lead(builder):
+                    noted = noted or await self._note(builder)
                     await self._work(builder)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await builder.close(timeout=2)
+
+    async def _note(self, builder: indexes.Builder) -> bool:
+        """Notes the indexes that definitions want which were there before there was a builder."""
+        after = NIL, NIL
+        while found := await indexes.defined(builder, after, PAGE):
+            for tenant_id, definition in found:
+                async with builder.transaction():
+                    await indexes.want(builder, tenant_id, definition.id, wanted(definition))
+            after = found[-1][0], found[-1][1].id
+        return True
 
     async def _work(self, builder: indexes.Builder) -> None:
         await indexes.drop_orphans(builder)

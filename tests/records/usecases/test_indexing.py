@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from libs.common.ids import new_id
@@ -99,6 +100,24 @@ async def test_indexes_follow_the_definition(builder: Builder) -> None:
     await builder.want(*FIELDS, deleted=True)
     await builder.done()
     assert await builder.names() == set()
+
+
+async def test_definitions_that_were_there_get_their_indexes(database: Database) -> None:
+    """A builder that starts where there are definitions builds what they ask for, without any change of theirs."""
+    admin = await asyncpg.connect(database.admin_dsn)
+    definition = Definition(new_id(), "Test", 1, FIELDS)
+    text = msgspec.json.encode(definition).decode()
+    put = "insert into records.pipelines (tenant_id, id, version, definition) values ($1, $2, 1, $3::text::jsonb)"
+    await admin.execute(put, new_id(), definition.id, text)
+    indexer = Indexer(database.dsn("migrate"))
+    await indexer.start()
+
+    async def built() -> bool:
+        return {row[0] for row in await admin.fetch(NAMES)} == {index.name for index in wanted(definition)}
+
+    await eventually(built, 30)
+    await indexer.stop()
+    await admin.close()
 
 
 async def test_a_build_that_broke_off_is_begun_anew(builder: Builder) -> None:
