@@ -18,6 +18,37 @@ begin
     );
 end $$;
 
+CREATE FUNCTION pipelines.purge_rows(name text, batch bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pipelines', 'pg_temp'
+    AS $_$
+declare
+    gone bigint;
+begin
+    if not exists (select from purges where id = current_tenant()) then
+        raise exception 'the tenant is not being purged';
+    end if;
+    execute format(
+        'delete from %1$I where tenant_id = current_tenant()
+            and ctid = any(array(select ctid from %1$I where tenant_id = current_tenant() limit $1))',
+        name
+    ) using batch;
+    get diagnostics gone = row_count;
+    return gone;
+end $_$;
+
+CREATE TABLE pipelines.field_trash (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    key text NOT NULL,
+    field jsonb NOT NULL,
+    version bigint NOT NULL,
+    removed_at timestamp with time zone NOT NULL,
+    removed_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.field_trash FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE pipelines.idempotency (
     tenant_id uuid NOT NULL,
     principal_id uuid NOT NULL,
@@ -89,10 +120,21 @@ CREATE TABLE pipelines.pipelines (
     updated_at timestamp with time zone NOT NULL,
     updated_by uuid NOT NULL,
     deleted_at timestamp with time zone,
-    rules jsonb DEFAULT '[]'::jsonb NOT NULL
+    rules jsonb DEFAULT '[]'::jsonb NOT NULL,
+    claims jsonb DEFAULT '{}'::jsonb NOT NULL,
+    pending jsonb DEFAULT '[]'::jsonb NOT NULL,
+    require_if_match boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY pipelines.pipelines FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE pipelines.purges (
+    id uuid NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    swept_at timestamp with time zone,
+    done boolean DEFAULT false NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL
+);
 
 CREATE TABLE pipelines.relationship_types (
     tenant_id uuid NOT NULL,
@@ -131,6 +173,19 @@ CREATE TABLE pipelines.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE pipelines.schema_plans (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    version bigint NOT NULL,
+    evolution jsonb NOT NULL,
+    changes jsonb NOT NULL,
+    created_by uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY pipelines.schema_plans FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE pipelines.views (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -152,6 +207,9 @@ CREATE TABLE pipelines.views (
 
 ALTER TABLE ONLY pipelines.views FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY pipelines.field_trash
+    ADD CONSTRAINT field_trash_pkey PRIMARY KEY (tenant_id, pipeline_id, key);
+
 ALTER TABLE ONLY pipelines.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant_id, principal_id, request);
 
@@ -167,6 +225,9 @@ ALTER TABLE ONLY pipelines.pipeline_versions
 ALTER TABLE ONLY pipelines.pipelines
     ADD CONSTRAINT pipelines_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY pipelines.purges
+    ADD CONSTRAINT purges_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pipelines.relationship_types
     ADD CONSTRAINT relationship_types_pkey PRIMARY KEY (tenant_id, id);
 
@@ -179,6 +240,9 @@ ALTER TABLE ONLY pipelines.role_grants
 ALTER TABLE ONLY pipelines.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY pipelines.schema_plans
+    ADD CONSTRAINT schema_plans_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY pipelines.views
     ADD CONSTRAINT views_pkey PRIMARY KEY (tenant_id, id);
 
@@ -188,13 +252,23 @@ CREATE INDEX inbox_handled_at ON pipelines.inbox USING btree (tenant_id, handled
 
 CREATE UNIQUE INDEX pipelines_slug ON pipelines.pipelines USING btree (tenant_id, slug) WHERE (deleted_at IS NULL);
 
+CREATE INDEX schema_plans_expiry ON pipelines.schema_plans USING btree (tenant_id, expires_at);
+
 CREATE INDEX views_pipeline ON pipelines.views USING btree (tenant_id, pipeline_id, id);
+
+ALTER TABLE ONLY pipelines.field_trash
+    ADD CONSTRAINT field_trash_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
 
 ALTER TABLE ONLY pipelines.pipeline_versions
     ADD CONSTRAINT pipeline_versions_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
 
+ALTER TABLE ONLY pipelines.schema_plans
+    ADD CONSTRAINT schema_plans_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
+
 ALTER TABLE ONLY pipelines.views
     ADD CONSTRAINT views_tenant_id_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES pipelines.pipelines(tenant_id, id);
+
+ALTER TABLE pipelines.field_trash ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE pipelines.idempotency ENABLE ROW LEVEL SECURITY;
 
@@ -216,6 +290,10 @@ ALTER TABLE pipelines.relationship_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE pipelines.role_grants ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE pipelines.schema_plans ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON pipelines.field_trash USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
 CREATE POLICY tenant_isolation ON pipelines.idempotency USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
 
 CREATE POLICY tenant_isolation ON pipelines.inbox USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
@@ -228,12 +306,19 @@ CREATE POLICY tenant_isolation ON pipelines.relationship_types USING ((tenant_id
 
 CREATE POLICY tenant_isolation ON pipelines.role_grants USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
 
+CREATE POLICY tenant_isolation ON pipelines.schema_plans USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
+
 CREATE POLICY tenant_isolation ON pipelines.views USING ((tenant_id = pipelines.current_tenant())) WITH CHECK ((tenant_id = pipelines.current_tenant()));
 
 ALTER TABLE pipelines.views ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines;
 GRANT USAGE ON SCHEMA pipelines TO millrace_pipelines_relay;
+
+REVOKE ALL ON FUNCTION pipelines.purge_rows(name text, batch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pipelines.purge_rows(name text, batch bigint) TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.field_trash TO millrace_pipelines;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.idempotency TO millrace_pipelines;
 GRANT DELETE ON TABLE pipelines.idempotency TO millrace_pipelines_relay;
@@ -257,11 +342,15 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.pipeline_versions TO millra
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.pipelines TO millrace_pipelines;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.purges TO millrace_pipelines;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.relationship_types TO millrace_pipelines;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.role_grants TO millrace_pipelines;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.schema_migrations TO millrace_pipelines;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.schema_plans TO millrace_pipelines;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pipelines.views TO millrace_pipelines;
 

@@ -116,7 +116,8 @@ CREATE TABLE records.edges (
     one_target boolean NOT NULL,
     one_source boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    created_by uuid NOT NULL
+    created_by uuid NOT NULL,
+    parked smallint DEFAULT 0 NOT NULL
 );
 
 ALTER TABLE ONLY records.edges FORCE ROW LEVEL SECURITY;
@@ -617,6 +618,8 @@ CREATE POLICY outbox_insert ON records.outbox FOR INSERT WITH CHECK ((tenant_id 
 CREATE POLICY outbox_relay ON records.outbox TO millrace_records_relay USING (true);
 
 ALTER TABLE records.pipelines ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pipelines_builder ON records.pipelines FOR SELECT TO millrace_migrate USING (true);
 
 ALTER TABLE records.records ENABLE ROW LEVEL SECURITY;
 
