@@ -41,6 +41,8 @@ GIVEN: list[dict[str, Any]] = [
     {"name": "home", "type": "address"},
     {"name": "stars", "type": "rating", "max": 3},
     {"name": "owner", "type": "user", "multiple": True},
+    {"name": "paper", "type": "file", "types": ["image/*"]},
+    {"name": "papers", "type": "file", "multiple": True},
     {"name": "extra", "type": "json"},
     {"name": "push", "type": "button"},
 ]
@@ -76,6 +78,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "stars": st.integers(-1, 4),
     "owner": st.lists(st.sampled_from([ID, "me"]), max_size=2, unique=True),
+    "paper": st.sampled_from([ID, "nothing"]),
+    "papers": st.lists(st.sampled_from([ID, "none"]), max_size=2, unique=True),
     "extra": st.recursive(st.none() | st.booleans() | st.integers(0, 9) | st.text("ab"), st.lists, max_leaves=5),
     "push": st.just(True),
     "unknown": st.just(1),

@@ -49,8 +49,9 @@ async def estate(tenant: Tenant) -> Estate:
     api = tenant.client
     companies = await make_pipeline(api, f"Companies {SECRET}", text("name", unique=True))
     pipeline = await make_pipeline(
-        api, f"Deals {SECRET}", text("name", unique=True), relation("company", companies, "with_company")
-    )
+        api, f"Deals {SECRET}", text("name", unique=True), relation("company", companies, "with_company"),
+        {"name": "paper", "type": "file"},
+    )  # fmt: skip
     company = await make_record(api, companies, {"name": SECRET})
     link = {"target_pipeline": companies["id"], "target_record": company["id"], "relationship_type": "also_with"}
     record = await make_record(api, pipeline, {"name": SECRET}, link)
@@ -79,6 +80,9 @@ async def estate(tenant: Tenant) -> Estate:
     things["view_id"] = told(await api.post(f"/pipelines/{pipeline['id']}/views", json=view), 201)
     provider = {"name": SECRET, "issuer": "https://id.example.com", "client_id": SECRET, "email_domains": []}
     things["provider_id"] = told(await api.post("/sso/providers", json=provider | {"enabled": False}), 201)
+    paper = {"field": "paper", "name": SECRET}
+    brought = await api.post(f"/pipelines/{pipeline['id']}/files", params=paper, content=SECRET.encode())
+    things["file_id"] = told(brought, 201)
     named = {name: thing["id"] for name, thing in things.items()}
     # No passkey stands among them: none of its operations reads, and each is of the caller's own passkeys.
     named["passkey_id"] = str(uuid4())
