@@ -34,7 +34,12 @@ from libs.common.errors import (
 T = TypeVar("T")
 log = structlog.get_logger()
 
-JSON_TYPES = ("application/json", "application/merge-patch+json", "application/json-patch+json")
+JSON_TYPES = (
+    "application/json",
+    "application/merge-patch+json",
+    "application/json-patch+json",
+    "application/scim+json",
+)
 
 
 class Input(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath, JSONBody
 from litestar.types import ExceptionHandlersMap
 from pydantic import ValidationError
 from scim2_models import Context as ScimContext
@@ -24,6 +24,7 @@ from scim2_models import (
 )
 
 from libs.common.errors import AppError
+from libs.common.http import translate
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from libs.common.problems import STATUS
@@ -35,11 +36,10 @@ from services.auth.usecases.context import Context
 from services.auth.usecases.scim import Caller, Found
 
 _PATH = "/api/v1/scim/v2"
-_JSON = (MEDIA_TYPE, "application/json")
 _ANSWER = ScimContext.RESOURCE_QUERY_RESPONSE
 _PLURAL = frozenset(("attributes", "excludedAttributes"))
-_KINDS = {409: "uniqueness", 422: "invalidValue"}
-_STATUSES = {422: 400}
+_KINDS = {400: "invalidSyntax", 409: "uniqueness", 422: "invalidValue"}
+_STATUSES = {415: 400, 422: 400}
 
 _Request = Request[Any, Any, Any]
 
@@ -69,7 +69,13 @@ def _of_platform(_: _Request, error: AppError) -> Response[bytes]:
     return _error(told, told.status or 500, {"retry-after": str(int(error.retry_after))} if error.retry_after else None)
 
 
-HANDLERS: ExceptionHandlersMap = {SCIMException: _of_scim, ValidationError: _of_model, AppError: _of_platform}
+def _of_framework(request: _Request, error: HTTPException) -> Response[bytes]:
+    return _of_platform(request, translate(error))
+
+
+HANDLERS: ExceptionHandlersMap = {
+    SCIMException: _of_scim, ValidationError: _of_model, AppError: _of_platform, HTTPException: _of_framework,
+}  # fmt: skip
 
 
 class ScimController(Controller):
@@ -125,13 +131,14 @@ class ScimController(Controller):
     async def create_user(
         self,
         request: _Request,
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """A member, who joins at the organization's identity provider, or else by an invitation."""
         by = _caller(request, principal, permissions)
-        return _answer(await scim.create_user(auth, by, await _body(request)), 201)
+        return _answer(await scim.create_user(auth, by, _body(data)), 201)
 
     @get("/Users/{user_id:str}", summary="Get a user")
     async def user(
@@ -152,13 +159,14 @@ class ScimController(Controller):
         self,
         request: _Request,
         user_id: FromPath[str],
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """`active: false` ends the user's sessions."""
         by = _caller(request, principal, permissions)
-        body = await _body(request)
+        body = _body(data)
         return _answer(await scim.replace_user(auth, by, user_id, body, request.headers.get("if-match")))
 
     @patch("/Users/{user_id:str}", summary="Patch a user")
@@ -166,13 +174,14 @@ class ScimController(Controller):
         self,
         request: _Request,
         user_id: FromPath[str],
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """By operations (RFC 7644 §3.5.2). `active: false` ends the user's sessions."""
         by = _caller(request, principal, permissions)
-        body = await _body(request)
+        body = _body(data)
         return _answer(await scim.patch_user(auth, by, user_id, body, request.headers.get("if-match")))
 
     @delete("/Users/{user_id:str}", summary="Take a user out")
@@ -205,13 +214,14 @@ class ScimController(Controller):
     async def create_group(
         self,
         request: _Request,
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """A role that gives nothing until somebody grants it something."""
         by = _caller(request, principal, permissions)
-        return _answer(await scim.create_group(auth, by, await _body(request)), 201)
+        return _answer(await scim.create_group(auth, by, _body(data)), 201)
 
     @get("/Groups/{role_id:str}", summary="Get a group")
     async def group(
@@ -232,13 +242,14 @@ class ScimController(Controller):
         self,
         request: _Request,
         role_id: FromPath[str],
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """Its name, and who has the role. At most 500 members change at once."""
         by = _caller(request, principal, permissions)
-        body = await _body(request)
+        body = _body(data)
         return _answer(await scim.replace_group(auth, by, role_id, body, request.headers.get("if-match")))
 
     @patch("/Groups/{role_id:str}", summary="Patch a group")
@@ -246,13 +257,14 @@ class ScimController(Controller):
         self,
         request: _Request,
         role_id: FromPath[str],
+        data: JSONBody[dict[str, Any]],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Response[bytes]:
         """By operations (RFC 7644 §3.5.2). At most 500 members change at once."""
         by = _caller(request, principal, permissions)
-        body = await _body(request)
+        body = _body(data)
         return _answer(await scim.patch_group(auth, by, role_id, body, request.headers.get("if-match")))
 
     @delete("/Groups/{role_id:str}", summary="Take a group out")
@@ -273,20 +285,10 @@ def _caller(request: _Request, principal: Principal, permissions: Permissions) -
     return Caller(principal, permissions, f"{origin_of(request)}{_PATH}")
 
 
-async def _body(request: _Request) -> dict[str, Any]:
-    media = request.headers.get("content-type", MEDIA_TYPE).partition(";")[0].strip().lower()
-    if media not in _JSON:
-        raise InvalidSyntaxException(detail=f"{MEDIA_TYPE} is expected")
-    raw = await request.body()
-    try:
-        body = msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidSyntaxException from None
-    if b"\\u0000" in raw:
-        raise InvalidSyntaxException(detail="Text may not contain the NUL character")
-    if len(body.get("Operations") or ()) > MAX_OPERATIONS:
+def _body(data: dict[str, Any]) -> dict[str, Any]:
+    if len(data.get("Operations") or ()) > MAX_OPERATIONS:
         raise InvalidSyntaxException(detail=f"At most {MAX_OPERATIONS} operations are taken")
-    return body
+    return data
 
 
 def _search(request: _Request, model: Any) -> Any:

@@ -98,8 +98,11 @@ async def replace_user(
     context: Context, by: Caller, user_id: str, payload: Mapping[str, Any], if_match: str | None
 ) -> ScimUser:
     """A user as the directory has it."""
-    given = rules.read(ScimUser, payload, ScimContext.RESOURCE_REPLACEMENT_REQUEST)
-    return await _write_user(context, by, user_id, lambda _: given, if_match)
+
+    def given(_: ScimUser) -> ScimUser:
+        return rules.read(ScimUser, payload, ScimContext.RESOURCE_REPLACEMENT_REQUEST)
+
+    return await _write_user(context, by, user_id, given, if_match)
 
 
 async def patch_user(
@@ -147,8 +150,11 @@ async def replace_group(
     context: Context, by: Caller, role_id: str, payload: Mapping[str, Any], if_match: str | None
 ) -> ScimGroup:
     """A role's name and who has it, as the directory has it."""
-    given = rules.read(ScimGroup, payload, ScimContext.RESOURCE_REPLACEMENT_REQUEST)
-    return await _write_group(context, by, role_id, lambda _: given, if_match)
+
+    def given(_: ScimGroup) -> ScimGroup:
+        return rules.read(ScimGroup, payload, ScimContext.RESOURCE_REPLACEMENT_REQUEST)
+
+    return await _write_group(context, by, role_id, given, if_match)
 
 
 async def patch_group(

@@ -82,7 +82,7 @@ async def test_bad_users_are_refused_in_its_form(tenant: Tenant) -> None:
         ({"json": {"schemas": [USER], "userName": 7}}, (400, "invalidValue")),
         ({"json": {"schemas": [USER], "userName": "x@example.com", "locale": "??"}}, (400, "invalidValue")),
         ({"json": {"schemas": [USER], "userName": "x@example.com", "externalId": "x" * 256}}, (400, "invalidValue")),
-        ({"json": []}, (400, "invalidSyntax")),
+        ({"json": []}, (400, "invalidValue")),
         ({"content": b"{"}, (400, "invalidSyntax")),
         ({"content": b"[" * 100_000}, (400, "invalidSyntax")),
         ({"json": {"userName": "x\u0000@example.com"}}, (400, "invalidSyntax")),
