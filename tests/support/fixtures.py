@@ -9,7 +9,7 @@ import pytest
 
 from ops.embedded import Nats, Postgres, Valkey, running
 from ops.embedded.server import ask
-from tests.support import platform, postgres
+from tests.support import logs, platform, postgres
 from tests.support.platform import Platform, Tenant
 from tests.support.postgres import Database
 
@@ -73,6 +73,8 @@ def stack(database_template: Postgres, tmp_path_factory: pytest.TempPathFactory)
     try:
         with platform.platform(database, tmp_path_factory.mktemp("platform"), **ENVIRONMENT) as running_platform:
             yield running_platform
+            told = logs.faults(running_platform.stack)
+            assert told == [], "the logs of this run tell what they must not:\n" + "\n".join(told[:20])
     finally:
         _run(postgres.drop(database))
 

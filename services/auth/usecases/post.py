@@ -127,6 +127,8 @@ def message_of(mail: Mail, sender: str, mail_id: UUID) -> EmailMessage:
     message["Date"] = formatdate(clock.now().timestamp(), usegmt=True)
     message["Message-ID"] = f"<{mail_id}@millrace>"
     message["Auto-Submitted"] = "auto-generated"
+    for name, value in mail.headers.items():
+        message[name] = value
     message.set_content(mail.text, cte="quoted-printable")
     return message
 
@@ -148,11 +150,11 @@ def by_smtp(url: str) -> Send:
 
 
 def into_directory(directory: Path) -> Send:
-    """Keeps mails as files, newest last by name, and says in the log where."""
+    """Keeps mails as files, newest last by name, and says in the log where, but not for whom."""
 
     async def send(message: EmailMessage) -> None:
         path = await asyncio.to_thread(_write, directory, message)
-        await log.ainfo("mail written", path=str(path), to=message["To"], subject=message["Subject"])
+        await log.ainfo("mail written", path=str(path))
 
     return send
 
