@@ -18,6 +18,7 @@ from services.auth.routes import ROOT_ROUTES, ROUTES
 from services.auth.settings import Settings
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.audit import Auditor
+from services.auth.usecases.compliance import Officer
 from services.auth.usecases.context import Context
 from services.auth.usecases.deletions import Undertaker
 from services.auth.usecases.domains import resolver
@@ -63,6 +64,7 @@ def build(given: Settings) -> ASGIApp:
     )  # fmt: skip
 
     undertaker = Undertaker(database, platform.purger)
+    officer = Officer(context)
 
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
@@ -74,8 +76,8 @@ def build(given: Settings) -> ASGIApp:
 
     return create_app(
         platform, ROUTES, root_routes=ROOT_ROUTES, dependencies={"auth": context},
-        on_start=[hasher.start, outward.start, listen, post.start, undertaker.start],
-        on_stop=[undertaker.stop, post.stop, outward.stop, hasher.stop],
+        on_start=[hasher.start, outward.start, listen, post.start, undertaker.start, officer.start],
+        on_stop=[officer.stop, undertaker.stop, post.stop, outward.stop, hasher.stop],
         idempotent=True, seal=Seal(given.signing_key_secret, "idempotent answers"),
     )  # fmt: skip
 

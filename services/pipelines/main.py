@@ -2,7 +2,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
-from services.pipelines.consumers import questions, records
+from services.pipelines.consumers import persons, questions, records
 from services.pipelines.routes.fields import FieldRoutes, field_types
 from services.pipelines.routes.pipelines import PipelineRoutes
 from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
@@ -18,6 +18,7 @@ def build(given: Settings) -> ASGIApp:
 
     async def answer_questions() -> None:
         questions.answer(platform)
+        persons.serve(platform.bus, platform.database)
         records.listen(platform.bus, platform.database)
 
     routes: list[ControllerRouterHandler] = [

@@ -11,7 +11,7 @@ from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
 from libs.common.sealing import Seal
 from libs.common.settings import load
-from services.realtime.consumers import auth, pipelines
+from services.realtime.consumers import auth, persons, pipelines
 from services.realtime.domain.webhooks import Schedule
 from services.realtime.routes.changes import follow_changes, list_changes
 from services.realtime.routes.tickets import issue_ticket
@@ -98,6 +98,7 @@ def build(settings: Settings) -> Sockets:
         pipelines.follow(live, platform.bus, platform.database)
         auth.follow(platform.roles, reviews)
         auth.follow_tenants(platform.bus, live.registry)
+        persons.serve(platform.bus, platform.database)
         auth.follow_people(platform.bus, platform.database)
         loops.append(asyncio.create_task(following.run()))
         loops.append(asyncio.create_task(hooks.sender.run()))

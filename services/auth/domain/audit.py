@@ -2,13 +2,21 @@
 
 Who changes, takes out or puts in an entry without the key breaks the chain at that place. What the chain alone cannot
 show is that its end was cut off; so a check tells the newest entry, to be compared with what was noted elsewhere.
+
+Names, addresses and the like of people are encrypted in the text, with a key of each person's own. An erasure destroys
+the salt of that key: the text stays as it is, so the chain stays whole, and nobody reads the name any more.
 """
 
+import base64
+import secrets
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from libs.common.clock import rfc3339
 from libs.common.identity import Principal
@@ -16,6 +24,14 @@ from services.auth.domain.people import User
 from services.auth.domain.sealing import Seal
 
 START = b""
+PERSONAL = ("email", "name", "user_agent")
+ERASED = "[erased]"
+
+_MARK = "~"
+_NONCE = 12
+
+Salts = Mapping[UUID, bytes | None]
+"""The salt of each person; null where they were erased."""
 
 
 class Party(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +94,68 @@ def keep(seal: Seal, entry: Entry, at: datetime, before: bytes) -> Kept:
     document = _encode(entry)
     actor, target = (party.id if party else None for party in (entry.actor, entry.target))
     return Kept(entry.seq, at, entry.action, actor, target, document.decode(), seal.digest(before + document))
+
+
+def persons(entry: Entry) -> set[UUID]:
+    """Whose names an entry may tell."""
+    return {party.id for party in (entry.actor, entry.target) if party is not None and party.kind == "user"}
+
+
+def conceal(seal: Seal, entry: Entry, salts: Salts) -> Entry:
+    """An entry with what is personal encrypted; of one who was erased nothing personal is kept."""
+    return _mapped(entry, lambda person, value: _close(seal, salts.get(person), value))
+
+
+def reveal(seal: Seal, entry: Entry, salts: Salts) -> Entry:
+    """An entry as it was, but for what was erased."""
+    return _mapped(entry, lambda person, value: _open(seal, salts.get(person), value))
+
+
+def _mapped(entry: Entry, of: Callable[[UUID, Any], Any]) -> Entry:
+    actor, target = _person(entry.actor), _person(entry.target)
+    near = target or (actor if entry.target is not None and entry.target.kind == "session" else None)
+    came = actor or target
+    details = entry.details if near is None else {
+        name: of(near, value) if name in PERSONAL else value for name, value in entry.details.items()
+    }  # fmt: skip
+    return msgspec.structs.replace(
+        entry, actor=_named(entry.actor, of), target=_named(entry.target, of), details=details,
+        address=of(came, entry.address) if came else entry.address,
+    )  # fmt: skip
+
+
+def _person(party: Party | None) -> UUID | None:
+    return party.id if party is not None and party.kind == "user" else None
+
+
+def _named(party: Party | None, of: Callable[[UUID, Any], Any]) -> Party | None:
+    if party is None or party.kind != "user" or party.name is None:
+        return party
+    return msgspec.structs.replace(party, name=of(party.id, party.name))
+
+
+def _close(seal: Seal, salt: bytes | None, value: Any) -> Any:
+    if value is None:
+        return None
+    if salt is None:
+        return ERASED
+    nonce = secrets.token_bytes(_NONCE)
+    sealed = nonce + AESGCM(seal.digest(salt)).encrypt(nonce, msgspec.json.encode(value), None)
+    return _MARK + base64.b64encode(sealed).decode()
+
+
+def _open(seal: Seal, salt: bytes | None, value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(_MARK):
+        return value
+    if salt is None:
+        return ERASED
+    try:
+        sealed = base64.b64decode(value[1:], validate=True)
+        return msgspec.json.decode(AESGCM(seal.digest(salt)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
+    except InvalidTag:
+        return ERASED
+    except ValueError:
+        return value  # One that was never encrypted, and happens to begin alike.
 
 
 def is_sound(seal: Seal, kept: Kept, seq: int, before: bytes) -> bool:

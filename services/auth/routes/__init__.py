@@ -2,6 +2,7 @@ from litestar import Router
 
 from services.auth.routes.api_keys import ApiKeysController, DevicesController, exchange
 from services.auth.routes.audit import AuditController
+from services.auth.routes.compliance import ComplianceController
 from services.auth.routes.discovery import WellKnownController, resolve
 from services.auth.routes.domains import DomainsController
 from services.auth.routes.identity_providers import ProvidersController
@@ -33,6 +34,7 @@ ROUTES = (
     InvitationsController,
     MailedController,
     AuditController,
+    ComplianceController,
     DomainsController,
     PasskeysController,
     PasskeySignInController,

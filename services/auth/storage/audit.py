@@ -1,5 +1,6 @@
 """The audit log."""
 
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from libs.common import sql
@@ -14,6 +15,27 @@ async def next_number(connection: Connection, tenant_id: UUID) -> tuple[int, byt
     row = await connection.fetchrow(SQL["next"], tenant_id)
     assert row is not None
     return row[0], row[1]
+
+
+async def salts(
+    connection: Connection, tenant_id: UUID, offered: Mapping[UUID, bytes]
+) -> dict[UUID, tuple[bytes | None, bool]]:
+    """The salt of each person, and whether it is new and so not yet committed."""
+    values = (tenant_id, list(offered), list(offered.values()))
+    found = {row[0]: (row[1], row[2]) for row in await connection.fetch(SQL["salts"], *values)}
+    if found.keys() != offered.keys():  # Somebody else made one just now.
+        found |= {person: (salt, False) for person, salt in (await known_salts(connection, tenant_id, offered)).items()}
+    return found
+
+
+async def known_salts(connection: Connection, tenant_id: UUID, people: Iterable[UUID]) -> dict[UUID, bytes | None]:
+    """The salts of people."""
+    return {row[0]: row[1] for row in await connection.fetch(SQL["known_salts"], tenant_id, list(people))}
+
+
+async def erase_salt(connection: Connection, tenant_id: UUID, person_id: UUID) -> None:
+    """Nobody reads a person's names any more."""
+    await connection.execute(SQL["erase_salt"], tenant_id, person_id)
 
 
 async def append(connection: Connection, tenant_id: UUID, it: Kept) -> None:

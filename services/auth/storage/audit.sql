@@ -3,6 +3,23 @@
 insert into audit_heads (tenant_id, seq, hash) values ($1, 1, '')
 on conflict (tenant_id) do update set seq = audit_heads.seq + 1 returning seq, hash;
 
+-- name: salts
+-- What names of these people are encrypted with; who has none gets the one that is offered.
+with made as (
+    insert into audit_salts (tenant_id, person_id, salt) select $1, new.person_id, new.salt
+    from unnest($2::uuid[], $3::bytea[]) as new(person_id, salt)
+    on conflict do nothing returning person_id, salt
+)
+select person_id, salt, true as made from made
+union all select person_id, salt, false from audit_salts where tenant_id = $1 and person_id = any($2);
+
+-- name: known_salts
+select person_id, salt from audit_salts where tenant_id = $1 and person_id = any($2::uuid[]);
+
+-- name: erase_salt
+insert into audit_salts (tenant_id, person_id, salt) values ($1, $2, null)
+on conflict (tenant_id, person_id) do update set salt = null;
+
 -- name: append
 with head as (update audit_heads set hash = $8 where tenant_id = $1)
 insert into audit_log (tenant_id, seq, at, action, actor_id, target_id, document, hash)

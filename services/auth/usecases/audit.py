@@ -1,5 +1,6 @@
 """The audit log: written in the transaction of what it tells of, read by who manages the organization, checked."""
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,8 @@ from services.auth.storage import audit
 
 NEWEST = 2**63 - 1
 BATCH = 500
+SALT_BYTES = 32
+REMEMBERED = 10_000
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -35,6 +38,7 @@ class Auditor:
     def __init__(self, database: Database, seal: Seal, registry: CollectorRegistry | None = None) -> None:
         self._database = database
         self._seal = seal
+        self._known: dict[tuple[UUID, UUID], bytes] = {}
         self._noted = Counter("audited_total", "Entries of the audit logs", ("action",), registry=registry)
 
     async def note(
@@ -49,9 +53,11 @@ class Auditor:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """An entry, within the transaction that it tells of; best as its last act, as other writers wait for it."""
+        plain = Entry(0, "", action, by, target, address, dict(details or {}))
+        concealed = rules.conceal(self._seal, plain, await self._salts(connection, tenant_id, plain))
         seq, before = await audit.next_number(connection, tenant_id)
         now = clock.now()
-        entry = Entry(seq, clock.rfc3339(now), action, by, target, address, dict(details or {}))
+        entry = msgspec.structs.replace(concealed, seq=seq, at=clock.rfc3339(now))
         await audit.append(connection, tenant_id, rules.keep(self._seal, entry, now, before))
         self._noted.labels(action).inc()
 
@@ -61,7 +67,35 @@ class Auditor:
         """Entries below a number, newest first."""
         permissions.require("manage", "organization")
         async with self._database.tenant(principal.tenant_id) as connection:
-            return await audit.page(connection, principal.tenant_id, before, wanted, limit)
+            found = await audit.page(connection, principal.tenant_id, before, wanted, limit)
+            return await self.revealed(connection, principal.tenant_id, found)
+
+    async def revealed(self, connection: Connection, tenant_id: UUID, found: list[Kept]) -> list[Kept]:
+        """Entries to be read by people: names in clear, but for those who were erased."""
+        entries = [msgspec.json.decode(kept.document, type=Entry) for kept in found]
+        people = set().union(*(rules.persons(entry) for entry in entries))
+        salts = await audit.known_salts(connection, tenant_id, people)
+        return [
+            msgspec.structs.replace(kept, document=msgspec.json.encode(rules.reveal(self._seal, it, salts)).decode())
+            for kept, it in zip(found, entries, strict=True)
+        ]
+
+    async def erase(self, connection: Connection, tenant_id: UUID, person_id: UUID) -> None:
+        """Takes a person's names out of what can be read, for good."""
+        await audit.erase_salt(connection, tenant_id, person_id)
+
+    async def _salts(self, connection: Connection, tenant_id: UUID, entry: Entry) -> rules.Salts:
+        people = rules.persons(entry)
+        if all((tenant_id, person) in self._known for person in people):
+            return {person: self._known[tenant_id, person] for person in people}
+        offered = {person: secrets.token_bytes(SALT_BYTES) for person in people}
+        found = await audit.salts(connection, tenant_id, offered)
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        for person, (salt, made) in found.items():
+            if salt is not None and not made:
+                self._known[tenant_id, person] = salt
+        return {person: salt for person, (salt, _) in found.items()}
 
     async def every(self, principal: Principal, permissions: Permissions, wanted: Filters) -> AsyncIterator[Kept]:
         """All that are wanted, newest first, a batch in memory at a time."""

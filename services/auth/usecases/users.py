@@ -1,6 +1,6 @@
 """People of a tenant, and what they may do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -190,17 +190,26 @@ async def change_within(
     return People([after], catalogue)
 
 
+async def take_out(
+    context: Context, connection: Connection, principal: Principal, permissions: Permissions, user_id: UUID,
+    told_as: Callable[[User], User] = lambda user: user,
+) -> User:  # fmt: skip
+    """Deletes a user within a transaction, announced under the name that `told_as` gives."""
+    catalogue, user = await _lock(connection, principal.tenant_id, user_id)
+    grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
+    await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
+    await api_keys.end_beyond(context, connection, principal, user_id, None)
+    await users.delete(connection, principal.tenant_id, user_id)
+    new = [events.user("deleted", told_as(user)), events.tokens_revoked(user_id)]
+    await outbox.record(connection, principal.tenant_id, new)
+    return user
+
+
 async def delete(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
     """Deletes a user, and ends their sessions."""
     permissions.require("delete", "users")
     async with context.database.tenant(principal.tenant_id) as connection:
-        catalogue, user = await _lock(connection, principal.tenant_id, user_id)
-        grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
-        await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
-        await api_keys.end_beyond(context, connection, principal, user_id, None)
-        await users.delete(connection, principal.tenant_id, user_id)
-        new = [events.user("deleted", user), events.tokens_revoked(user_id)]
-        await outbox.record(connection, principal.tenant_id, new)
+        user = await take_out(context, connection, principal, permissions, user_id)
         by, details = of_principal(principal), {"email": user.email}
         await context.audit.note(connection, principal.tenant_id, "user.deleted", by, of_user(user), details=details)
 
