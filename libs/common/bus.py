@@ -44,6 +44,9 @@ MAX_ATTEMPTS = 20
 # second delivery waits at the inbox.
 ACK_SECONDS = 5.0
 POSITION_SUBJECT = "position.events"
+EPOCH = "Stream-Created"
+# What others were told that is not known here lies within this.
+MARGIN = 10_000
 
 _INBOX = """
 insert into inbox (tenant_id, consumer, event_id)
@@ -91,7 +94,9 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 class Bus:
     """A connection to NATS with the platform's one stream.
 
-    `position` is a sequence number of the stream that was reached already: all up to it was committed before now.
+    `position` is a sequence number of the stream that was reached already: all up to it was committed before now. A
+    stream that was lost is made anew, and numbers go on beyond all that were told; where nobody remembered any, they
+    begin anew, and `position` with them: a stream is known by the time at which it was made.
     """
 
     def __init__(self, url: str | Latest, name: str, *, replicas: int = 1, tls: ssl.SSLContext | None = None) -> None:
@@ -106,6 +111,8 @@ class Bus:
         self._reconnected: list[Callable[[], None]] = []
         self.consumers: list[str] = []
         self.position = 0
+        self._epoch = 0.0
+        self._mending: asyncio.Task[None] | None = None
         self.exporter: tracing.Exporter | None = None
 
     @property
@@ -137,7 +144,7 @@ class Bus:
 
     async def stop(self) -> None:
         """Ends the loops and closes the connection after flushing it."""
-        await end(self._tasks)
+        await end([*self._tasks, *([self._mending] if self._mending else ())])
         if self._client.is_connected:
             with suppress(nats.errors.Error, TimeoutError, OSError):
                 await asyncio.wait_for(self._client.flush(1), 2)
@@ -173,13 +180,24 @@ class Bus:
         config = StreamConfig(
             name=events.STREAM, subjects=["evt.>"], max_age=STREAM_MAX_AGE_SECONDS, max_bytes=STREAM_MAX_BYTES,
             discard=DiscardPolicy.OLD, duplicate_window=DEDUPLICATION_SECONDS, num_replicas=self._replicas,
-            allow_direct=True,
+            allow_direct=True, first_seq=self.position + MARGIN if self.position else None,
         )  # fmt: skip
         try:
             info = await self._js.stream_info(events.STREAM)
         except NotFoundError:
             info = await self._js.add_stream(config)
-        self._advance(info.state.last_seq)
+        made = info.created.timestamp() if info.created else self._epoch
+        if made == self._epoch:
+            return self._advance(info.state.last_seq)
+        known, self._epoch, self.position = self._epoch, made, info.state.last_seq
+        if known:
+            await log.awarning("the stream was made anew", position=self.position)
+            await self._tell_position()
+
+    def _mend(self) -> None:
+        """Looks for the stream, and makes it anew where it was lost, in the background."""
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.create_task(keep_trying(self._ensure_stream))
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Calls back when the connection stands again: what was only listened to may have been missed meanwhile."""
@@ -188,20 +206,29 @@ class Bus:
     async def _on_reconnect(self) -> None:
         for callback in self._reconnected:
             callback()
-        self._tasks.append(asyncio.create_task(keep_trying(self._ensure_stream)))
+        self._mend()
 
     async def _on_position(self, message: Msg) -> None:
-        self._advance(int(message.data))
+        if float((message.headers or {}).get(EPOCH, self._epoch)) == self._epoch:
+            self._advance(int(message.data))
+        else:
+            self._mend()
 
     def _advance(self, seq: int) -> None:
         self.position = max(self.position, seq)
 
+    async def _tell_position(self) -> None:
+        await self._client.publish(POSITION_SUBJECT, str(self.position).encode(), headers={EPOCH: repr(self._epoch)})
+
     async def publish(self, messages: Sequence[Outgoing]) -> int:
         """Publishes in order, pipelined, and returns the last sequence number when all are acknowledged."""
+        reached = self.position
         acks = await self._acknowledged(self.jetstream, messages)
+        if any(not ack.duplicate and ack.seq <= reached for ack in acks):
+            await keep_trying(self._ensure_stream, seconds=PUBLISH_SECONDS)
         last = max(ack.seq for ack in acks)
         self._advance(last)
-        await self._client.publish(POSITION_SUBJECT, str(last).encode())
+        await self._tell_position()
         return last
 
     async def _acknowledged(self, js: JetStreamContext, messages: Sequence[Outgoing]) -> list[PubAck]:
@@ -213,6 +240,7 @@ class Bus:
                     futures.append(future)
                 return await asyncio.gather(*futures)
         except (TimeoutError, nats.errors.Error) as error:
+            self._mend()
             raise Unavailable("The stream did not acknowledge", code="broker-unavailable") from error
         finally:
             # What is never answered would count as pending for ever.
@@ -279,6 +307,7 @@ class Bus:
 
     async def _consume(self, consumer: Consumer[Any], database: Database) -> None:
         await self.ready()
+        await self._ensure_stream()
         config = ConsumerConfig(
             durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_SECONDS, max_ack_pending=1, deliver_policy=DeliverPolicy.ALL,

@@ -1,9 +1,12 @@
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
+import nats.errors
 import pytest
+from nats.js.errors import NotFoundError
 
 from libs.common import events, tracing
 from libs.common.bus import PRUNE_EVERY, Bus, Consumer, Outgoing
@@ -392,3 +395,109 @@ async def test_a_listener_that_fails_hears_the_next(bus: Bus, other: Bus) -> Non
         return heard[-1] == 2
 
     await eventually(second)
+
+
+async def lose(bus: Bus) -> None:
+    """The stream is lost, with all that was in it."""
+    await bus.jetstream.delete_stream(events.STREAM)
+
+
+async def test_a_lost_stream_goes_on_beyond_all_that_was_told(bus: Bus, other: Bus) -> None:
+    """When the stream was lost while processes ran, it is made anew and no position that was told comes again."""
+    await bus.publish([message(number) for number in range(5)])
+
+    async def told() -> bool:
+        return other.position == bus.position
+
+    await eventually(told)
+    await lose(bus)
+    with pytest.raises(Unavailable):
+        await bus.publish([message(5)])
+    before = bus.position
+
+    async def published() -> bool:
+        try:
+            return await bus.publish([message(6)]) > before
+        except Unavailable:
+            return False
+
+    await eventually(published)
+    state = (await bus.jetstream.stream_info(events.STREAM)).state
+    assert (bus.position, state.messages) == (state.last_seq, 1)
+    assert state.first_seq > 5 + 1000
+    await eventually(told)
+
+
+async def test_a_stream_that_begins_anew_takes_the_position_back(bus: Bus, other: Bus) -> None:
+    """Where a stream was made by one who knew no position, nobody claims what it has not reached."""
+    await bus.publish([message(number) for number in range(5)])
+    config = (await bus.jetstream.stream_info(events.STREAM)).config
+    await lose(bus)
+    config.first_seq = None
+    await other.jetstream.add_stream(config)
+    assert await bus.publish([message(5)]) == 1
+
+    async def told() -> bool:
+        return (bus.position, other.position) == (1, 1)
+
+    await eventually(told)
+    await other.publish([message(6)])
+    await eventually(lambda: reached(bus, 2))
+
+
+async def reached(bus: Bus, position: int) -> bool:
+    """Whether the position is this."""
+    return bus.position == position
+
+
+async def test_a_broker_that_lost_all_is_noticed_at_reconnecting(mortal_nats: Mortal[Nats]) -> None:
+    """A process that connects again to an empty broker makes the stream, and its position is one of that stream."""
+    bus = Bus(mortal_nats.server.url, "test")
+    await bus.start()
+    await bus.ready()
+    await bus.publish([message(number) for number in range(5)])
+    mortal_nats.kill()
+    shutil.rmtree(mortal_nats.server.data / "jetstream")
+    mortal_nats.start()
+
+    async def anew() -> bool:
+        try:
+            return (await bus.jetstream.stream_info(events.STREAM)).state.first_seq > 5
+        except (Unavailable, NotFoundError, nats.errors.Error):
+            return False
+
+    await eventually(anew, 20)
+
+    async def agreed() -> bool:
+        return bus.position == (await bus.jetstream.stream_info(events.STREAM)).state.last_seq
+
+    await eventually(agreed)
+    await bus.stop()
+
+
+async def test_consumers_find_a_stream_that_was_made_anew(bus: Bus, db: Database) -> None:
+    """A durable consumer of a lost stream goes on with the events of the new one."""
+    heard: list[int] = []
+
+    async def hear(_: Connection, event: Event[Said]) -> None:
+        heard.append(event.data.number)
+
+    bus.consume(Consumer("pipelines-said", SUBJECT, Said, hear), db)
+    await bus.publish([message(1)])
+    await eventually(lambda: has_heard(heard, [1]))
+    await lose(bus)
+
+    async def published() -> bool:
+        try:
+            await bus.publish([message(2)])
+        except Unavailable:
+            return False
+        return True
+
+    await eventually(published)
+    await eventually(lambda: has_heard(heard, [1, 2]), 20)
+
+
+async def has_heard(heard: list[int], wanted: list[int]) -> bool:
+    """Whether just this was heard."""
+    return heard == wanted
