@@ -1,6 +1,7 @@
 """Time as the platform tells it: UTC, RFC 3339 with milliseconds."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def now() -> datetime:
@@ -8,6 +9,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=256)
 def rfc3339(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000Z`: UTC, always milliseconds, so that text order is time order."""
     utc = moment.astimezone(UTC)

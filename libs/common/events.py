@@ -1,5 +1,6 @@
 """Events as they travel: CloudEvents 1.0 in JSON, on subjects `evt.<tenant>.<context>.<entity>.<verb>`."""
 
+from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -45,8 +46,8 @@ class NewEvent(msgspec.Struct, frozen=True):
     data: msgspec.Struct | msgspec.Raw
 
 
-def encode(tenant_id: UUID, event: NewEvent) -> tuple[UUID, str, str]:
-    """Event id, NATS subject and JSON text of a new event."""
+def encode(tenant_id: UUID, event: NewEvent, at: datetime | None = None) -> tuple[UUID, str, str]:
+    """Event id, NATS subject and JSON text of a new event, which happened then or else now."""
     event_id = new_id()
     source = event.type.partition(".")[0]
     document = {
@@ -55,7 +56,7 @@ def encode(tenant_id: UUID, event: NewEvent) -> tuple[UUID, str, str]:
         "source": f"/millrace/{source}",
         "type": event.type,
         "subject": str(event.subject),
-        "time": clock.rfc3339(clock.now()),
+        "time": clock.rfc3339(at or clock.now()),
         "tenantid": tenant_id,
         "data": event.data,
     }

@@ -19,7 +19,7 @@ import asyncpg
 import nats.errors
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from libs.common import events, tracing
+from libs.common import clock, events, tracing
 from libs.common.bus import Bus, Outgoing
 from libs.common.errors import Unavailable
 from libs.common.events import NewEvent
@@ -50,7 +50,8 @@ async def record(connection: Connection, tenant_id: UUID, new: Sequence[NewEvent
     """Writes events into the outbox of the transaction that is open."""
     if not new:
         return
-    encoded = [events.encode(tenant_id, event) for event in new]
+    now = clock.now()
+    encoded = [events.encode(tenant_id, event, now) for event in new]
     trace = tracing.traceparent()
     await connection.execute(
         _INSERT,

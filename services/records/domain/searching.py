@@ -132,21 +132,24 @@ def document(shape: Shape, title: str, data: Mapping[str, object]) -> Words:
     """What is kept of a record."""
     lexemes: dict[str, list[str]] = {}
     learned: set[tuple[str, str]] = set()
-    place = 0
+    count = 0
     for part in shape.parts:
         value = data.get(part.name)
         if value is None:
             continue
-        for word in words_of(plain(value))[:MAX_FIELD_WORDS]:
-            if place >= MAX_RECORD_WORDS:
-                break
-            place += 1
-            for form in _forms(word):
-                times = lexemes.setdefault(f"{part.tag}{form}", [])
-                if len(times) < _TIMES:
-                    times.append(f"{place}{part.weight}")
+        tag, weight = part.tag, part.weight
+        words = words_of(value if isinstance(value, str) else plain(value))
+        for place, word in enumerate(words[: min(MAX_FIELD_WORDS, MAX_RECORD_WORDS - count)], count + 1):
+            for form in (word,) if word.isascii() else _forms(word):
+                lexeme = tag + form
+                times = lexemes.get(lexeme)
+                if times is None:
+                    lexemes[lexeme] = [f"{place}{weight}"]
+                elif len(times) < _TIMES:
+                    times.append(f"{place}{weight}")
             if may_be_mistyped(word):
-                learned.add((part.tag, word))
+                learned.add((tag, word))
+            count = place
     whole = joined(words_of(title))
     if whole:
         lexemes[f"{shape.title}{whole}"] = ["1A"]
@@ -166,7 +169,7 @@ def _forms(word: str) -> Iterable[str]:
 
 def may_be_mistyped(word: str) -> bool:
     """Whether similar words are looked for: short ones, numbers and codes are similar to too much."""
-    return len(word) >= 4 and not any(character.isdigit() for character in word)
+    return len(word) >= 4 and (word.isalpha() or not any(character.isdigit() for character in word))
 
 
 class Question(msgspec.Struct, frozen=True):

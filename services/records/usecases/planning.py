@@ -66,8 +66,10 @@ def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> Non
 
 
 def _presets(scope: Scope, names: frozenset[str]) -> dict[str, object]:
-    known = {"$user": scope.caller.context.user, "$now": rfc3339(scope.caller.now)}
     presets = scope.create.presets(names)
+    if not presets:
+        return {}
+    known = {"$user": scope.caller.context.user, "$now": rfc3339(scope.caller.now)}
     return {name: known.get(value, value) if isinstance(value, str) else value for name, value in presets.items()}
 
 

@@ -131,7 +131,7 @@ async def test_lines_of_json_and_sheets_are_read(service: Service) -> None:
 
 
 async def test_related_records_go_by_name(service: Service) -> None:
-    """A relation's cell may be the name of a record that the caller sees; a name that is not one record's is refused."""
+    """A relation's cell may be the name of a record that the caller sees; one that is not just one's is refused."""
     firms = service.pipeline({"name": "name", "type": "text"})
     firm = await service.client.create(firms, {"name": "Acme"})
     for _ in range(2):
