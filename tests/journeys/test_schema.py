@@ -164,11 +164,13 @@ async def test_a_type_changes_as_planned(both: Both) -> None:
 
 
 async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
-    """Values, history, uniqueness, title and rules go by the new name, and a rollback takes it back."""
+    """Values, history, uniqueness, title, rules and views go by the new name, and a rollback takes it back."""
     rule = {"effect": "require", "when": {"field": "code", "op": "eq", "value": "x"}, "fields": ["code"]}
     pipeline = await both.pipeline({"name": "code", "type": "text", "unique": True}, title_template="{code}!")
     await both.call("POST", f"/pipelines/{pipeline}/rules", rule, 201)
     (record,) = await both.fill(pipeline, [{"name": "a", "code": "k1"}])
+    view = {"name": "v", "filter": {"not": {"field": "code", "op": "eq", "value": "x"}}, "sort": "-code,name"}
+    kept = await both.call("POST", f"/pipelines/{pipeline}/views", {**view, "fields": ["code"]}, 201)
     plan = await both.plan(pipeline, rename={"code": "key"})
     assert [change["kind"] for change in plan["changes"]] == ["field_renamed"]
     await both.apply(pipeline, plan)
@@ -181,6 +183,8 @@ async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
     assert now["title_template"] == "{key}!"
     rules = await both.call("GET", f"/pipelines/{pipeline}/rules")
     assert (rules["items"][0]["when"]["field"], rules["items"][0]["fields"]) == ("key", ["key"])
+    shown = await both.call("GET", f"/pipelines/{pipeline}/views/{kept['id']}")
+    assert (shown["filter"]["not"]["field"], shown["sort"], shown["fields"]) == ("key", "-key,name", ["key"])
     back = await both.call("POST", f"/pipelines/{pipeline}/schema/rollback", {"version": 2}, 202)
     await both.ended(back["id"])
     assert await both.data(pipeline, record) == {"name": "a", "code": "k1"}

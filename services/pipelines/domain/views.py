@@ -1,15 +1,17 @@
 """Views: a way to look at a pipeline's records that is kept, and run by the server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from libs.common.errors import Fault, Forbidden, Invalid, NotFound
 from libs.common.filters import parse_sort
 from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.evolution import renamed_condition, renamed_path
 from services.pipelines.domain.fields import (
     BooleanField,
     DateField,
@@ -143,3 +145,22 @@ def _date_faults(view: View, pipeline: Pipeline) -> Iterator[Fault]:
             yield Fault("/date_field", "unknown_name", f"There is no field '{view.date_field}'")
         elif not isinstance(pipeline.fields[place], DateField | DatetimeField):
             yield Fault("/date_field", "not_a_date", "A date or a time is expected")
+
+
+def renamed(view: View, renames: Mapping[str, str]) -> View:
+    """The view with fields by their new names."""
+    keys = None if view.sort is None else (key.strip() for key in view.sort.split(","))
+    found: Any = renamed_condition(view.filter, renames)
+    return replace(
+        view,
+        filter=found,
+        sort=None if keys is None else ",".join(_key(key, renames) for key in keys),
+        fields=None if view.fields is None else [renames.get(name, name) for name in view.fields],
+        group_by=None if view.group_by is None else _key(view.group_by, renames),
+        date_field=None if view.date_field is None else _key(view.date_field, renames),
+    )
+
+
+def _key(key: str, renames: Mapping[str, str]) -> str:
+    path = key.removeprefix("-")
+    return f"{key[: len(key) - len(path)]}{renamed_path(path, renames)}"

@@ -69,6 +69,11 @@ async def lock(connection: Connection, tenant_id: UUID, view_id: UUID) -> View |
     return _one(await connection.fetchrow(SQL["lock_view"], tenant_id, view_id))
 
 
+async def lock_all(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> list[View]:
+    """All views of a pipeline, held until the transaction ends."""
+    return [_view(row) for row in await connection.fetch(SQL["lock_all_views"], tenant_id, pipeline_id)]
+
+
 async def page(
     connection: Connection, tenant_id: UUID, pipeline_id: UUID, owner_id: UUID, after: UUID, limit: int
 ) -> list[View]:

@@ -33,6 +33,13 @@ select
     created_at, updated_at, updated_by
 from views where tenant_id = $1 and id = $2 for update;
 
+-- name: lock_all_views -> ViewRow
+-- All of a pipeline, held until the transaction ends.
+select
+    id, pipeline_id, version, name, kind, visibility, owner_id, filter, sort, fields, group_by, date_field,
+    created_at, updated_at, updated_by
+from views where tenant_id = $1 and pipeline_id = $2 order by id for update;
+
 -- name: list_views -> ViewRow
 -- The shared ones and those of one owner.
 select

@@ -42,7 +42,7 @@ from services.pipelines.domain.rules import rules_faults
 from services.pipelines.domain.schemas import PLAN_SECONDS, Plan, PlannedChange, Sample, Version, check_fit
 from services.pipelines.domain.titles import renamed_template
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import evolve, pipelines
+from services.pipelines.usecases import evolve, pipelines, views
 
 FORECAST_SECONDS = 15.0
 
@@ -251,6 +251,8 @@ async def _take(
         (f"/fields/{i}", field) for i, field in enumerate(step.fields) if before.get(field.name) != field
     ]
     await pipelines.check(connection, caller, new, fresh, [])
+    if step.renames:
+        await views.rename(connection, caller, old.id, step.renames)
     new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)
     assert asked is not None
     return await pipelines.write(connection, caller, "updated", new), asked

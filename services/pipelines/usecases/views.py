@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from services.pipelines.domain.views import (
     announcement,
     check_change,
     check_fit,
+    renamed,
     seen,
 )
 from services.pipelines.storage import pipelines
@@ -77,6 +78,16 @@ async def delete(database: Database, caller: Caller, pipeline_id: UUID, view_id:
         _, old = await _locked(connection, caller, pipeline_id, view_id, expected)
         await storage.delete(connection, caller.tenant, view_id)
         await _announce(connection, caller, "deleted", replace(old, version=old.version + 1))
+
+
+async def rename(connection: Connection, caller: Caller, pipeline_id: UUID, renames: Mapping[str, str]) -> None:
+    """Lets the views of a pipeline speak of fields by their new names."""
+    for old in await storage.lock_all(connection, caller.tenant, pipeline_id):
+        new = renamed(old, renames)
+        if new != old:
+            new = replace(new, version=old.version + 1, updated_at=clock.now(), updated_by=caller.id)
+            await storage.update(connection, caller.tenant, new)
+            await _announce(connection, caller, "updated", new)
 
 
 async def known(database: Database, tenant_id: UUID, view_id: UUID) -> ViewAnnouncement:

@@ -37,8 +37,8 @@ def reshaped(pipeline: Pipeline, pending: Pending, data: Mapping[str, object], b
                 found[move.new] = back[move.old]
                 moved = True
         elif move.old in found:
-            value = found.pop(move.old)
-            (kept if HIDDEN in move.new else found).setdefault(move.new, value)
+            # A value under the old name is newer than one under the new: who knows the new name moves it first.
+            (kept if HIDDEN in move.new else found)[move.new] = found.pop(move.old)
             moved = True
     changed: list[str] = []
     for name in pending.converts:
