@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common import clock
-from libs.common.errors import Conflict, Invalid, NotFound
+from libs.common.errors import Conflict, Fault, Invalid, NotFound, Unavailable
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Permissions
@@ -129,7 +129,10 @@ async def _ask(context: Context, given: Given) -> None:
         raise Invalid(errors=faults)
     if given.enabled:
         context.openid.forget(given.issuer)
-        await context.openid.metadata(given.issuer)
+        try:
+            await context.openid.metadata(given.issuer)
+        except Unavailable as error:
+            raise Invalid(errors=[Fault("/issuer", "no_provider", error.detail)]) from error
 
 
 async def _configuration(
