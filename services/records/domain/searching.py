@@ -31,6 +31,7 @@ TITLE = "="
 _NO_WORDS = ("relation", "user", "file", "json", "button")
 _TIMES = 4
 _SUFFIX = 12
+_ASCII = re.compile(r"[a-z0-9]+")
 # Letters, digits, and the signs that belong to letters in the scripts of South and South-East Asia.
 _WORD = re.compile(r"(?:[^\W_]|[\u0900-\u0963\u0966-\u0dff\u0e00-\u109f\u1780-\u17ff])+")
 # Scripts that put no spaces between words: any of them may begin at any character.
@@ -83,7 +84,8 @@ def fold(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in order."""
-    return [word[:MAX_WORD] for word in _WORD.findall(fold(text))]
+    found = _ASCII.findall(text.lower()) if text.isascii() else _WORD.findall(fold(text))
+    return found if len(text) <= MAX_WORD else [word[:MAX_WORD] for word in found]
 
 
 def spans(text: str) -> Iterator[tuple[int, int, str]]:
