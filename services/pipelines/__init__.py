@@ -1,10 +1,11 @@
 """The shapes that tenants give their data: pipelines made of typed fields, and the types of relationships.
 
-owns      pipelines and every version of their definitions, relationship types, views
+owns      pipelines and every version of their definitions, plans of changes, removed fields, relationship types, views
 answers   /pipelines (not their records), /pipelines/{id}/fields, /pipelines/{id}/rules, /pipelines/{id}/views,
+          /pipelines/{id}/schema/plan, …/apply, …/rollback, /pipelines/{id}/versions,
           /field-types, /relationship-types;
           rpc.pipelines.definition, rpc.pipelines.relationship_type, rpc.pipelines.view
 emits     pipelines.pipeline.created updated deleted restored,
           pipelines.relationship_type.created updated deleted, pipelines.view.created updated deleted
-listens   auth.role.* (who may do what)
+listens   auth.role.* (who may do what), records.job.* (records that follow a definition)
 """
