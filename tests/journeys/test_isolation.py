@@ -89,7 +89,7 @@ async def estate(tenant: Tenant) -> Estate:
     domain = told(await api.post("/organizations/current/domains", json={"host": "crm.example.org"}), 201)
     named["host"] = domain["host"]
     named |= ABOUT_NOBODY
-    return Estate(pipeline, record, {**named, "field": "name", "value": SECRET})
+    return Estate(pipeline, record, {**named, "field": "name", "value": SECRET, "version": "1"})
 
 
 async def test_no_operation_answers_with_anothers_data(
