@@ -76,6 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(pattern="ws/tickets", service="realtime"),
     Route(pattern="ws", service="realtime", access=Access.ANYONE, limit=Limit.SOCKET, socket=True),
     Route(pattern="changes", service="realtime", waits=True),
+    Route(pattern="notifications/unsubscribe", service="realtime", access=Access.ANYONE, limit=Limit.SIGN_IN),
     *_to("realtime", "webhooks", "notifications"),
 )  # fmt: skip
 

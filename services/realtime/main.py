@@ -1,7 +1,9 @@
 """The composition root of realtime."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from libs.common import logging
@@ -11,9 +13,10 @@ from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
 from libs.common.sealing import Seal
 from libs.common.settings import load
-from services.realtime.consumers import auth, persons, pipelines
+from services.realtime.consumers import auth, persons, pipelines, records, webhooks
 from services.realtime.domain.webhooks import Schedule
 from services.realtime.routes.changes import follow_changes, list_changes
+from services.realtime.routes.notifications import NotificationsController
 from services.realtime.routes.tickets import issue_ticket
 from services.realtime.routes.webhooks import WebhooksController
 from services.realtime.settings import Settings
@@ -21,10 +24,14 @@ from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.server import Sockets
 from services.realtime.usecases.definitions import Definitions
+from services.realtime.usecases.digests import Digests
 from services.realtime.usecases.following import Following, Happened
 from services.realtime.usecases.hubs import Hubs
+from services.realtime.usecases.link import Voice
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.metrics import LiveMetrics, WebhookMetrics
+from services.realtime.usecases.noticing import Notifier
+from services.realtime.usecases.notifications import Notices
 from services.realtime.usecases.owners import Owners
 from services.realtime.usecases.planning import Planner
 from services.realtime.usecases.posting import Poster
@@ -56,12 +63,25 @@ def live_of(platform: Platform, settings: Settings) -> Live:
     )
 
 
-def outward(platform: Platform, settings: Settings, live: Live) -> tuple[Hooks, Following]:
-    """What is sent to webhooks, and what follows the changes for it."""
-    database = platform.database
-    owners = Owners(database, platform.roles)
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """What is made of changes beyond sockets: webhooks and notifications."""
+
+    hooks: Hooks
+    notices: Notices
+    notifier: Notifier
+    following: Following
+    digests: Digests
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs for as long as the process lives."""
+        return [self.following.run(), self.hooks.sender.run(), self.digests.run()]
+
+
+def hooks_of(platform: Platform, settings: Settings, live: Live, owners: Owners) -> tuple[Hooks, Planner]:
+    """What webhooks stand on."""
+    database, at_once = platform.database, settings.webhooks_at_once
     planner = Planner(database, live.definitions, owners)
-    at_once = settings.webhooks_at_once
     poster = Poster(
         settings.dns_servers, local=settings.webhook_local, concurrency=max(1, at_once) * AT_ONCE,
         seconds=settings.webhook_seconds, connect_seconds=settings.webhook_connect_seconds,
@@ -73,20 +93,35 @@ def outward(platform: Platform, settings: Settings, live: Live) -> tuple[Hooks, 
         SendingLimits(at_once, settings.webhooks_at_once_per_tenant, settings.webhook_seconds),
         WebhookMetrics(platform.metrics.registry),
     )  # fmt: skip
-    hooks = Hooks(platform.bus, database, live.definitions, poster, sender, seal, settings.webhook_local)
+    return Hooks(platform.bus, database, live.definitions, poster, sender, seal, settings.webhook_local), planner
 
-    async def take(tenant_id: UUID, batch: Sequence[Happened]) -> None:
+
+def outward(platform: Platform, settings: Settings, live: Live) -> Outward:
+    """What goes out, and what follows the changes for it."""
+    bus, database = platform.bus, platform.database
+    owners = Owners(database, platform.roles)
+    hooks, planner = hooks_of(platform, settings, live, owners)
+    digest = Seal(settings.sealing_secret, "unsubscribing", "SEALING_SECRET").digest
+    notifier = Notifier(database, live.definitions, owners, Voice(bus), digest)
+
+    async def send(tenant_id: UUID, batch: Sequence[Happened]) -> None:
         await planner.take(tenant_id, batch)
-        sender.wake()
+        hooks.sender.wake()
 
-    return hooks, Following(platform.bus, database, [take])
+    return Outward(
+        hooks,
+        Notices(bus, database, live.definitions, digest),
+        notifier,
+        Following(bus, database, [send, notifier.take]),
+        Digests(database, digest, settings.digest_poll_seconds),
+    )
 
 
 def build(settings: Settings) -> Sockets:
     """The service as an ASGI application, not yet started."""
     platform = Platform("realtime", settings)
     live = live_of(platform, settings)
-    hooks, following = outward(platform, settings, live)
+    out = outward(platform, settings, live)
     revocations = Revocations(auth.on_revoked(live.registry, lambda principal: revocations.covers(principal)))
     reviews = Reviews(live, platform.roles)
     loops: list[asyncio.Task[None]] = []
@@ -100,12 +135,11 @@ def build(settings: Settings) -> Sockets:
         auth.follow_tenants(platform.bus, live.registry)
         persons.serve(platform.bus, platform.database)
         auth.follow_people(platform.bus, platform.database)
-        loops.append(asyncio.create_task(following.run()))
-        loops.append(asyncio.create_task(hooks.sender.run()))
-        loops.append(asyncio.create_task(live.presence.run()))
-        loops.append(
-            asyncio.create_task(keep_running("revocations", lambda: revocations.follow(platform.bus), cap=1.0))
-        )
+        pipelines.follow_views(platform.bus, platform.database)
+        records.follow_jobs(platform.bus, live.hubs)
+        webhooks.follow(platform.bus, platform.database, out.notifier)
+        heeding = keep_running("revocations", lambda: revocations.follow(platform.bus), cap=1.0)
+        loops.extend(asyncio.create_task(loop) for loop in (*out.loops(), live.presence.run(), heeding))
 
     async def stop() -> None:
         await end(loops)
@@ -114,8 +148,13 @@ def build(settings: Settings) -> Sockets:
 
     app = create_app(
         platform,
-        [issue_ticket, list_changes, follow_changes, WebhooksController],
-        dependencies={"live": live, "hooks": hooks, "ticket_seconds": settings.ticket_seconds},
+        [issue_ticket, list_changes, follow_changes, WebhooksController, NotificationsController],
+        dependencies={
+            "live": live,
+            "hooks": out.hooks,
+            "notices": out.notices,
+            "ticket_seconds": settings.ticket_seconds,
+        },
         on_start=[start],
         on_stop=[stop],
     )

@@ -26,6 +26,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     webhook_connect_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
     webhook_local: bool = False
     dns_servers: str | None = None
+    digest_poll_seconds: Annotated[float, Meta(gt=0)] = 30.0
 
     authenticate_seconds: float = 10.0
     max_strangers: int = 2_000

@@ -20,6 +20,7 @@ LIVES: dict[Purpose, timedelta] = {
 }
 PAUSE = timedelta(minutes=1)
 MAX_ATTEMPTS = 20
+MAX_SUBJECT = 200
 
 _PREFIX = "mot_"
 _PAGES: dict[Purpose, str] = {
@@ -29,12 +30,13 @@ _PAGES: dict[Purpose, str] = {
 }
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """A mail of plain text."""
+class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A mail of plain text, with what else its head says."""
 
     to: str
     subject: str
     text: str
+    headers: dict[str, str] = {}
 
 
 class MailedToken(msgspec.Struct, frozen=True):
@@ -91,3 +93,16 @@ def _words(purpose: Purpose, organization: str) -> tuple[str, str, str]:
         f"please confirm that this is your address at {organization}:",
         "The link holds for three days. If you do not know what this is about, do nothing.",
     )
+
+
+def notify(organization: Organization, user: User, subject: str, lines: list[str], origin: str, token: str) -> Mail:
+    """A mail of what happened, which says how to get no more of them (RFC 2369, and by one click RFC 8058)."""
+    link = f"{origin}/api/v1/notifications/unsubscribe?token={token}"
+    told = "\n".join(lines)
+    text = f"Hello {user.name},\n\n{told}\n\n    {origin}\n\nNo more of these mails: {link}\n"
+    heads = {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return Mail(user.email, _one_line(f"{organization.name}: {subject}"), text, heads)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_SUBJECT]

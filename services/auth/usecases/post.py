@@ -8,11 +8,12 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -118,9 +119,22 @@ class PostOffice:
         return True
 
 
+class _Verbatim(UnstructuredHeader):
+    """A header of an address, which mail programs read as it stands: folding would encode it (RFC 2369, section 2)."""
+
+    def fold(self, *, policy: "Policy[Any]") -> str:
+        """The header on one line."""
+        return f"List-Unsubscribe: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", cast(Any, _Verbatim))
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+
 def message_of(mail: Mail, sender: str, mail_id: UUID) -> EmailMessage:
     """A mail as it travels (RFC 5322); a second sending of it has the same id."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject

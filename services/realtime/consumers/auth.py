@@ -10,7 +10,7 @@ from libs.common.identity import Principal
 from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
 from services.realtime.domain.webhooks import OWNER_AWAY
-from services.realtime.storage import deliveries, users, webhooks
+from services.realtime.storage import deliveries, notifications, users, webhooks
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
 
@@ -68,6 +68,7 @@ async def keep_user(connection: Connection, event: Event[User]) -> None:
     tenant_id, user = event.tenant_id, event.data
     if event.type.endswith(".deleted"):
         await users.forget(connection, tenant_id, user.id)
+        await notifications.forget_person(connection, tenant_id, user.id)
     else:
         await users.keep(connection, tenant_id, user.id, user.name, user.status, user.roles)
     if event.type.endswith(".deleted") or user.status != "active":

@@ -2,11 +2,13 @@ from libs.common import events
 from libs.common.bus import Bus, Consumer
 from libs.common.postgres import Connection, Database
 from services.realtime.domain.definitions import Definition
-from services.realtime.storage import definitions
+from services.realtime.storage import definitions, notifications
 from services.realtime.usecases.live import Live
+from services.realtime.usecases.notifications import View
 from services.realtime.usecases.subscriptions import pipeline_changed
 
 SUBJECT = "evt.*.pipelines.pipeline.*"
+VIEWS = "evt.*.pipelines.view.*"
 
 
 def follow(live: Live, bus: Bus, database: Database) -> None:
@@ -22,3 +24,19 @@ def follow(live: Live, bus: Bus, database: Database) -> None:
 
     bus.consume(Consumer("realtime-pipelines", SUBJECT, Definition, store), database)
     bus.listen(SUBJECT, hear)
+
+
+def follow_views(bus: Bus, database: Database) -> None:
+    """Keeps the filters of views that people follow."""
+    bus.consume(Consumer("realtime-views", VIEWS, View, keep_view), database)
+
+
+async def keep_view(connection: Connection, event: events.Event[View]) -> None:
+    """Keeps how a view filters; nobody follows one that they do not see (any more)."""
+    tenant_id, view = event.tenant_id, event.data
+    if view.deleted or event.type.endswith(".deleted"):
+        await notifications.end_view(connection, tenant_id, view.id, None)
+        return
+    if view.visibility == "private":
+        await notifications.end_view(connection, tenant_id, view.id, view.owner_id)
+    await notifications.change_view(connection, tenant_id, view.id, view.name, view.filter)

@@ -127,6 +127,20 @@ class Pointed(Message, frozen=True, kw_only=True, tag="cursor"):
     connection: str
 
 
+class Notified(Message, frozen=True, kw_only=True, omit_defaults=False, tag="notification"):
+    """The user is told of something, as `GET /notifications` shows it."""
+
+    notification: dict[str, Any]
+    channel: str = "user"
+
+
+class JobUpdated(Message, frozen=True, kw_only=True, omit_defaults=False, tag="job_updated"):
+    """A job of the user's has come further, as `GET /jobs/{id}` shows it."""
+
+    job: msgspec.Raw
+    channel: str = "user"
+
+
 class ResyncRequired(Message, frozen=True, kw_only=True, tag="resync_required"):
     """The subscription has ended because changes may have been missed: read anew, then subscribe from there.
 

@@ -169,6 +169,12 @@ class Hub:
                 if subscription.subscriber.id != word.connection:
                     subscription.subscriber.deliver(frame)
 
+    def tell(self, user_id: UUID, frame: Frame) -> None:
+        """Gives a frame to the sockets of one user that are on their own channel."""
+        for subscription in self.subscriptions("user"):
+            if subscription.subscriber.principal.id == user_id:
+                subscription.subscriber.deliver(frame)
+
     def known(self, pipeline_id: UUID) -> Definition | None:
         """The definition of a pipeline, where it is in memory."""
         return self.definitions.cached(self.tenant_id, pipeline_id)

@@ -45,7 +45,27 @@ class Shown(Word, frozen=True, tag="show"):
     frame: str
 
 
-AnyWord = Came | Went | Shown
+class Told(Word, frozen=True, tag="notify"):
+    """A frame for one user, wherever they are; its node is none, so that every node takes it in."""
+
+    user: UUID
+    frame: str
+
+
+AnyWord = Came | Went | Shown | Told
+
+
+class Voice:
+    """Tells users on all nodes, from wherever something happened. Where the broker is away, words are lost."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def notify(self, tenant_id: UUID, user_id: UUID, frame: str) -> None:
+        """Sends a frame to one user's sockets."""
+        word = Told("", "user", user_id, frame)
+        with suppress(Unavailable, nats.errors.Error, OSError):
+            await self._bus.client.publish(f"live.{tenant_id}.notify", msgspec.json.encode(word))
 
 
 class Link:

@@ -20,7 +20,7 @@ from services.realtime.domain.messages import Frame, Person, PresenceJoin, Prese
 from services.realtime.storage import presence
 from services.realtime.storage.presence import Entry
 from services.realtime.usecases.hub import Hub
-from services.realtime.usecases.link import AnyWord, Came, Shown, Went
+from services.realtime.usecases.link import AnyWord, Came, Shown, Told, Went
 from services.realtime.usecases.subscribers import Subscription
 
 RENEWALS_PER_LEASE = 3
@@ -83,6 +83,8 @@ class Presence:
 
     def hear(self, hub: Hub, word: AnyWord) -> None:
         """Takes in what another node tells."""
+        if isinstance(word, Told):
+            return hub.tell(word.user, Frame(word.frame))
         if isinstance(word, Shown):
             return hub.show(word)
         self._heard[word.node] = time.time()

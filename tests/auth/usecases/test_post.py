@@ -95,3 +95,30 @@ def test_what_is_no_smtp_url_is_refused_at_the_start(url: str) -> None:
     """With the forms that are taken."""
     with pytest.raises(ValueError, match="smtp://host:port"):
         by_smtp(url)
+
+
+async def test_the_link_that_ends_mails_travels_as_it_stands(pool: Pool) -> None:
+    """Mail programs find the address of one-click unsubscribing on one line, however long it is, and not encoded."""
+    sink, port, tenant_id = Sink(), free_port(), new_id()
+    server = Controller(sink, hostname="127.0.0.1", port=port, enable_SMTPUTF8=True)
+    server.start()
+    link = f"<http://x.localhost:8000/api/v1/notifications/unsubscribe?token={'Aa0_-' * 30}>"
+    heads = {"List-Unsubscribe": link, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    post = PostOffice(
+        pool, Seal("a secret of the tests", "mails"), "M <m@localhost>", by_smtp(f"smtp://127.0.0.1:{port}")
+    )
+    await post.start()
+    async with pool.tenant(tenant_id) as connection:
+        await post.enqueue(connection, tenant_id, Mail("a@example.com", "Told", "Hello\n", heads))
+    post.wake()
+
+    async def taken() -> bool:
+        return bool(sink.taken)
+
+    await eventually(taken)
+    await post.stop()
+    server.stop()
+    content = sink.taken[0].content
+    assert isinstance(content, bytes)
+    assert f"\r\nList-Unsubscribe: {link}\r\n".encode() in content
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
