@@ -27,7 +27,7 @@ from libs.common.measures import Measures
 from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
-from libs.common.postgres import Database
+from libs.common.postgres import Database, translate
 from libs.common.purge import Purger
 from libs.common.resilience import backoff, end, keep_running
 from libs.common.roles import RoleStore
@@ -98,7 +98,10 @@ class Platform:
                 applied = await migrate.up(dsn, self.name, self.migrations)
                 await log.ainfo("migrated", applied=applied)
                 return
-            except OSError as error:
+            except Exception as error:
+                # A server that is starting up, or going down, answers with errors of its own.
+                if not isinstance(translate(error), Unavailable):
+                    raise
                 await log.awarning("waiting for the database", error=repr(error))
                 await asyncio.sleep(delay)
 
