@@ -10,6 +10,7 @@ from services.records.routes.exports import ExportJobsController, ExportsControl
 from services.records.routes.files import FilesController
 from services.records.routes.imports import ImportJobsController, ImportsController
 from services.records.routes.jobs import JobsController
+from services.records.routes.merging import DuplicatesController, MergeController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
 from services.records.routes.search import SearchController
@@ -33,6 +34,8 @@ ROUTES = (
     ImportJobsController,
     ExportsController,
     ExportJobsController,
+    DuplicatesController,
+    MergeController,
     SearchController,
     FilesController,
 )

@@ -33,24 +33,28 @@ async def restore(caller: Caller, pipeline_id: UUID, record_id: UUID) -> tuple[R
     async def work(reach: Reach) -> tuple[Record | str, Record]:
         async with caller.database.tenant(caller.tenant_id) as connection:
             writer = Writer(caller, reach, connection)
-            after = await _restore(writer, await _locked(writer, record_id, deleted=True))
+            after = await restored(writer, await _locked(writer, record_id, deleted=True))
+            await writer.publish()
             return await writer.shown(after), after
 
     return await caller.settled(pipeline_id, work)
 
 
-async def _restore(writer: Writer, row: Locked) -> Record:
+async def restored(writer: Writer, row: Locked) -> Record:
+    """A locked record out of the trash; what is told of it waits with the writer."""
+    _check_delete(writer, row)
     before = row.record()
     title = writer.pipeline.title(before.data)
     after = advanced(before, before.data, title, writer.caller.principal.id, writer.caller.now)
     change = Change("restored", after, [], before)
+    if await writer.room(1) < 1:
+        raise await writer.no_room()
     if taken := await take(writer, _claims(writer.reach, after)):
         raise Invalid(errors=[not_unique(name) for name, _ in sorted(taken)])
     await records.advance(writer.connection, writer.caller.principal, writer.caller.now, [change])
     if not await edges.unpark(writer.connection, writer.tenant_id, row.id):
         raise Conflict("Another record has taken the place of this one in a relationship", code="cardinality")
     writer.announce([change], [], [])
-    await writer.publish()
     return after
 
 

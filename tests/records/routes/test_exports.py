@@ -1,0 +1,126 @@
+"""Records taken away as files."""
+
+import csv
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+import openpyxl
+import pytest
+
+from libs.common.permissions import Grant
+from tests.records.routes.test_imports import imported
+from tests.records.support import Client, Service
+from tests.support.waiting import eventually
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "name", "type": "text"},
+    {"name": "score", "type": "number"},
+    {"name": "tags", "type": "tags"},
+    {"name": "price", "type": "currency", "currency": "EUR"},
+    {"name": "secret", "type": "text"},
+]
+ROWS = [
+    {"name": "=1+1", "score": 1, "tags": ["a", "b,c"], "price": {"amount": 1.5, "currency": "EUR"}, "secret": "x"},
+    {"name": 'quo"te', "score": 2, "secret": "y"},
+    {"name": "-5", "score": 3},
+]
+
+
+async def filled(service: Service) -> UUID:
+    """A pipeline with three records."""
+    pipeline = service.pipeline(*FIELDS)
+    await service.client.batch(pipeline, [{"op": "create", "data": row} for row in ROWS])
+    return pipeline
+
+
+async def exported(client: Client, pipeline: UUID, query: str = "") -> bytes:
+    """The file of an export that is given."""
+    response = await client.get(f"/pipelines/{pipeline}/exports?{query}")
+    assert response.status_code == 200, response.text
+    return response.content
+
+
+def rows(file: bytes) -> list[dict[str, str]]:
+    """The rows of CSV."""
+    return list(csv.DictReader(io.StringIO(file.decode("utf-8-sig"))))
+
+
+async def test_lists_come_as_csv(service: Service) -> None:
+    """CSV has a column for each field, follows filters and order, and gives no spreadsheet a formula."""
+    pipeline = await filled(service)
+    found = rows(await exported(service.client, pipeline, "sort=-score"))
+    assert [row["name"] for row in found] == ["-5", 'quo"te', "'=1+1"]
+    assert (found[2]["tags"], found[2]["price"]) == ("a;b,c", "1.5 EUR")
+    bare = rows(await exported(service.client, pipeline, "filter[score]=1&guard=false"))
+    assert [row["name"] for row in bare] == ["=1+1"]
+    assert (await exported(service.client, pipeline, "bom=true")).startswith(b"\xef\xbb\xbf")
+    header = rows(await exported(service.client, pipeline, "fields=score&sort=score"))[0].keys()
+    assert list(header) == ["id", "score", "created_at", "updated_at"]
+
+
+async def test_lists_come_as_lines_and_as_workbooks(service: Service) -> None:
+    """NDJSON is the records themselves, and a workbook opens with its numbers as numbers; both read back."""
+    pipeline = await filled(service)
+    lines = (await exported(service.client, pipeline, "format=ndjson&sort=score")).splitlines()
+    assert [json.loads(line)["data"] for line in lines] == ROWS
+    book = openpyxl.load_workbook(io.BytesIO(await exported(service.client, pipeline, "format=xlsx&sort=score")))
+    cells = [[cell.value for cell in row] for row in book.worksheets[0].iter_rows()]
+    assert cells[0][1:6] == ["name", "score", "tags", "price", "secret"]
+    assert cells[1][1:6] == ["=1+1", 1, "a;b,c", "1.5 EUR", "x"]
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+async def test_what_was_exported_comes_back(service: Service, form: str) -> None:
+    """An export imported into a pipeline of the same fields makes the same data."""
+    pipeline = await filled(service)
+    file = await exported(service.client, pipeline, f"format={form}&guard=false")
+    again = service.pipeline(*FIELDS)
+    job = await imported(service.client, again, file, "application/octet-stream")
+    assert (job["created"], job["refused"]) == (3, 0)
+    page = (await service.client.get(f"/pipelines/{again}/records?sort=score")).json()
+    assert [item["data"] for item in page["items"]] == ROWS
+
+
+async def test_an_export_is_a_right_of_its_own(service: Service) -> None:
+    """Reading is not enough, and what either grant hides is in no file."""
+    pipeline = await filled(service)
+    path = f"/pipelines/{pipeline}/exports"
+    assert (await service.principal(Grant("records", ("read",))).get(path)).status_code == 403
+    some = service.principal(
+        Grant("records", ("read",), readable_fields=frozenset(("name", "score"))),
+        Grant("records", ("export",), row_rule={"field": "score", "op": "lte", "value": 2}),
+    )
+    found = rows(await exported(some, pipeline, "sort=score"))
+    assert [list(row) for row in found] == [["id", "name", "score", "created_at", "updated_at"]] * 2
+    assert (await some.get(f"{path}?fields=secret")).status_code == 422
+    assert (await some.get(f"{path}?filter[secret]=x")).status_code == 422
+    lines = await exported(some, pipeline, "format=ndjson")
+    assert b"secret" not in lines
+
+
+async def test_a_job_makes_a_file_for_who_asked(service: Service) -> None:
+    """A job's file is the export, and nobody else's to fetch."""
+    pipeline = await filled(service)
+    response = await service.client.post(f"/pipelines/{pipeline}/exports?format=csv&sort=score")
+    job = await _done(service.client, response)
+    path = job["report_url"].removeprefix("/api/v1")
+    fetched = await service.client.get(path)
+    assert rows(fetched.content) == rows(await exported(service.client, pipeline, "sort=score"))
+    assert job["progress"]["done"] == 3
+    other = service.principal(Grant("*", ("*",)))
+    assert (await other.get(path)).status_code == 404
+
+
+async def _done(client: Client, response: Any) -> dict[str, Any]:
+    assert response.status_code == 202, response.text
+    found: dict[str, Any] = response.json()
+
+    async def over() -> bool:
+        found.update((await client.get(f"/exports/{found['id']}")).json())
+        return found["state"] not in ("queued", "running")
+
+    await eventually(over, 30)
+    assert found["state"] == "done", found
+    return found
