@@ -27,6 +27,7 @@ from libs.common.measures import Measures
 from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
+from libs.common.plan_store import Plans
 from libs.common.postgres import Database, translate
 from libs.common.purge import Purger
 from libs.common.resilience import backoff, end, keep_running
@@ -57,6 +58,7 @@ class Platform:
         self.verifier = TokenVerifier(self.keys)
         self.roles = RoleStore(name, self.database, self.bus)
         self.purger = Purger(name, self.database)
+        self.plans = Plans(self.bus)
         self.restrict: Callable[[str, str, Principal], None] | None = None
         self.migrations = Path("services") / name / "migrations"
         if not self.migrations.is_absolute():
@@ -84,6 +86,7 @@ class Platform:
         self._loops.append(asyncio.create_task(self._relay.run()))
         self._loops.append(asyncio.create_task(keep_running("measures", self._measures.run)))
         self.purger.follow(self.bus)
+        self.plans.start()
         self._loops.append(asyncio.create_task(self.purger.run()))
         if self.certificates.given:
             self._loops.append(asyncio.create_task(self.certificates.follow()))

@@ -16,6 +16,9 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     requests_per_day: int | None = None
 
 
+NONE = Limits()
+
+
 def reached(name: str, limit: int, current: int) -> Forbidden:
     """The one answer where a plan is used up."""
     what = name.replace("_", " ")

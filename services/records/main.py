@@ -45,6 +45,7 @@ def build(given: Settings) -> ASGIApp:
     """The service as an ASGI application."""
     platform = Platform("records", given)
     catalog = Catalog(platform.database, platform.bus)
+    catalog.plans = platform.plans
 
     async def listen() -> None:
         pipelines.listen(platform.bus, platform.database, catalog)

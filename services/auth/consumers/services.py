@@ -6,8 +6,9 @@ import msgspec
 
 from libs.common.bus import Bus
 from libs.common.permissions import RoleGrants
+from libs.common.plans import Limits
 from services.auth.domain.keys import Jwk
-from services.auth.usecases import roles
+from services.auth.usecases import organizations, roles
 from services.auth.usecases.context import Context
 
 
@@ -20,6 +21,12 @@ class RoleQuestion(msgspec.Struct):
 
     tenant_id: UUID
     role_id: UUID
+
+
+class TenantQuestion(msgspec.Struct):
+    """Which tenant."""
+
+    tenant_id: UUID
 
 
 class Keys(msgspec.Struct):
@@ -37,5 +44,9 @@ def serve(bus: Bus, context: Context) -> None:
     async def role(question: RoleQuestion) -> RoleGrants:
         return await roles.flattened(context, question.tenant_id, question.role_id)
 
+    async def limits(question: TenantQuestion) -> Limits:
+        return (await organizations.get(context, question.tenant_id)).limits
+
+    bus.serve("rpc.auth.limits", TenantQuestion, limits)
     bus.serve("rpc.auth.jwks", Nothing, jwks)
     bus.serve("rpc.auth.role", RoleQuestion, role)

@@ -258,6 +258,7 @@ async def _insert(context: Context, connection: Connection, by: Caller, wanted: 
     status: UserStatus = "deactivated" if wanted.active is False else "invited"
     locale = wanted.locale or organization.locale
     user = User(new_id(), wanted.email, wanted.name, locale, status, now, now, None, chosen)
+    await user_cases.require_room(connection, organization)
     await users.insert(connection, tenant_id, user, None)
     await scim.put_user(connection, tenant_id, user.id, wanted.external_id)
     await outbox.record(connection, tenant_id, [events.user("created", user)])

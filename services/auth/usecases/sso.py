@@ -23,6 +23,7 @@ from services.auth.storage.sso import Arrival
 from services.auth.usecases import sign_in
 from services.auth.usecases.context import Context
 from services.auth.usecases.sign_in import Challenge, SignedIn
+from services.auth.usecases.users import require_room
 
 CALLBACK = "/api/v1/auth/sso/{provider_id}/callback"
 MAX_CODE = 4096
@@ -192,6 +193,8 @@ async def _provision(
     now = clock.now()
     name = of.name or of.email.partition("@")[0]
     user = User(new_id(), of.email, name, organization.locale, "active", now, now, now, chosen)
+    await organizations.lock(connection, organization.id)
+    await require_room(connection, organization)
     await users.insert(connection, organization.id, user, None)
     await outbox.record(connection, organization.id, [events.user("created", user)])
     by = Party("identity_provider", provider.id, provider.name)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common import clock, outbox
+from libs.common import clock, outbox, plans
 from libs.common.errors import Conflict, Invalid, NotFound
 from libs.common.events import NewEvent
 from libs.common.identity import Principal
@@ -17,6 +17,7 @@ from services.auth.domain import events, grants, people, seeds
 from services.auth.domain import roles as rules
 from services.auth.domain.audit import Party, of_principal, of_user
 from services.auth.domain.mails import Purpose
+from services.auth.domain.organizations import Organization
 from services.auth.domain.people import User, UserStatus
 from services.auth.domain.roles import Catalogue
 from services.auth.storage import organizations, roles, sessions, users
@@ -114,6 +115,7 @@ async def add(
         locale = given.locale or organization.locale
         status: UserStatus = "active" if password_hash else "invited"
         since = now if verified else None
+        await require_room(connection, organization)
         user = User(new_id(), email, given.name.strip(), locale, status, now, now, since, chosen)
         await users.insert(connection, tenant_id, user, password_hash)
         await outbox.record(connection, tenant_id, [events.user("created", user)])
@@ -125,6 +127,13 @@ async def add(
         await context.audit.note(connection, tenant_id, action, by, of_user(user), details=details)
     context.post.wake()
     return People([user], catalogue)
+
+
+async def require_room(connection: Connection, organization: Organization) -> None:
+    """Refuses another user than the plan allows, within a transaction that holds the organization's lock."""
+    limit = organization.limits.users
+    if limit is not None:
+        plans.require_room("users", limit, await users.count(connection, organization.id))
 
 
 async def invited(context: Context, principal: Principal, permissions: Permissions, after: UUID, limit: int) -> People:

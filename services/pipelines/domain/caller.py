@@ -5,16 +5,18 @@ import msgspec
 from libs.common.errors import NotFound
 from libs.common.identity import Principal
 from libs.common.permissions import ANY, Permissions
+from libs.common.plans import NONE, Limits, require_room
 
 PIPELINES = "pipelines"
 RELATIONSHIP_TYPES = "relationship_types"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, and what they may do."""
+    """Who asks, what they may do, and what their organization's plan allows."""
 
     principal: Principal
     permissions: Permissions
+    limits: Limits = NONE
 
     @property
     def tenant(self) -> UUID:
@@ -46,6 +48,10 @@ class Caller(msgspec.Struct, frozen=True):
             return None
         grants = (g for g in self.permissions.grants if g.resource in (PIPELINES, ANY) and g.pipeline_id)
         return sorted({g.pipeline_id for g in grants if g.pipeline_id and g.covers(action, PIPELINES, g.pipeline_id)})
+
+    def require_room(self, pipelines: int) -> None:
+        """Refuses another pipeline than the plan allows, where there are so many."""
+        require_room("pipelines", self.limits.pipelines, pipelines)
 
     def require_types(self, action: str) -> None:
         """An action on types of relationships."""

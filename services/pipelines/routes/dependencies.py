@@ -3,6 +3,7 @@ from typing import Annotated, TypeAlias
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter
 
+from libs.common.app import Platform
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from services.pipelines.domain.caller import Caller
@@ -11,8 +12,12 @@ IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
 IfNoneMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-None-Match")]
 
 
-def _caller(principal: NamedDependency[Principal], permissions: NamedDependency[Permissions]) -> Caller:
-    return Caller(principal, permissions)
+async def _caller(
+    principal: NamedDependency[Principal],
+    permissions: NamedDependency[Permissions],
+    platform: NamedDependency[Platform],
+) -> Caller:
+    return Caller(principal, permissions, await platform.plans.of(principal.tenant_id))
 
 
-CALLER = {"caller": Provide(_caller, sync_to_thread=False)}
+CALLER = {"caller": Provide(_caller)}

@@ -63,7 +63,7 @@ async def create(database: Database, caller: Caller, new: NewPipeline) -> Pipeli
     faults += attribute_faults(msgspec.structs.asdict(new), field_names(new.fields))
     async with database.tenant(caller.tenant) as connection:
         await storage.lock_creation(connection, caller.tenant)
-        check_count(await storage.count(connection, caller.tenant))
+        await _require_room(connection, caller)
         pipeline = _made(caller, new, placed, await _slug(connection, caller, new))
         await check(connection, caller, pipeline, placed, faults)
         await storage.insert(connection, caller.tenant, pipeline)
@@ -121,7 +121,7 @@ async def restore(database: Database, caller: Caller, pipeline_id: UUID) -> Pipe
             raise NotFound
         if found.deleted_at is None:
             return found
-        check_count(await storage.count(connection, caller.tenant))
+        await _require_room(connection, caller)
         return await write(connection, caller, "restored", replace(found, deleted_at=None))
 
 
@@ -131,7 +131,7 @@ async def clone(database: Database, caller: Caller, pipeline_id: UUID, name: str
     caller.require_any("create")
     async with database.tenant(caller.tenant) as connection:
         await storage.lock_creation(connection, caller.tenant)
-        check_count(await storage.count(connection, caller.tenant))
+        await _require_room(connection, caller)
         source = _present(await storage.get(connection, caller.tenant, pipeline_id))
         copy = _copy(caller, source, name)
         free = await _slug(connection, caller, NewPipeline(name=copy.name, slug=slug, fields=[]))
@@ -141,6 +141,13 @@ async def clone(database: Database, caller: Caller, pipeline_id: UUID, name: str
         await storage.insert(connection, caller.tenant, copy)
         await announce(connection, caller, "created", copy)
     return copy
+
+
+async def _require_room(connection: Connection, caller: Caller) -> None:
+    """Of the creations of a tenant one runs at a time, so that the count is right."""
+    count = await storage.count(connection, caller.tenant)
+    check_count(count)
+    caller.require_room(count)
 
 
 async def definition(database: Database, tenant_id: UUID, pipeline_id: UUID) -> Announcement:

@@ -54,6 +54,11 @@ async def expect(connection: Connection, tenant_id: UUID, file_id: UUID) -> None
     await connection.execute(SQL["expect"], tenant_id, file_id, UNUSED_SECONDS)
 
 
+async def stored_bytes(connection: Connection, tenant_id: UUID) -> int:
+    """How many bytes a tenant's files have."""
+    return int(await connection.fetchval(SQL["stored_bytes"], tenant_id))
+
+
 async def insert(connection: Connection, tenant_id: UUID, file: File) -> None:
     """Keeps a file whose object is whole."""
     await connection.execute(SQL["insert"], tenant_id, *msgspec.structs.astuple(file))

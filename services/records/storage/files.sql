@@ -2,6 +2,9 @@
 -- Notes an object that is about to be written, so that it goes if nothing comes of it.
 insert into file_ends (tenant_id, file_id, due) values ($1, $2, now() + make_interval(secs => $3));
 
+-- name: stored_bytes
+select coalesce(sum(size), 0)::bigint from files where tenant_id = $1;
+
 -- name: insert
 -- A file whose object is whole.
 insert into files (tenant_id, id, pipeline_id, field, name, media_type, size, digest, uploaded_at, uploaded_by)

@@ -252,3 +252,13 @@ async def begin_operation(
 async def finish_operation(connection: Connection, by: Principal, operation_id: str, version: int) -> None:
     """Notes the version that an operation made."""
     await connection.execute(SQL["finish_operation"], by.tenant_id, by.id, operation_id, version)
+
+
+async def count_live(connection: Connection, tenant_id: UUID) -> int:
+    """How many records a tenant has that are not in the trash."""
+    return int(await connection.fetchval(SQL["count_live"], tenant_id))
+
+
+async def take_turns(connection: Connection, tenant_id: UUID) -> None:
+    """Waits until this transaction alone adds to what the tenant's plan limits."""
+    await connection.execute(SQL["take_turns"], tenant_id)

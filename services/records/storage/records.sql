@@ -187,6 +187,14 @@ values ($1, $2, $3, $4, 0, $5) on conflict do nothing returning true;
 -- Notes the version that an operation made.
 update operations set version = $4 where tenant_id = $1 and principal_id = $2 and operation_id = $3;
 
+-- name: count_live
+-- Records that are not in the trash.
+select count(*) from records where tenant_id = $1 and deleted_at is null;
+
+-- name: take_turns
+-- Who adds to what is limited waits for who does so already.
+select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 12));
+
 -- name: recall_operation
 -- What an operation did.
 select record_id, version from operations where tenant_id = $1 and principal_id = $2 and operation_id = $3;

@@ -93,6 +93,7 @@ class Caller:
         """The work's result. What it finds invalid is judged again if the pipeline has changed in the meantime, and
         what was begun by a definition that is not the newest begins anew.
         """
+        await self.catalog.plans.of(self.tenant_id)
         reach = await self.reach(pipeline_id)
         try:
             return await self._following(reach, work)

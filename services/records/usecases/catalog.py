@@ -13,11 +13,13 @@ from libs.common.bus import Bus
 from libs.common.errors import NotFound, Unavailable
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
+from libs.common.plan_store import Plans
 from libs.common.postgres import Database
 from services.records.domain.definitions import Definition, RelationshipType
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.storage import definitions
+from services.records.usecases.plans import RecordPlans
 from services.records.usecases.tenants import Tenants
 
 T = TypeVar("T")
@@ -53,6 +55,8 @@ class Catalog:
         self._database = database
         self._bus = bus
         self.tenants = Tenants(database)
+        self.plans = Plans(bus)
+        self.record_plans = RecordPlans()
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
         self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}

@@ -15,6 +15,7 @@ import structlog
 
 from libs.common.errors import AppError, Fault, Forbidden, Invalid, NotFound, TooLarge
 from libs.common.ids import new_id
+from libs.common.plans import require_room
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
 from services.records.domain import media
@@ -86,7 +87,11 @@ async def receive(caller: Caller, store: ObjectStore, pipeline_id: UUID, field_n
     """A new file, which a record may hold from now on in this field; one that none holds is gone after a day."""
     field = _writable(await caller.reach(pipeline_id), field_name)
     file_id, taking = new_id(), _Taking(field, given)
+    limits = await caller.catalog.plans.of(caller.tenant_id)
     async with caller.database.tenant(caller.tenant_id) as connection:
+        if limits.storage_bytes is not None:
+            stored = await files.stored_bytes(connection, caller.tenant_id)
+            require_room("storage_bytes", limits.storage_bytes, stored)
         await files.expect(connection, caller.tenant_id, file_id)
     await store.put(object_key(caller.tenant_id, file_id), taking.chunks())
     file = File(
@@ -94,6 +99,10 @@ async def receive(caller: Caller, store: ObjectStore, pipeline_id: UUID, field_n
         taking.digest.hexdigest(), caller.now, caller.principal.id,
     )  # fmt: skip
     async with caller.database.tenant(caller.tenant_id) as connection:
+        if limits.storage_bytes is not None:
+            await records.take_turns(connection, caller.tenant_id)
+            stored = await files.stored_bytes(connection, caller.tenant_id)
+            require_room("storage_bytes", limits.storage_bytes, stored, file.size)
         await files.insert(connection, caller.tenant_id, file)
     return file
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from libs.common.errors import NotFound
+from libs.common.errors import AppError, NotFound
 from libs.common.postgres import Connection
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, advanced
@@ -50,6 +50,16 @@ class Scope:
             if await reshaping.bring(list(found.values())):
                 found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
         return found
+
+    async def room(self, adding: int) -> int:
+        """How many records the tenant's plan lets this transaction add, of so many."""
+        limit = self.caller.catalog.plans.cached(self.tenant_id).records
+        return await self.caller.catalog.record_plans.room(self.connection, self.tenant_id, limit, adding)
+
+    async def no_room(self) -> AppError:
+        """Why there is none."""
+        limit = self.caller.catalog.plans.cached(self.tenant_id).records or 0
+        return await self.caller.catalog.record_plans.refusal(self.connection, self.tenant_id, limit)
 
     def present(self, locked: Mapping[UUID, Locked], record_id: UUID, *, deleted: bool = False) -> Locked:
         """A locked record that may be seen; in the trash only if that is where it is looked for."""

@@ -122,6 +122,7 @@ class Writer(Scope):
         failures = await relating.check_targets(self, plan) | await relating.check_users(self, plan)
         failures |= await files.check(self, plan)
         failures |= await relating.cascade(self, plan) | await claiming.claim(self, plan)
+        failures |= await self._beyond_plan(plan)
         if failures:
             return failures
         by, at, changes = self.caller.principal, self.caller.now, list(plan.changes.values())
@@ -130,6 +131,13 @@ class Writer(Scope):
         await records.advance(self.connection, by, at, [*advancing, *plan.cascaded])
         await files.use(self, plan)
         return await relating.relate(self, plan) | await self._check_rules(plan)
+
+    async def _beyond_plan(self, plan: Plan) -> Failures:
+        created = [index for index, change in plan.changes.items() if change.operation == "created"]
+        room = await self.room(len(created))
+        if room == len(created):
+            return {}
+        return dict.fromkeys(created[room:], await self.no_room())
 
     async def _check_rules(self, plan: Plan) -> Failures:
         ids = {c.after.id: index for index, c in plan.changes.items() if c.operation == "created"}
