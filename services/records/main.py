@@ -19,6 +19,7 @@ from services.records.settings import Settings
 from services.records.storage.objects import open_store
 from services.records.usecases import exports, imports, searching
 from services.records.usecases.catalog import SCHEMA, Catalog
+from services.records.usecases.ending import Ending
 from services.records.usecases.evolving import evolve
 from services.records.usecases.files import Pruner
 from services.records.usecases.indexing import Indexer
@@ -75,7 +76,7 @@ def build(given: Settings) -> ASGIApp:
     runner.add(imports.KIND, importer.run, importer.forget)
     runner.add(exports.KIND, exporter.run, exporter.forget)
     pruner = Pruner(platform.database, objects)
-    platform.purger.first = pruner.purge
+    platform.purger.first = Ending(pruner, objects).purge
     start.append(pruner.start)
     stop.append(pruner.stop)
     given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}

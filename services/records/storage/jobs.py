@@ -63,6 +63,11 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
 
 
+async def take(connection: Connection, tenant_id: UUID, limit: int) -> list[tuple[UUID, str | None]]:
+    """Lets go of jobs of a tenant that is gone; each with the object that it was given, if any."""
+    return [(row[0], row[1]) for row in await connection.fetch(SQL["take"], tenant_id, limit)]
+
+
 async def insert(
     connection: Connection, by: Principal, job_id: UUID, kind: str, given: object, pipeline_id: UUID | None,
     total: int | None,
