@@ -1,3 +1,12 @@
+-- name: take
+-- Jobs of a tenant that is gone, with the object that each was given, if any.
+with gone as (
+    delete from jobs where tenant_id = $1
+        and id in (select id from jobs where tenant_id = $1 order by id limit $2)
+    returning id, input
+)
+select id, input ->> 'object' as object from gone;
+
 -- name: insert -> JobRow
 -- A new job that waits; what ended a month ago is forgotten, unless what it made is still kept.
 with forgotten as (
