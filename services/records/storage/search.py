@@ -112,7 +112,7 @@ def statement(
     }
     params: list[object] = [tenant_id, list(ranks), list(ranks.values()), *after, limit]
     free = [(target, scope) for target in targets for scope in target.scopes if not scope.access.ruled]
-    branches = _branches(question, _gathered(free), "", "", params) if free else []
+    branches = _branches(question, _gathered(free), "", params) if free else []
     for target in targets:
         for scope in target.scopes:
             if scope.access.ruled:
@@ -132,15 +132,16 @@ def _gathered(free: Sequence[tuple[Target, Scope]]) -> tuple[list[str], list[str
 def _ruled(question: Question, shape: Shape, scope: Scope, context: Context, params: list[object]) -> list[str]:
     tags = shape.tags(scope.mask), shape.title_tags(scope.mask)
     params.append(scope.access.pipeline.id)
-    place = f" and d.pipeline_id = ${len(params)} and r.deleted_at is null"
-    condition = f"{place} and {scope.access.condition(params, context, using=scope.using(shape))}"
-    join = " join records r on r.tenant_id = d.tenant_id and r.id = d.record_id"
-    return _branches(question, tags, join, condition, params)
+    place = f"${len(params)}"
+    condition = scope.access.condition(params, context, using=scope.using(shape))
+    return _branches(question, tags, _seen(place, condition), params)
 
 
-def _branches(
-    question: Question, tags: tuple[list[str], list[str]], join: str, condition: str, params: list[object]
-) -> list[str]:
+def _seen(place: str, condition: str) -> str:
+    return " " + SQL["seen"].replace("{place}", place).replace("{condition}", condition)
+
+
+def _branches(question: Question, tags: tuple[list[str], list[str]], seen: str, params: list[object]) -> list[str]:
     own, title = tags
     stages: Mapping[int, str] = {
         0: question.as_title(title, prefix=False),
@@ -149,12 +150,12 @@ def _branches(
         3: question.beginning(own, typos=False) if own else "",
         4: question.beginning(own, typos=True) if own and question.typos else "",
     }
-    return [_branch(stage, query, join, condition, params) for stage, query in stages.items() if query]
+    return [_branch(stage, query, seen, params) for stage, query in stages.items() if query]
 
 
-def _branch(stage: int, query: str, join: str, condition: str, params: list[object]) -> str:
+def _branch(stage: int, query: str, seen: str, params: list[object]) -> str:
     params.append(query)
-    parts = {"stage": str(stage), "join": join, "condition": condition, "query": f"${len(params)}", "most": str(MOST)}
+    parts = {"stage": str(stage), "seen": seen, "query": f"${len(params)}", "most": str(MOST)}
     text = SQL["branch"]
     for name, value in parts.items():
         text = text.replace(f"{{{name}}}", value)

@@ -36,9 +36,10 @@ from unnest($2::text[]) as readable(tag) cross join lateral (
 group by known.word order by known.word limit 20;
 
 -- name: bounds
--- A search that takes longer is ended, and none reads a table from end to end. Two letters that changed places leave
--- of a word of six letters a quarter of its trigrams.
+-- A search that takes longer is ended, and none reads a table from end to end, nor a tenant's rows one by one in the
+-- hope that enough of them will do. Two letters that changed places leave of six a quarter of the trigrams.
 select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_indexscan', 'off', true),
     set_config('pg_trgm.similarity_threshold', '0.2', true);
 
 -- name: search -> Hit
@@ -60,11 +61,20 @@ order by stage, rank, record_id limit $7;
     select d.record_id, d.pipeline_id, {stage} as stage,
         -(ts_rank('{0.1, 0.2, 0.4, 1.0}', d.document, asked.query) * 1000000)::integer as rank
     from (
-        select d.record_id, d.pipeline_id, d.document from search_documents d{join}
-        where d.tenant_id = $1 and d.document @@ {query}::text::tsquery{condition}
+        select d.record_id, d.pipeline_id, d.document from search_documents d{seen}
+        where d.tenant_id = $1 and d.document @@ {query}::text::tsquery
         limit {most}
     ) d join asked on asked.pipeline_id = d.pipeline_id
 )
+
+-- name: seen
+-- Beside a document: whether its record may be seen, which is looked up for each by itself.
+ cross join lateral (
+    select 1 from records r
+    where r.tenant_id = d.tenant_id and r.id = d.record_id and r.pipeline_id = {place} and r.deleted_at is null
+        and {condition}
+    offset 0
+) seen;
 
 -- name: outdated
 -- Records whose words are not kept as their pipeline's shape is now, in the order of their ids; they stay as they are

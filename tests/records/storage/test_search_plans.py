@@ -1,0 +1,128 @@
+"""Searches are index work under row level security, however much other tenants keep."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from libs.common.filters import Context
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, Permissions
+from services.records.domain.definitions import Definition, Field
+from services.records.domain.pipelines import Pipeline
+from services.records.domain.reach import Reach
+from services.records.domain.searching import question, scopes, shape_of
+from services.records.storage import search
+from services.records.storage.search import START, Outdated, Target
+from tests.support.postgres import Database
+
+CONTEXT = Context(datetime.now(UTC), None, UTC)
+ROWS = 4_000
+FILL = """
+insert into records (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at, updated_by)
+select $1, id, $2, 1, title, jsonb_build_object('name', title), now(), $1, now(), $1
+from unnest($3::uuid[], $4::text[]) as new(id, title)
+"""
+
+
+@dataclass
+class Scene:
+    """Many words of two tenants, as the service's role sees them as one of them."""
+
+    connection: "asyncpg.Connection[asyncpg.Record]"
+    tenant_id: UUID
+    pipeline: Pipeline
+
+    def target(self, grant: Grant) -> Target:
+        """What someone with this grant searches."""
+        reach = Reach(self.pipeline.id, {self.pipeline.id: self.pipeline}, Permissions([grant]))
+        own = tuple(scopes(reach.access("read")))
+        return Target(self.pipeline, shape_of(self.tenant_id, self.pipeline), own, reach)
+
+    async def indexes(self, text: str, *params: object) -> set[str]:
+        """The indexes of a plan that reads no table from end to end."""
+        plan = await self.connection.fetchval(f"explain (format json) {text}", *params)
+        nodes = list(flat(msgspec.json.decode(plan)[0]["Plan"]))
+        assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
+        return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+def flat(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan's nodes."""
+    return [node, *(found for inner in node.get("Plans", ()) for found in flat(inner))]
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    """Two tenants with a pipeline each."""
+    connection = await asyncpg.connect(database.dsn("records"))
+    fields = tuple(Field(name=name, type="text", searchable=True) for name in ("name", "notes"))
+    tenants = [new_id(), new_id()]
+    pipelines = [Pipeline(Definition(new_id(), "Test", 1, fields)) for _ in tenants]
+    for tenant, pipeline in zip(tenants, pipelines, strict=True):
+        async with connection.transaction():
+            await connection.execute("select set_config('app.tenant_id', $1, true)", str(tenant))
+            shape = shape_of(tenant, pipeline)
+            rows = [Outdated(new_id(), f"Person {word(n)}", {"name": f"Person {word(n)}"}) for n in range(ROWS)]
+            await search.put(connection, tenant, pipeline.id, shape, rows)
+            await connection.execute(FILL, tenant, pipeline.id, [row.id for row in rows], [row.title for row in rows])
+    admin = await asyncpg.connect(database.admin_dsn)
+    for table in ("records", "search_documents", "search_words"):
+        await admin.execute(f"vacuum analyze records.{table}")
+    await admin.close()
+    await connection.execute("begin")
+    await connection.execute("select set_config('app.tenant_id', $1, true)", str(tenants[0]))
+    await search.begin(connection)
+    yield Scene(connection, tenants[0], pipelines[0])
+    await connection.close()
+
+
+def word(number: int) -> str:
+    """A word of its own for each number."""
+    return "".join(chr(ord("a") + number // 26**place % 26) for place in range(4))
+
+
+@pytest.mark.parametrize("q", ["baab", "perso", "person ba", "person person"])
+async def test_a_search_reads_the_index_of_words(scene: Scene, q: str) -> None:
+    """Whether few or all records have the words, they are found by the index, with a rule also by their keys."""
+    rule = {"field": "name", "op": "contains", "value": "Person"}
+    for grant, expected in (
+        (Grant("*", ("*",)), {"search_documents_document"}),
+        (Grant("records", ("read",), row_rule=rule), {"search_documents_document", "records_pkey"}),
+    ):
+        target = scene.target(grant)
+        text, params = search.statement(scene.tenant_id, question(q), [target], CONTEXT, START, 50)
+        assert await scene.indexes(text, *params) == expected
+
+
+async def test_similar_and_inflected_words_are_looked_up(scene: Scene) -> None:
+    """Words that are spelt alike are found by their trigrams, those with the same stem by their beginning."""
+    tags = scene.target(Grant("*", ("*",))).shape.tags(None)
+    found = await scene.indexes(search.SQL["similar"], scene.tenant_id, tags, "persno")
+    assert found == {"search_words_similar"}
+    bounds = "persons", "per", "per\U0010ffff"
+    found = await scene.indexes(search.SQL["inflected"], scene.tenant_id, tags, "english_stem", *bounds)
+    assert found == {"search_words_word"}
+
+
+async def test_what_is_very_common_is_cut(scene: Scene) -> None:
+    """Of thousands of records with a word no more than a bounded number is ranked, and it takes no long time."""
+    target = scene.target(Grant("*", ("*",)))
+    hits = await search.search(
+        scene.connection, scene.tenant_id, question("person"), [target], CONTEXT, START, 10_000
+    )  # fmt: skip
+    assert search.MOST <= len(hits) <= 4 * search.MOST < ROWS
+
+
+async def test_words_are_known_once_and_never_of_another_tenant(scene: Scene) -> None:
+    """A word that many records have is kept once for its field; another tenant's words correct nothing."""
+    count = await scene.connection.fetchval("select count(1) from search_words where word = 'person'")
+    assert count == 1
+    stranger = scene.target(Grant("*", ("*",))).shape.tags(None)
+    await scene.connection.execute("select set_config('app.tenant_id', $1, true)", str(new_id()))
+    assert await search.similar(scene.connection, scene.tenant_id, stranger, "persno") == []
