@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.errors import Invalid, NotFound, StaleVersion
 from libs.common.ids import new_id
+from services.records.domain.definitions import By, Pending
 from tests.records.support import Service
 from tests.support.waiting import eventually
 
@@ -108,8 +109,11 @@ async def test_a_field_that_becomes_unique_knows_old_values(service: Service) ->
     key = service.tenant_id, pipeline
     await announce(service, pipeline)
     await service.client.create(pipeline, {"a": "One@example.com", "n": 10.5})
-    service.pipeline({"name": "a", "type": "email", "unique": True}, {"name": "n", "type": "number", "unique": True},
-                     id=pipeline)  # fmt: skip
+    fields = [{"name": name, "type": kind, "unique": True} for name, kind in (("a", "email"), ("n", "number"))]
+    maker = By(new_id(), "user", "Test")
+    asked = Pending(job_id=new_id(), version=2, by=maker, claims=("a", "n"))
+    claims = {"a": "a@2", "n": "n@2"}
+    service.pipeline(*fields, id=pipeline, claims=claims, pending=(asked,), by=maker)
     await announce(service, pipeline)
     assert service.definitions.pipelines[key].version == 2
 
