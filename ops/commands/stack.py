@@ -6,24 +6,28 @@ import subprocess
 import sys
 import time
 from functools import partial
+from typing import TypeAlias
 
 import click
 
 from ops.embedded.child import die_with_parent
-from ops.stack import Stack, StackError
-from ops.stack.home import PROJECT, Home
+from ops.stack import Stack, StackError, choice
+from ops.stack.compose import ComposeStack
+from ops.stack.home import PROJECT
 from ops.stack.launcher import Condition
 
+AnyStack: TypeAlias = Stack | ComposeStack
 
-def this_stack() -> Stack:
+
+def this_stack(*, starting: bool = False) -> AnyStack:
     """The stack of this checkout, or of `MILLRACE_HOME`."""
-    return Stack(Home.of(os.environ))
+    return choice.stack(os.environ, starting=starting)
 
 
 @click.command()
 def up() -> None:
     """Start all servers and services; return when they are ready."""
-    _up(this_stack())
+    _up(this_stack(starting=True))
 
 
 @click.command()
@@ -49,7 +53,7 @@ def status() -> None:
 @click.argument("names", nargs=-1)
 def logs(names: tuple[str, ...]) -> None:
     """Follow the logs of all processes, or of those named."""
-    raise SystemExit(subprocess.call(_tail(this_stack().home, names)))
+    raise SystemExit(subprocess.call(this_stack().follow(names)))
 
 
 @click.command()
@@ -58,8 +62,10 @@ def reset(yes: bool) -> None:
     """Stop everything and delete all data of this checkout."""
     stack = this_stack()
     if not yes:
-        click.confirm(f"Delete all data in {stack.home.root}?", abort=True)
+        place = stack.home.root if isinstance(stack, Stack) else f"the volumes of {stack.folder}"
+        click.confirm(f"Delete all data in {place}?", abort=True)
     stack.reset()
+    choice.forget(os.environ)
     click.echo("all data is gone")
 
 
@@ -67,13 +73,13 @@ def reset(yes: bool) -> None:
 @click.option("--demo/--no-demo", default=True, help="Load the demo data unless it is there.")
 def dev(demo: bool) -> None:
     """Start everything, load the demo, follow the logs; Ctrl-C stops the lot."""
-    stack = this_stack()
+    stack = this_stack(starting=True)
     _interrupt_when_told_to_end()
     try:
         _up(stack, tied=True)
         if demo:
             load_demo(stack)
-        _follow(stack.home)
+        _follow(stack)
     except KeyboardInterrupt:
         click.echo("\nstopping …")
     finally:
@@ -89,20 +95,20 @@ def demo() -> None:
 COMMANDS = (up, down, status, logs, reset, dev, demo)
 
 
-def load_demo(stack: Stack) -> None:
+def load_demo(stack: AnyStack) -> None:
     """Load the demo through the public API unless it is in the data."""
-    if stack.home.demo_loaded.exists():
+    if stack.demo_loaded.exists():
         return
-    environ = {**os.environ, "GATEWAY_URL": stack.plan.gateway_url}
+    environ = {**os.environ, **stack.client_environ}
     if subprocess.call([sys.executable, "-m", "ops.demo", "load"], cwd=PROJECT, env=environ):
         raise StackError("The demo was not loaded; what is above says why. Again: ./taskw demo")
-    stack.home.demo_loaded.touch()
+    stack.demo_loaded.touch()
 
 
-def _up(stack: Stack, *, tied: bool = False) -> None:
+def _up(stack: AnyStack, *, tied: bool = False) -> None:
     started = time.monotonic()
-    plan = stack.up(tied=tied)
-    click.echo(f"ready in {time.monotonic() - started:.1f} s: http://localhost:{plan.ports['gateway']}/docs")
+    stack.up(tied=tied)
+    click.echo(f"ready in {time.monotonic() - started:.1f} s: {stack.address}/docs")
 
 
 def _interrupt_when_told_to_end() -> None:
@@ -112,18 +118,10 @@ def _interrupt_when_told_to_end() -> None:
     die_with_parent(os.getppid(), "TERM")
 
 
-def _follow(home: Home) -> None:
+def _follow(stack: AnyStack) -> None:
     bound = partial(die_with_parent, os.getpid(), "TERM")
-    with subprocess.Popen(_tail(home, ()), preexec_fn=bound) as follower:
+    with subprocess.Popen(stack.follow(()), preexec_fn=bound) as follower:
         follower.wait()
-
-
-def _tail(home: Home, names: tuple[str, ...]) -> list[str]:
-    known = {path.stem: str(path) for path in sorted(home.log.glob("*.log"))}
-    unknown = [name for name in names if name not in known]
-    if unknown or not known:
-        raise StackError(f"No log of {', '.join(unknown) or 'anything'}; there are: {', '.join(known) or 'none'}")
-    return ["tail", "-n", "20", "-F", *(known[name] for name in names or known)]
 
 
 def _line(condition: Condition) -> str:

@@ -2,6 +2,7 @@
 
 `home` says where things are, `plan` what runs and with which environment, `supervisor` speaks to
 supervisord, `database` prepares PostgreSQL, `readiness` asks the services, `launcher` puts them together.
+`compose` is the same in containers, on the Docker `engine`; `choice` says which of the two is meant.
 """
 
 from ops.stack.errors import StackError

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from ops.embedded.ports import is_free
 from ops.embedded.process import tail
@@ -44,6 +45,29 @@ class Stack:
     def plan(self) -> Plan:
         """The plan of the stack as it was last started."""
         return make_plan(self.home, self._environ, self._services, assign=False)
+
+    @property
+    def address(self) -> str:
+        """Where clients come in."""
+        return f"http://localhost:{self.plan.ports['gateway']}"
+
+    @property
+    def demo_loaded(self) -> Path:
+        """Exists once the demo is in the data."""
+        return self.home.demo_loaded
+
+    @property
+    def client_environ(self) -> dict[str, str]:
+        """What a client is told."""
+        return {"GATEWAY_URL": self.plan.gateway_url}
+
+    def follow(self, names: tuple[str, ...]) -> list[str]:
+        """The command that follows the logs."""
+        known = {path.stem: str(path) for path in sorted(self.home.log.glob("*.log"))}
+        unknown = [name for name in names if name not in known]
+        if unknown or not known:
+            raise StackError(f"No log of {', '.join(unknown) or 'anything'}; there are: {', '.join(known) or 'none'}")
+        return ["tail", "-n", "20", "-F", *(known[name] for name in names or known)]
 
     def up(self, *, tied: bool = False) -> Plan:
         """Start what does not run and return when all is ready; `tied` ends the stack with this process."""

@@ -90,7 +90,7 @@ class Plan:
 def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...], *, assign: bool) -> Plan:
     """The plan of a stack; `assign` chooses ports, otherwise those of the running stack are told."""
     if (kind := environ.get("STACK", "embedded")) != "embedded":
-        raise StackError(f"STACK={kind} is not known; the only kind is STACK=embedded.")
+        raise StackError(f"STACK={kind}: this is for STACK=embedded; give the servers' addresses, as in NATS_URL.")
     names = (*SERVERS, *SERVICES)
     ports = home.assign_ports(names, gateway_port(environ)) if assign else home.ports()
     if not ports:

@@ -54,7 +54,7 @@ def test_the_stack_starts_from_nothing_and_from_its_data(tmp_path: Path) -> None
 def test_dev_takes_everything_along(tmp_path: Path, end: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and even SIGKILL of `millrace dev` leave no process of the stack behind."""
     port = free_port()
-    environ = {**os.environ, "MILLRACE_HOME": str(tmp_path), "PORT": str(port)}
+    environ = {**os.environ, "MILLRACE_HOME": str(tmp_path), "PORT": str(port), "STACK": "embedded"}
     run = [sys.executable, "-c", "from ops.cli import main; main()", "dev", "--no-demo"]
     with subprocess.Popen(run, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, start_new_session=True) as dev:
         assert dev.stdout is not None
