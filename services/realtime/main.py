@@ -99,7 +99,7 @@ def hooks_of(platform: Platform, settings: Settings, live: Live, owners: Owners)
 def outward(platform: Platform, settings: Settings, live: Live) -> Outward:
     """What goes out, and what follows the changes for it."""
     bus, database = platform.bus, platform.database
-    owners = Owners(database, platform.roles)
+    owners = Owners(bus, database, platform.roles)
     hooks, planner = hooks_of(platform, settings, live, owners)
     digest = Seal(settings.sealing_secret, "unsubscribing", "SEALING_SECRET").digest
     notifier = Notifier(database, live.definitions, owners, Voice(bus), digest)

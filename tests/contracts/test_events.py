@@ -10,6 +10,7 @@ import httpx
 import nats
 import pytest
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from libs.common.events import STREAM, Envelope, decode
 from libs.common.migrate import SERVICES
@@ -51,6 +52,18 @@ async def tour(api: httpx.AsyncClient, url: str, tenant: Tenant) -> None:
     told(await api.post(f"/users/{user['id']}/deactivate"))
     told(await api.delete(f"/users/{user['id']}"), 204)
     await _model(api)
+    await _outward(api)
+
+
+async def _outward(api: httpx.AsyncClient) -> None:
+    """A webhook is made, changed and ended; and a person is assigned something, of which they are mailed."""
+    hook = told(await api.post("/webhooks", json={"url": "https://hooks.invalid/", "events": ["*"]}), 201)
+    told(await api.patch(f"/webhooks/{hook['id']}", json={"description": "Ours"}))
+    told(await api.delete(f"/webhooks/{hook['id']}"), 204)
+    person = {"email": f"a-{uuid4().hex[:8]}@example.com", "name": "Ann", "password": PASSWORD, "roles": ["member"]}
+    ann = told(await api.post("/users", json=person), 201)
+    tasks = await make_pipeline(api, "Tasks", text("name"), {"name": "assignee", "type": "user"})
+    await make_record(api, tasks, {"name": "One", "assignee": ann["id"]})
 
 
 async def _model(api: httpx.AsyncClient) -> None:
@@ -80,12 +93,22 @@ async def test_what_is_emitted_is_documented_and_handled(stack: Platform, tenant
     """Every documented event is emitted, no other is, and every consumer takes each without a complaint."""
     await tour(tenant.client, stack.url, tenant)
     async with stream(stack) as js:
+        await eventually(lambda: _mailed(js, tenant.id), 30)
         await eventually(lambda: _all_handled(js), 30)
         seen = await _types(js, tenant.id)
     assert seen <= documented()
     ends = {"auth.tenant.deleted", *(f"{service}.tenant.purged" for service in SERVICES)}
-    assert documented() - seen <= {"auth.key.rotated", *ends}
+    assert documented() - seen <= {"auth.key.rotated", "realtime.webhook.disabled", *ends}
     assert _complaints(stack) == []
+
+
+async def _mailed(js: JetStreamContext, tenant_id: str) -> bool:
+    """Whether the one who was assigned something is mailed, which nobody waits for."""
+    try:
+        await js.get_last_msg(STREAM, f"evt.{tenant_id}.realtime.notification.mail_due")
+    except NotFoundError:
+        return False
+    return True
 
 
 async def _all_handled(js: JetStreamContext) -> bool:

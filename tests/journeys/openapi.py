@@ -38,6 +38,11 @@ class Operation:
         return {} in self.declared.get("security", ())
 
     @property
+    def endless(self) -> bool:
+        """Whether its answer goes on for as long as one listens."""
+        return any("text/event-stream" in it.get("content", {}) for it in self.declared.get("responses", {}).values())
+
+    @property
     def body(self) -> Any:
         """The least body; none where none is declared."""
         content = self.declared.get("requestBody", {}).get("content", {})
@@ -62,10 +67,10 @@ class Operation:
 
 
 async def operations(url: str) -> list[Operation]:
-    """Every operation of the platform at this gateway."""
+    """Every operation of the platform at this gateway, but for those whose answer does not end."""
     async with httpx.AsyncClient(base_url=url) as client:
         document = told(await client.get("/openapi.json"))
-    return list(_operations(document))
+    return [operation for operation in _operations(document) if not operation.endless]
 
 
 def _operations(document: Json) -> Iterator[Operation]:

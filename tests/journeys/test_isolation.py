@@ -88,8 +88,18 @@ async def estate(tenant: Tenant) -> Estate:
     named["passkey_id"] = str(uuid4())
     domain = told(await api.post("/organizations/current/domains", json={"host": "crm.example.org"}), 201)
     named["host"] = domain["host"]
+    named |= await _outward(api, record)
     named |= ABOUT_NOBODY
     return Estate(pipeline, record, {**named, "field": "name", "value": SECRET, "version": "1"})
+
+
+async def _outward(api: httpx.AsyncClient, record: Json) -> dict[str, str]:
+    """A webhook with a delivery, and a record that is followed."""
+    hook = {"url": f"https://{SECRET}.invalid/", "events": ["*"]}
+    webhook = told(await api.post("/webhooks", json=hook), 201)
+    delivery = told(await api.post(f"/webhooks/{webhook['id']}/test"), 202)
+    told(await api.post("/notifications/follows", json={"record_id": record["id"]}), 201)
+    return {"webhook_id": webhook["id"], "delivery_id": delivery["id"], "target_id": record["id"]}
 
 
 async def test_no_operation_answers_with_anothers_data(
@@ -155,6 +165,20 @@ async def test_a_socket_hears_nothing_of_another_tenant(
         heard = await live.expect("record_created")
         assert heard["record"]["id"] == mine["id"]
         assert SECRET not in str(live.unread)
+
+
+async def test_a_stream_tells_nothing_of_another_tenant(tenant: Tenant, other_tenant: Tenant, estate: Estate) -> None:
+    """The changes that stream to a tenant from the very beginning are its own."""
+    own = await make_pipeline(other_tenant.client, "Own", text("name"))
+    mine = await make_record(other_tenant.client, own, {"name": "heard"})
+    async with other_tenant.client.stream("GET", "/changes/stream", params={"since": 0}) as answer:
+        lines = []
+        async for line in answer.aiter_lines():
+            lines.append(line)
+            if mine["id"] in line:
+                break
+    assert SECRET not in "".join(lines)
+    assert estate.ids.isdisjoint("".join(lines).split('"'))
 
 
 async def test_an_event_travels_on_its_own_tenants_subjects(

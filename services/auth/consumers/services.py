@@ -5,9 +5,12 @@ from uuid import UUID
 import msgspec
 
 from libs.common.bus import Bus
+from libs.common.errors import NotFound
 from libs.common.permissions import RoleGrants
 from libs.common.plans import Limits
+from services.auth.domain.events import UserData
 from services.auth.domain.keys import Jwk
+from services.auth.storage import users
 from services.auth.usecases import organizations, roles
 from services.auth.usecases.context import Context
 
@@ -29,6 +32,13 @@ class TenantQuestion(msgspec.Struct):
     tenant_id: UUID
 
 
+class UserQuestion(msgspec.Struct):
+    """Which user."""
+
+    tenant_id: UUID
+    user_id: UUID
+
+
 class Keys(msgspec.Struct):
     """A JSON Web Key Set."""
 
@@ -48,5 +58,14 @@ def serve(bus: Bus, context: Context) -> None:
         return (await organizations.get(context, question.tenant_id)).limits
 
     bus.serve("rpc.auth.limits", TenantQuestion, limits)
+
+    async def user(question: UserQuestion) -> UserData:
+        async with context.database.tenant(question.tenant_id) as connection:
+            found = await users.get(connection, question.tenant_id, question.user_id)
+        if found is None:
+            raise NotFound
+        return UserData(found.id, found.email, found.name, found.status, found.roles)
+
+    bus.serve("rpc.auth.user", UserQuestion, user)
     bus.serve("rpc.auth.jwks", Nothing, jwks)
     bus.serve("rpc.auth.role", RoleQuestion, role)

@@ -11,6 +11,7 @@ from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
 from services.realtime.domain.webhooks import OWNER_AWAY
 from services.realtime.storage import deliveries, notifications, users, webhooks
+from services.realtime.storage.users import Person
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
 
@@ -49,28 +50,19 @@ def follow(roles: RoleStore, reviews: Reviews) -> None:
     roles.watch(reviews.role_changed)
 
 
-class User(msgspec.Struct, frozen=True):
-    """The person that an event speaks of."""
-
-    id: UUID
-    name: str
-    status: str
-    roles: tuple[UUID, ...]
-
-
 def follow_people(bus: Bus, database: Database) -> None:
     """Keeps who may sign in, with which roles."""
-    bus.consume(Consumer("realtime-users", "evt.*.auth.user.*", User, keep_user), database)
+    bus.consume(Consumer("realtime-users", "evt.*.auth.user.*", Person, keep_user), database)
 
 
-async def keep_user(connection: Connection, event: Event[User]) -> None:
+async def keep_user(connection: Connection, event: Event[Person]) -> None:
     """Keeps a person; the webhooks of one who may not sign in are paused until they may again."""
     tenant_id, user = event.tenant_id, event.data
     if event.type.endswith(".deleted"):
         await users.forget(connection, tenant_id, user.id)
         await notifications.forget_person(connection, tenant_id, user.id)
     else:
-        await users.keep(connection, tenant_id, user.id, user.name, user.status, user.roles)
+        await users.keep(connection, tenant_id, user)
     if event.type.endswith(".deleted") or user.status != "active":
         await webhooks.pause_owned(connection, tenant_id, user.id, OWNER_AWAY)
         await deliveries.rest_owned(connection, tenant_id, user.id)

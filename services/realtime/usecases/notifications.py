@@ -22,6 +22,7 @@ from services.realtime.storage import users
 from services.realtime.usecases import records
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases.owners import person_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ async def prefer(notices: Notices, principal: Principal, wanted: Preferences) ->
     if faults := rules.check(wanted):
         raise Invalid(errors=faults)
     async with notices.database.tenant(principal.tenant_id) as connection:
-        await users.meet(connection, principal.tenant_id, person, principal.name, principal.roles)
+        await users.meet(connection, principal.tenant_id, person_of(principal))
         await store.put_preferences(connection, principal.tenant_id, person, wanted.full())
         await store.due_digest(connection, principal.tenant_id, person, wanted.next_digest(clock.now()))
     return wanted.full()
@@ -120,7 +121,7 @@ async def follow(
     async with notices.database.tenant(principal.tenant_id) as connection:
         if await store.lock_follows(connection, principal.tenant_id, person) >= MAX_FOLLOWS:
             raise Conflict(f"At most {MAX_FOLLOWS} things are followed", code="too-many-follows")
-        await users.meet(connection, principal.tenant_id, person, principal.name, principal.roles)
+        await users.meet(connection, principal.tenant_id, person_of(principal))
         await store.follow(connection, principal.tenant_id, wanted)
     return wanted
 

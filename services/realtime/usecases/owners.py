@@ -1,8 +1,13 @@
 """What a person may see who is not asking just now: by the roles that they have at this moment."""
 
+import asyncio
 from collections.abc import Collection
 from uuid import UUID
 
+import msgspec
+
+from libs.common.bus import Bus
+from libs.common.errors import NotFound, Unavailable
 from libs.common.identity import Principal
 from libs.common.ids import NIL
 from libs.common.permissions import Permissions
@@ -15,11 +20,25 @@ from services.realtime.storage import users
 from services.realtime.storage.users import Person
 from services.realtime.usecases.groups import READ, RECORDS, condition
 
+ACTIVE = "active"
+MAX_ASKED = 20
+
+
+class _Question(msgspec.Struct):
+    tenant_id: UUID
+    user_id: UUID
+
+
+def person_of(principal: Principal) -> Person:
+    """The person who comes with a token, and so may sign in."""
+    return Person(principal.id, principal.name, ACTIVE, principal.roles)
+
 
 class Owners:
     """Finds people and their present permissions."""
 
-    def __init__(self, database: Database, roles: RoleStore) -> None:
+    def __init__(self, bus: Bus, database: Database, roles: RoleStore) -> None:
+        self._bus = bus
         self._database = database
         self._roles = roles
 
@@ -28,8 +47,26 @@ class Owners:
         if not ids:
             return {}
         async with self._database.tenant(tenant_id) as connection:
-            found = await users.active(connection, tenant_id, ids)
-        return {it.id: Owner(it, await self._permissions(tenant_id, it)) for it in found.values()}
+            found = await users.known(connection, tenant_id, ids)
+        found |= await self._met(tenant_id, [it for it in ids if it not in found][:MAX_ASKED])
+        active = [it for it in found.values() if it.status == ACTIVE]
+        return {it.id: Owner(it, await self._permissions(tenant_id, it)) for it in active}
+
+    async def _met(self, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Person]:
+        """People whose announcement has not come yet, as auth knows them; where it is away, nobody."""
+        answers = await asyncio.gather(*(self._ask(tenant_id, it) for it in ids))
+        found = {it.id: it for it in answers if it is not None}
+        if found:
+            async with self._database.tenant(tenant_id) as connection:
+                for person in found.values():
+                    await users.meet(connection, tenant_id, person)
+        return found
+
+    async def _ask(self, tenant_id: UUID, user_id: UUID) -> Person | None:
+        try:
+            return await self._bus.request("rpc.auth.user", _Question(tenant_id, user_id), Person)
+        except (NotFound, Unavailable):
+            return None
 
     async def _permissions(self, tenant_id: UUID, person: Person) -> Permissions:
         principal = Principal(

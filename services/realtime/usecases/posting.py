@@ -27,6 +27,7 @@ DNS_SECONDS = 5.0
 MAX_RESPONSE = 1024
 MAX_HEAD = 16 * 1024
 _LOCAL = "localhost"
+_NOWHERE = "invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,12 @@ class Guarded(AbstractResolver):
             raise AddressRefused(errno.EACCES, "the address is not a public one")
 
     async def addresses(self, host: str) -> list[str]:
-        """All addresses of a name; `localhost` is the loopback (RFC 6761). Raises OSError where there are none."""
-        if host == _LOCAL or host.endswith(f".{_LOCAL}"):
+        """All addresses of a name, but for those that RFC 6761 says of. Raises OSError where there are none."""
+        last = host.rpartition(".")[2].lower()
+        if last == _LOCAL:
             return ["127.0.0.1"]
+        if last == _NOWHERE:
+            raise OSError(errno.EHOSTUNREACH, "the name has no address")
         resolver = dns.asyncresolver.Resolver(configure=self._servers is None)
         if self._servers is not None:
             resolver.nameservers = [_server(part.strip()) for part in self._servers.split(",")]

@@ -24,6 +24,7 @@ from services.realtime.storage import deliveries, stream, users, webhooks
 from services.realtime.storage.deliveries import Attempt, Delivery
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases.owners import person_of
 from services.realtime.usecases.posting import Poster
 from services.realtime.usecases.replay import too_old
 from services.realtime.usecases.sending import Sender
@@ -81,7 +82,7 @@ async def create(hooks: Hooks, caller: Caller, wanted: Wanted) -> tuple[Webhook,
         await webhooks.lock_all(connection, principal.tenant_id)
         if await webhooks.count(connection, principal.tenant_id) >= MAX_WEBHOOKS:
             raise Conflict(f"An organization has at most {MAX_WEBHOOKS} webhooks", code="too-many-webhooks")
-        await users.meet(connection, principal.tenant_id, principal.id, principal.name, principal.roles)
+        await users.meet(connection, principal.tenant_id, person_of(principal))
         await webhooks.insert(connection, principal.tenant_id, made)
         await _announce(connection, caller, "created", made)
     return made, secret.text
@@ -118,7 +119,7 @@ async def change(hooks: Hooks, caller: Caller, webhook_id: UUID, changes: dict[s
         )  # fmt: skip
         if state is not None:
             after = _in_state(after, state)
-        await users.meet(connection, principal.tenant_id, principal.id, principal.name, principal.roles)
+        await users.meet(connection, principal.tenant_id, person_of(principal))
         await webhooks.update(connection, principal.tenant_id, after)
         if after.state == "active":
             await deliveries.wake(connection, principal.tenant_id, webhook_id, 0)
