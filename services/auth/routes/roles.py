@@ -4,12 +4,13 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.clock import rfc3339
+from libs.common.conditions import IfMatch, IfNoneMatch, etag, unchanged, versions
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
@@ -89,10 +90,10 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> RoleAnswer:
+    ) -> Response[RoleAnswer | None]:
         """Makes a role that gives nothing beyond what the one who asks may do."""
         given = roles.NewRole(data.name, data.slug, data.inherits, _grants(data.grants))
-        return _answer(await roles.create(auth, principal, permissions, given))
+        return _tagged(await roles.create(auth, principal, permissions, given), status=201)
 
     @get("/{role_id:str}", summary="Get a role")
     async def one(
@@ -101,9 +102,10 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> RoleAnswer:
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[RoleAnswer | None]:
         """One role."""
-        return _answer(await roles.get(auth, principal, permissions, parse_id(role_id)))
+        return _tagged(await roles.get(auth, principal, permissions, parse_id(role_id)), if_none_match)
 
     @patch("/{role_id:str}", summary="Change a role")
     async def change(
@@ -113,14 +115,16 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> RoleAnswer:
+        if_match: IfMatch = None,
+    ) -> Response[RoleAnswer | None]:
         """Changes a role, and with it all roles that inherit from it."""
         given = roles.Change(
             name=None if data.name is UNSET else data.name,
             inherits=None if data.inherits is UNSET else data.inherits,
             grants=None if data.grants is UNSET else _grants(data.grants),
         )
-        return _answer(await roles.change(auth, principal, permissions, parse_id(role_id), given))
+        known = versions(if_match)
+        return _tagged(await roles.change(auth, principal, permissions, parse_id(role_id), given, known))
 
     @delete("/{role_id:str}", summary="Delete a role")
     async def remove(
@@ -129,9 +133,10 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
+        if_match: IfMatch = None,
     ) -> None:
         """Deletes a role that nobody has and nothing inherits from; the first five stay."""
-        await roles.delete(auth, principal, permissions, parse_id(role_id))
+        await roles.delete(auth, principal, permissions, parse_id(role_id), versions(if_match))
 
 
 def _grants(given: list[GrantInput]) -> tuple[Grant, ...]:
@@ -143,3 +148,9 @@ def _answer(it: Role) -> RoleAnswer:
         it.id, it.slug, it.name, it.seeded, it.inherits, it.grants, it.version,
         rfc3339(it.created_at), rfc3339(it.updated_at),
     )  # fmt: skip
+
+
+def _tagged(it: Role, if_none_match: str | None = None, status: int = 200) -> Response[RoleAnswer | None]:
+    if unchanged(if_none_match, it.version):
+        return Response(None, status_code=304, headers=etag(it.version))
+    return Response(_answer(it), status_code=status, headers=etag(it.version))

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.common import pages
+from libs.common.conditions import IfMatch, IfNoneMatch, etag, unchanged, versions
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
@@ -167,10 +168,10 @@ class UsersController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> UserAnswer:
+    ) -> Response[UserAnswer | None]:
         """Adds or invites a user, with roles that give nothing beyond what the one who asks may do."""
         given = users.NewUser(**msgspec.structs.asdict(data))
-        return _one(await users.create(auth, principal, permissions, given))
+        return _tagged(await users.create(auth, principal, permissions, given), status=201)
 
     @get("/{user_id:str}", summary="Get a user")
     async def one(
@@ -179,9 +180,10 @@ class UsersController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> UserAnswer:
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[UserAnswer | None]:
         """One user."""
-        return _one(await users.get(auth, principal, permissions, parse_id(user_id)))
+        return _tagged(await users.get(auth, principal, permissions, parse_id(user_id)), if_none_match)
 
     @patch("/{user_id:str}", summary="Change a user")
     async def change(
@@ -191,9 +193,11 @@ class UsersController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
-    ) -> UserAnswer:
+        if_match: IfMatch = None,
+    ) -> Response[UserAnswer | None]:
         """Changes what is given. Tokens that the user has end when roles change; a refresh brings the new ones."""
-        return _one(await users.change(auth, principal, permissions, parse_id(user_id), _change(data)))
+        changed = _change(data)
+        return _tagged(await users.change(auth, principal, permissions, parse_id(user_id), changed, versions(if_match)))
 
     @delete("/{user_id:str}", summary="Delete a user")
     async def remove(
@@ -202,9 +206,10 @@ class UsersController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
+        if_match: IfMatch = None,
     ) -> None:
         """Deletes a user and ends their sessions. The last active owner stays."""
-        await users.delete(auth, principal, permissions, parse_id(user_id))
+        await users.delete(auth, principal, permissions, parse_id(user_id), versions(if_match))
 
     @delete("/{user_id:str}/mfa", summary="Remove a user's second factor")
     async def reset_mfa(
@@ -270,3 +275,10 @@ def _change(data: UserPatch | MePatch) -> users.Change:
 
 def _one(found: People) -> UserAnswer:
     return user_answer(found.users[0], found.catalogue)
+
+
+def _tagged(found: People, if_none_match: str | None = None, status: int = 200) -> Response[UserAnswer | None]:
+    version = found.users[0].version
+    if unchanged(if_none_match, version):
+        return Response(None, status_code=304, headers=etag(version))
+    return Response(_one(found), status_code=status, headers=etag(version))

@@ -1,12 +1,12 @@
 """Roles: made, changed and deleted, and every role that is changed by it announced."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from libs.common import clock, outbox
+from libs.common import clock, conditions, outbox
 from libs.common.errors import Conflict, Fault, Invalid, NotFound
 from libs.common.identity import Principal
 from libs.common.ids import new_id
@@ -73,9 +73,10 @@ async def create(context: Context, principal: Principal, permissions: Permission
 
 
 async def change(
-    context: Context, principal: Principal, permissions: Permissions, role_id: UUID, given: Change
-) -> Role:
-    """Changes a role, and with it all that inherit from it."""
+    context: Context, principal: Principal, permissions: Permissions, role_id: UUID, given: Change,
+    expected: Collection[int] | None = None,
+) -> Role:  # fmt: skip
+    """Changes a role of one of these versions, and with it all that inherit from it."""
     permissions.require("update", "roles")
     faults = [
         *(people.check_name(given.name) if given.name is not None else ()),
@@ -84,6 +85,7 @@ async def change(
     async with context.database.tenant(principal.tenant_id) as connection:
         catalogue = await _lock(connection, principal.tenant_id)
         before = _present(catalogue, role_id)
+        conditions.check(before.version, expected)
         _refuse([*faults, *rules.check_inherits(catalogue, role_id, given.inherits or ())])
         after = _changed(before, given)
         if after == before:
@@ -98,12 +100,16 @@ async def change(
     return catalogue[role_id]
 
 
-async def delete(context: Context, principal: Principal, permissions: Permissions, role_id: UUID) -> None:
-    """Deletes a role that nobody has and nothing inherits from."""
+async def delete(
+    context: Context, principal: Principal, permissions: Permissions, role_id: UUID,
+    expected: Collection[int] | None = None,
+) -> None:  # fmt: skip
+    """Deletes a role of one of these versions, that nobody has and nothing inherits from."""
     permissions.require("delete", "roles")
     async with context.database.tenant(principal.tenant_id) as connection:
         catalogue = await _lock(connection, principal.tenant_id)
         role = _present(catalogue, role_id)
+        conditions.check(role.version, expected)
         if role.seeded:
             raise Conflict("The roles that every organization begins with stay", code="seeded-role")
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))

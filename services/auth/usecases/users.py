@@ -1,12 +1,12 @@
 """People of a tenant, and what they may do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from libs.common import clock, outbox, plans
+from libs.common import clock, conditions, outbox, plans
 from libs.common.errors import Conflict, Invalid, NotFound
 from libs.common.events import NewEvent
 from libs.common.identity import Principal
@@ -155,18 +155,21 @@ async def withdraw(context: Context, principal: Principal, permissions: Permissi
 
 
 async def change(
-    context: Context, principal: Principal, permissions: Permissions, user_id: UUID, given: Change
-) -> People:
-    """Changes a user. Nobody changes one who may do more than they, nor gives or takes a role beyond their own."""
+    context: Context, principal: Principal, permissions: Permissions, user_id: UUID, given: Change,
+    expected: Collection[int] | None = None,
+) -> People:  # fmt: skip
+    """Changes a user, of one of these versions. Nobody changes one who may do more than they, nor gives or takes a role
+    beyond their own.
+    """
     async with context.database.tenant(principal.tenant_id) as connection:
-        found = await change_within(context, connection, principal, permissions, user_id, given)
+        found = await change_within(context, connection, principal, permissions, user_id, given, expected)
     context.post.wake()
     return found
 
 
 async def change_within(
     context: Context, connection: Connection, principal: Principal, permissions: Permissions, user_id: UUID,
-    given: Change,
+    given: Change, expected: Collection[int] | None = None,
 ) -> People:  # fmt: skip
     """The same within a transaction; the caller wakes the post office after it."""
     ruled = user_id != principal.id or any(it is not None for it in (given.email, given.status, given.roles))
@@ -175,6 +178,7 @@ async def change_within(
     _check(given)
     tenant_id = principal.tenant_id
     catalogue, before = await _lock(connection, tenant_id, user_id)
+    conditions.check(before.version, expected)
     chosen = before.roles if given.roles is None else rules.choose(catalogue, given.roles)
     if ruled:
         own = set(before.roles) if user_id == principal.id else set()
@@ -214,11 +218,15 @@ async def take_out(
     return user
 
 
-async def delete(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
-    """Deletes a user, and ends their sessions."""
+async def delete(
+    context: Context, principal: Principal, permissions: Permissions, user_id: UUID,
+    expected: Collection[int] | None = None,
+) -> None:  # fmt: skip
+    """Deletes a user of one of these versions, and ends their sessions."""
     permissions.require("delete", "users")
     async with context.database.tenant(principal.tenant_id) as connection:
         user = await take_out(context, connection, principal, permissions, user_id)
+        conditions.check(user.version, expected)
         by, details = of_principal(principal), {"email": user.email}
         await context.audit.note(connection, principal.tenant_id, "user.deleted", by, of_user(user), details=details)
 
