@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+import msgspec
+
 from libs.common import sql
 from libs.common.postgres import Connection
 
@@ -20,6 +22,16 @@ async def claim(
         return set()
     rows = await connection.fetch(SQL["claim"], tenant_id, pipeline_id, *_columns(claims))
     return {(field, value) for field, value, _ in claims} - {(row[0], row[1]) for row in rows}
+
+
+async def unclaimed(
+    connection: Connection, tenant_id: UUID, pipeline_id: UUID, wanted: Sequence[tuple[str, str, UUID, object]]
+) -> set[tuple[str, str]]:
+    """The field and key of those claims whose values, given as part of data, other records have."""
+    given = [msgspec.json.encode(part).decode() for _, _, _, part in wanted]
+    columns = _columns([(name, key, record_id) for name, key, record_id, _ in wanted])
+    rows = await connection.fetch(SQL["unclaimed"], tenant_id, pipeline_id, *columns, given)
+    return {(row[0], row[1]) for row in rows}
 
 
 async def release(connection: Connection, tenant_id: UUID, pipeline_id: UUID, claims: Sequence[Claim]) -> None:

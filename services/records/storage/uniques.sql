@@ -21,3 +21,13 @@ delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[]);
 -- The records that have these values.
 select value, record_id from unique_values
 where tenant_id = $1 and pipeline_id = $2 and field = $3 and value = any($4::text[]);
+
+-- name: unclaimed
+-- Values that other records have, whether they claimed them or not.
+select wanted.field, wanted.value
+from unnest($3::text[], $4::text[], $5::uuid[], $6::text[]) as wanted(field, value, record_id, part)
+where exists (
+    select from records r
+    where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is null and r.data @> wanted.part::jsonb
+        and r.id <> wanted.record_id
+);

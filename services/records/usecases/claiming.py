@@ -84,12 +84,21 @@ async def claim(scope: Scope, plan: Plan) -> Failures:
         await uniques.release_records(scope.connection, scope.tenant_id, gone)
     await release(scope, plan.released)
     first, failures = _once(plan.claims)
-    taken = await take(scope, first)
+    taken = await take(scope, first) | await _unclaimed(scope, plan, first)
     for index, claims in plan.claims.items():
         faults = [not_unique(name) for name, key, _ in claims if (name, key) in taken]
         if faults:
             failures[index] = Invalid(errors=faults)
     return failures
+
+
+async def _unclaimed(scope: Scope, plan: Plan, claims: Sequence[Claim]) -> set[tuple[str, str]]:
+    """Those that other records have without having claimed them: while a field becomes unique the job may be behind."""
+    data = {change.after.id: change.after.data for change in plan.changes.values()}
+    wanted = [(*claim, {claim[0]: data[claim[2]][claim[0]]}) for claim in claims if claim[0] in scope.pipeline.claiming]
+    if not wanted:
+        return set()
+    return await uniques.unclaimed(scope.connection, scope.tenant_id, scope.pipeline.id, wanted)
 
 
 async def take(scope: Scope, claims: Sequence[Claim]) -> set[tuple[str, str]]:

@@ -129,6 +129,20 @@ async def test_a_field_that_becomes_unique_knows_old_values(service: Service) ->
     ]
 
 
+async def test_a_value_is_taken_before_it_is_claimed(service: Service) -> None:
+    """While a field becomes unique, a value that a record has is refused to others although no job was there yet."""
+    pipeline = service.pipeline({"name": "a", "type": "text"})
+    await service.client.create(pipeline, {"a": "one"})
+    asked = Pending(job_id=new_id(), version=2, by=By(new_id(), "user", "Test"), claims=("a",))
+    unique = {"name": "a", "type": "text", "unique": True}
+    service.pipeline(unique, {"name": "b", "type": "text"}, id=pipeline, claims={"a": "a@2"}, pending=(asked,))
+    await service.client.create(pipeline, {"a": "two", "b": "makes the service ask"})
+    for value in ("one", "two"):
+        refused = await service.client.post(f"/pipelines/{pipeline}/records", {"data": {"a": value}})
+        assert refused.json()["errors"][0]["code"] == "not_unique"
+    await service.client.create(pipeline, {"a": "three"})
+
+
 async def announce(service: Service, pipeline: UUID) -> None:
     """The definition as it is, announced."""
     definition = service.definitions.pipelines[service.tenant_id, pipeline]
