@@ -1,0 +1,192 @@
+"""Nobody learns what they may not read: two worlds that differ in hidden values alone answer every question alike."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from libs.common.permissions import Grant
+from tests.records.support import Client, Service
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "name", "type": "text", "searchable": True},
+    {"name": "size", "type": "number"},
+    {"name": "secret", "type": "text", "searchable": True, "unique": True, "indexed": True},
+    {"name": "wealth", "type": "number", "indexed": True},
+    {"name": "mail", "type": "email", "searchable": True},
+    {"name": "marks", "type": "tags", "searchable": True},
+]
+SHOWN = frozenset({"name", "size", "parent"})
+ACTIONS = frozenset({"read", "create", "update", "delete", "export"})
+GUESSES = ("alphabet", "zeppelim", "1000", "a@alphabet.example")
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_CURSOR = re.compile(r'"next_cursor":"[^"]+"')
+
+
+@dataclass
+class World:
+    """Two pipelines, one with a relation to the other, and whoever may read all of it but what is hidden."""
+
+    prober: Client
+    things: UUID
+    parents: UUID
+    thing: str
+    twin: str
+    parent: str
+
+    def probes(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Every way to ask about what is hidden."""
+        yield from self._lists()
+        yield from self._others()
+        yield from self._writes()
+
+    def _lists(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        path = f"/pipelines/{self.things}/records"
+        for guess in GUESSES:
+            for field in (
+                "secret",
+                "mail",
+                "wealth",
+                "marks",
+                "title",
+                "parent.secret",
+                "parent.wealth",
+                "parent.title",
+            ):
+                for op in ("eq", "gte", "contains", "is_null", "has_any"):
+                    value = "true" if op == "is_null" else guess
+                    yield "GET", path, {"params": {f"filter[{field}][{op}]": value}}
+        for field in ("secret", "-wealth", "mail", "title", "-title", "parent.secret", "name"):
+            yield "GET", path, {"params": {"sort": field, "limit": 1}}
+            yield "GET", path, {"params": {"sort": field, "count": "exact"}}
+        for field in ("secret", "wealth", "title", "parent.secret", "marks"):
+            for metrics in ("count", f"max:{field}", f"avg:{field}"):
+                yield "GET", f"{path}/aggregate", {"params": {"group_by": field, "metrics": metrics}}
+            yield "GET", f"{path}/aggregate", {"params": {"metrics": f"min:{field}"}}
+            yield "GET", path, {"params": {"fields": f"name,{field}"}}
+            yield "GET", path, {"params": {"expand": f"parent,{field}"}}
+        yield "GET", path, {"params": {"expand": "parent", "count": "estimated"}}
+        yield "GET", f"{path}/trash", {}
+
+    def _others(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for guess in GUESSES:
+            yield "GET", "/search", {"params": {"q": guess}}
+            yield "GET", "/search", {"params": {"q": f"thing {guess}", "pipeline_id": str(self.things)}}
+        yield "GET", "/search", {"params": {"q": "thing"}}
+        for pipeline, record in ((self.things, self.thing), (self.parents, self.parent)):
+            path = f"/pipelines/{pipeline}/records/{record}"
+            for query in ({}, {"fields": "secret"}, {"expand": "parent"}):
+                yield "GET", path, {"params": query}
+            yield "GET", f"{path}/history", {}
+            yield "GET", f"{path}/relationships", {}
+            yield "GET", f"/pipelines/{pipeline}/duplicates", {}
+            for form in ("csv", "ndjson"):
+                yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form}}
+                yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form, "fields": "secret"}}
+                yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form, "sort": "secret"}}
+        yield "GET", f"/records/{self.thing}/traverse", {"params": {"path": "belongs_to"}}
+        yield "GET", f"/records/{self.parent}/traverse", {"params": {"path": "~belongs_to"}}
+        yield "GET", f"/records/{self.thing}/shortest-path/{self.twin}", {}
+
+    def _writes(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        path = f"/pipelines/{self.things}/records"
+        patch = {"content-type": "application/json-patch+json"}
+        for guess in GUESSES:
+            for name, value in (("secret", guess), ("wealth", 7), ("mail", guess), ("marks", [guess])):
+                data = {"name": "new", name: value}
+                yield "POST", path, {"json": {"data": data}}
+                yield "PATCH", f"{path}/{self.thing}", {"json": {"data": data}}
+                yield "PUT", f"{path}/{self.thing}", {"json": {"data": data}}
+                test = [{"op": "test", "path": f"/data/{name}", "value": value}]
+                yield "PATCH", f"{path}/{self.thing}", {"json": test, "headers": patch}
+                move = [{"op": "copy", "from": f"/data/{name}", "path": "/data/name"}]
+                yield "PATCH", f"{path}/{self.thing}", {"json": move, "headers": patch}
+            yield "PUT", f"{path}/by/secret/{guess}", {"json": {"data": {"name": "x"}}}
+            upsert = {"op": "upsert", "by": "secret", "data": {"secret": guess, "name": "x"}}
+            yield "POST", f"{path}/batch", {"json": {"operations": [upsert], "dry_run": True}}
+            rows = f"name,secret\nx,{guess}\n".encode()
+            csv = {"content": rows, "headers": {"content-type": "text/csv"}}
+            yield "POST", f"/pipelines/{self.things}/imports", {"params": {"upsert_by": "secret"}, **csv}
+        yield "POST", f"{path}/{self.thing}/increment", {"json": {"field": "wealth", "by": 1}}
+        stale = {"if-match": '"1"'}
+        yield "PATCH", f"{path}/{self.thing}", {"json": {"data": {"name": "Thing one"}}, "headers": stale}
+        yield "PUT", f"{path}/{self.thing}", {"json": {"data": {"name": "Thing one"}}, "headers": stale}
+        yield "PATCH", f"{path}/{self.thing}", {"json": {"data": {"size": 5}}, "headers": stale}
+        yield "DELETE", f"{path}/{self.twin}", {"headers": stale}
+
+
+async def world(service: Service, hidden: list[tuple[str, int, str]], **options: Any) -> World:
+    """A world with these hidden values: of the first thing, the second, and the parent."""
+    parents = service.pipeline(*FIELDS, **options)
+    relation = {
+        "name": "parent", "type": "relation", "target_pipeline": str(parents), "relationship_type": "belongs_to",
+    }  # fmt: skip
+    things = service.pipeline(*FIELDS, relation, **options)
+    admin = service.client
+    made = []
+    for pipeline, name, (secret, wealth, mail) in (
+        (parents, "Parent thing", hidden[2]), (things, "Thing one", hidden[0]), (things, "Thing two", hidden[1]),
+    ):  # fmt: skip
+        data: dict[str, Any] = {
+            "name": name,
+            "size": 3,
+            "secret": "first",
+            "wealth": 0,
+            "mail": mail,
+            "marks": [secret],
+        }
+        if pipeline == things:
+            data["parent"] = made[0]
+        record = await admin.create(pipeline, data)
+        path = f"/pipelines/{pipeline}/records/{record['id']}"
+        answer = await admin.patch(path, {"data": {"secret": secret, "wealth": wealth}})
+        assert answer.status_code == 200, answer.text
+        made.append(record["id"])
+    grants = [Grant("records", ACTIONS, p, readable_fields=SHOWN, writable_fields=SHOWN) for p in (parents, things)]
+    return World(service.principal(*grants), things, parents, made[1], made[2], made[0])
+
+
+def alike(answer: httpx.Response) -> tuple[int, str, str | None]:
+    """An answer without what differs by chance: ids, times, and cursors, which are made of ids."""
+    known: dict[str, str] = {}
+    text = _ID.sub(lambda match: known.setdefault(match[0], f"id{len(known)}"), answer.text)
+    text = _CURSOR.sub('"next_cursor":"…"', _TIME.sub("time", text))
+    return answer.status_code, text, answer.headers.get("etag")
+
+
+ONE = [("alphabet", 1000, "a@alphabet.example"), ("beta", 7, "a@alphabet.example"), ("gamma", 5, "g@gamma.example")]
+OTHER = [("zeppelin", 3, "z@zeppelin.example"), ("yard", 9000, "y@yard.example"), ("xylophone", 1, "x@x.example")]
+
+
+async def _compare(service: Service, one: World, other: World) -> None:
+    told = []
+    for mine, theirs in zip(one.probes(), other.probes(), strict=True):
+        answers = [await w.prober.call(p[0], p[1], **p[2]) for w, p in ((one, mine), (other, theirs))]
+        shown = [alike(answer) for answer in answers]
+        if shown[0] != shown[1]:
+            told.append(f"{mine[0]} {mine[1]} {mine[2]}: {shown[0]} but {shown[1]}")
+        for values, answer, asked in zip((ONE, OTHER), answers, (mine, theirs), strict=True):
+            hidden = [value for secret, _, mail in values for value in (secret, mail) if value not in str(asked)]
+            told += [f"{asked}: tells {value!r}: {answer.text}" for value in hidden if value in answer.text]
+            assert answer.status_code < 500, (asked, answer.text)
+    assert told == []
+
+
+async def test_hidden_values_change_no_answer(service: Service) -> None:
+    """Filters, sorts, aggregates, search, history, walks, expansion, exports, duplicates and writes tell nothing."""
+    await _compare(service, await world(service, ONE), await world(service, OTHER))
+
+
+async def test_titles_made_of_hidden_values_change_no_answer(service: Service) -> None:
+    """Where the title is made of a hidden field it is not shown, filtered by, sorted by, or searched."""
+    template = "{name}: {secret}"
+    await _compare(
+        service,
+        await world(service, ONE, title_template=template),
+        await world(service, OTHER, title_template=template),
+    )
