@@ -8,7 +8,7 @@ import time
 import click
 import httpx
 
-from ops.bench import crowd, requests, schema, sockets, traversal
+from ops.bench import crowd, identity, requests, schema, sockets, traversal
 from ops.bench.figures import Figure, show, write
 from ops.bench.stage import stage
 from ops.client import ApiError
@@ -26,6 +26,7 @@ async def measure() -> list[Figure]:
         load = Figure("demo load", place.load_seconds, "s", most=60, note="62,000 records and links")
         return [
             *await requests.measure(place, click.echo),
+            *await identity.measure(place),
             *await crowd.measure(place),
             *await sockets.measure(place),
             *await traversal.measure(place),

@@ -27,7 +27,11 @@ _GENEROUS = {
     f"LIMIT_{who}_{what}": "100000000"
     for who in ("PRINCIPAL", "TENANT", "ADDRESS", "SOCKET")
     for what in ("RATE", "BURST")
-} | {"MAX_SOCKETS_PER_USER": "20000"}
+} | {
+    "MAX_SOCKETS_PER_USER": "20000",
+    "LIMIT_SIGN_IN_PER_MINUTE": "1000000",
+    "LIMIT_SIGN_IN_ADDRESS_PER_MINUTE": "1000000",
+}
 _COPY = f"""
 create schema bench;
 create table bench.records as select tenant_id, {COLUMNS} from records.records;
