@@ -1,0 +1,126 @@
+"""Whatever bytes are brought: every row becomes a record or is refused, and the counts sum up to the rows read."""
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import openpyxl
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from libs.common.errors import Invalid
+from ops.embedded import Nats, Postgres
+from services.records.domain.fields import checked
+from services.records.domain.rows import RowShape
+from services.records.domain.tables import MAX_ROW, Bad, Format, open_table
+from tests.records.domain.test_fields import pipeline as pipeline_of
+from tests.records.routes.test_imports import FIELDS, imported, refusals
+from tests.records.support import Service, records_service
+from tests.support import postgres
+
+MEDIA: dict[str, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson", "xlsx": "application/zip"}
+
+cells = st.one_of(
+    st.sampled_from(["", "a", "a@example.com", "1", "-7.5", "yes", "x;y", "2024-01-01", '"', "\0", "=1+1", "12 EUR"]),
+    st.text(max_size=8),
+)
+tables = st.lists(st.lists(cells, max_size=8), max_size=12).map(
+    lambda rows: "\n".join(["name,email,score,active,tags,price,since", *(",".join(row) for row in rows)]).encode(
+        "utf-8", "replace"
+    )
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+documents = st.lists(st.dictionaries(st.sampled_from(["name", "email", "score", "tags", "price"]), values), max_size=8)
+lines = documents.map(lambda rows: "\n".join(json.dumps(row) for row in rows).encode())
+
+
+def sheet(*rows: list[Any]) -> bytes:
+    """A workbook with these rows."""
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+BROKEN = sheet(["name"], ["a"], ["b"])
+broken = st.builds(
+    lambda at, byte: BROKEN[: at % len(BROKEN)] + bytes((byte,)) + BROKEN[at % len(BROKEN) + 1 :],
+    st.integers(0, 100_000),
+    st.integers(0, 255),
+)
+files = st.one_of(
+    st.tuples(st.just("csv"), tables | st.binary(max_size=300)),
+    st.tuples(st.just("ndjson"), lines | st.binary(max_size=300)),
+    st.tuples(st.just("xlsx"), broken),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(files)
+@example(("csv", b'name\n"never closed'))
+@example(("csv", b"\xff\xfea\x00\n"))
+@example(("csv", b"name\n\xff\xfe\n"))
+def test_any_bytes_are_rows_or_no_table(file: tuple[Format, bytes]) -> None:
+    """Reading never breaks: a file is no table, or its rows are data or unreadable, and the same each time."""
+    pipeline = pipeline_of(*FIELDS)
+    form, content = file
+    try:
+        rows = list(open_table(io.BytesIO(content), form).rows)
+    except Invalid:
+        return
+    assert repr(rows) == repr(list(open_table(io.BytesIO(content), form).rows))
+    shape = RowShape(pipeline.fields, None, lambda name: name if name in pipeline.fields else None)
+    for row in rows:
+        if not isinstance(row, Bad):
+            checked(pipeline, shape.data(row))
+
+
+def test_rows_are_bounded() -> None:
+    """A row longer than rows may be, on one line or on many, is refused alone, and reading goes on behind it."""
+    long = b"x" * (MAX_ROW + 10)
+    found = list(open_table(io.BytesIO(b"name\na\n" + long + b"\nb\n"), "csv").rows)
+    assert [row.code if isinstance(row, Bad) else row["name"] for row in found] == ["a", "too_long", "b"]
+    many = b'"' + b"x\n" * MAX_ROW
+    found = list(open_table(io.BytesIO(b"name\n" + many), "csv").rows)
+    assert isinstance(found[0], Bad)
+    found = list(open_table(io.BytesIO(b'{"a":"' + long + b'"}\n{"a":1}'), "ndjson").rows)
+    assert [isinstance(row, Bad) for row in found] == [True, False]
+
+
+@pytest.fixture
+def loop(database_template: Postgres, nats_server: Nats, redis_url: str) -> Iterator[tuple[asyncio.Runner, Service]]:
+    """A loop that synchronous code drives, and the service in it."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        clone = runner.run(stack.enter_async_context(postgres.cloned(database_template)))
+        service = runner.run(stack.enter_async_context(records_service(clone, nats_server.url, redis_url)))
+        yield runner, service
+        runner.run(stack.aclose())
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files)
+def test_every_row_is_made_or_refused(loop: tuple[asyncio.Runner, Service], file: tuple[Format, bytes]) -> None:
+    """What an import counts is what is there: as many records as were created, as many lines as were refused."""
+    runner, service = loop
+    if file[1]:
+        runner.run(_bring(service, *file))
+
+
+async def _bring(service: Service, form: Format, content: bytes) -> None:
+    pipeline = service.pipeline(*FIELDS)
+    job = await imported(service.client, pipeline, content, MEDIA[form])
+    assert job["state"] == "done" or job["error"]["code"] in ("unreadable-file", "too-many-columns"), job
+    page = (await service.client.get(f"/pipelines/{pipeline}/records?count=exact&limit=1")).json()
+    assert page["count"] == job["created"]
+    refused = await refusals(service.client, job) if job["refused"] else []
+    assert len(refused) == job["refused"]
