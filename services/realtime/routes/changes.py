@@ -1,8 +1,8 @@
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, HeaderParameter
@@ -11,6 +11,7 @@ from litestar.response import Stream
 from libs.common.errors import AppError, Fault, Forbidden, Invalid
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
+from libs.common.networks import address_of
 from libs.common.pages import DEFAULT_LIMIT, check_limit
 from libs.common.permissions import Permissions
 from services.realtime.usecases import waiting
@@ -26,6 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 @get("/changes", summary="List changes")
 async def list_changes(
+    request: Request[Any, Any, Any],
     live: NamedDependency[Live],
     principal: NamedDependency[Principal],
     permissions: NamedDependency[Permissions],
@@ -47,7 +49,7 @@ async def list_changes(
         raise Invalid(errors=[Fault("/wait", "out_of_range", f"'wait' is from 0 to {MAX_WAIT:g} seconds")])
     if not wait:
         return await reader.page(position, limit)
-    waiter = Waiter(principal, permissions, reader)
+    waiter = Waiter(principal, permissions, reader, address_of(request.scope))
     return await waiting.poll(live, waiter, reader, position, limit, wait)
 
 
@@ -57,6 +59,7 @@ async def list_changes(
     responses={200: ResponseSpec(str, description="Server-sent events", media_type=EVENT_STREAM)},
 )
 async def follow_changes(
+    request: Request[Any, Any, Any],
     live: NamedDependency[Live],
     principal: NamedDependency[Principal],
     permissions: NamedDependency[Permissions],
@@ -75,7 +78,7 @@ async def follow_changes(
     else:
         position = live.bus.position if since is None else _position(since, None)
     first = await reader.page(position, STREAM_PAGE)
-    pages = waiting.follow(live, Waiter(principal, permissions, reader), reader, first)
+    pages = waiting.follow(live, Waiter(principal, permissions, reader, address_of(request.scope)), reader, first)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(_events(pages), media_type=EVENT_STREAM, headers=headers)
 

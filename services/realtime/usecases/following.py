@@ -17,6 +17,7 @@ import structlog
 
 from libs.common import events
 from libs.common.bus import POSITION_SUBJECT, Bus
+from libs.common.errors import AppError
 from libs.common.postgres import Database
 from libs.common.resilience import keep_running
 from services.realtime.domain.changes import Change, Recorded
@@ -97,7 +98,7 @@ class Following:
         for tenant_id, some in groupby(found, key=lambda it: it.tenant_id):
             batch = list(some)
             for take in self._takers:
-                await take(tenant_id, batch)
+                await _given(take, tenant_id, batch)
         async with self._database.system() as connection:
             await positions.advance(connection, NAME, stored[-1].seq)
         return stored[-1].seq, True
@@ -106,6 +107,24 @@ class Following:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+
+async def _given(take: Take, tenant_id: UUID, batch: Sequence[Happened]) -> None:
+    """Hands changes over; what cannot be taken though all that is needed is there is left out, and holds up no other.
+
+    Whatever is away (`AppError`) is waited for by failing here.
+    """
+    try:
+        return await take(tenant_id, batch)
+    except AppError:
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            seq = batch[0].change.seq
+            await log.aerror("a change could not be taken", seq=seq, tenant=str(tenant_id), error=repr(error))
+            return
+    for one in batch:
+        await _given(take, tenant_id, [one])
 
 
 def happened(seq: int, payload: bytes) -> Happened | None:

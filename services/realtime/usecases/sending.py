@@ -198,10 +198,17 @@ class Sender:
             await deliveries.advance_replay(connection, claimed, last if more else None, to if more else None)
 
     async def _attempt(self, job: "Job", it: Ready) -> Answer:
+        """Sends one delivery; whatever goes wrong is an attempt that failed, so that no other waits for it."""
         try:
-            body = await self._body(job, it)
+            return await self._post(job, it)
         except AppError as error:
             return Answer(None, error.code, 0)
+        except Exception as error:
+            await log.aerror("a delivery could not be made", delivery=str(it.id), error=repr(error))
+            return Answer(None, "internal", 0)
+
+    async def _post(self, job: "Job", it: Ready) -> Answer:
+        body = await self._body(job, it)
         if body is None:
             return Answer(None, WITHHELD, 0)
         now = clock.now()

@@ -22,8 +22,9 @@ HEARTBEAT_SECONDS = 15.0
 class Waiter:
     """One that waits, known to the registry of connections, so that what ends a socket ends it too."""
 
-    def __init__(self, principal: Principal, permissions: Permissions, reader: Reader) -> None:
+    def __init__(self, principal: Principal, permissions: Permissions, reader: Reader, address: str) -> None:
         self.id = str(new_id())
+        self.address = address
         self.principal = principal
         self.permissions = permissions
         self.subscriptions: dict[str, Subscription] = {}

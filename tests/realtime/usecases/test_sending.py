@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import dns.message
@@ -14,8 +15,14 @@ import httpx
 import msgspec
 import pytest
 
+from libs.common import events
+from libs.common.errors import Unavailable
+from libs.common.events import NewEvent
+from libs.common.ids import new_id
 from services.realtime.domain.webhooks import Schedule, retry_after
 from services.realtime.settings import Settings
+from services.realtime.usecases import following
+from services.realtime.usecases.following import Happened
 from services.realtime.usecases.posting import Poster
 from tests.realtime.receiver import Receiver, receiving
 from tests.realtime.support import World, running_node
@@ -201,3 +208,52 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 def schedule_over(now: datetime) -> bool:
     schedule = Schedule.of("5", 5)
     return schedule.over(now - timedelta(days=6), now) and not schedule.over(now - timedelta(days=4), now)
+
+
+async def test_too_much_that_waits_disables(
+    settings: Settings, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook for which too much waits gets nothing more, until its owner takes it up again."""
+    monkeypatch.setattr("services.realtime.usecases.planning.MAX_PENDING", 3)
+    receiver.hold["/"] = asyncio.Event()
+    token = world.token()
+    async with running_node(settings) as node:
+        webhook = (await made(node.url, token, receiver.url())).json()
+        record = await world.create(world.pipeline(), name="Ann")
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=f"{node.url}/api/v1", headers=headers) as client:
+
+            async def disabled() -> bool:
+                await world.update(record, {"score": 1})
+                return bool((await client.get(f"/webhooks/{webhook['id']}")).json()["reason"] == "too-many-pending")
+
+            await eventually(disabled)
+        receiver.hold["/"].set()
+
+
+async def test_what_cannot_be_taken_holds_up_no_other() -> None:
+    """One change that breaks its taker is left out alone; what is away is not mistaken for that."""
+    taken: list[int] = []
+    changes = [_change(seq) for seq in range(1, 5)]
+
+    async def take(_: UUID, batch: Sequence[Happened]) -> None:
+        if any(it.change.seq == 3 for it in batch):
+            raise ValueError("a fault")
+        taken.extend(it.change.seq for it in batch)
+
+    async def away(_: UUID, batch: Sequence[Happened]) -> None:
+        raise Unavailable
+
+    await following._given(take, new_id(), changes)
+    assert taken == [1, 2, 4]
+    with pytest.raises(Unavailable):
+        await following._given(away, new_id(), changes)
+
+
+def _change(seq: int) -> Happened:
+    record = {"id": new_id(), "pipeline_id": new_id(), "version": 1, "data": {}}
+    data = msgspec.Raw(msgspec.json.encode({"record": record}))
+    _, _, payload = events.encode(new_id(), NewEvent("records.record.created", record["id"], data))
+    found = following.happened(seq, payload.encode())
+    assert found is not None
+    return found
