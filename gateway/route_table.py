@@ -72,7 +72,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _records("pipelines/*/exports", answer_seconds=120),
     _records("pipelines/*/duplicates", answer_seconds=60),
     *_to("pipelines", "pipelines", "relationship-types", "pipeline-templates", "field-types"),
-    *_to("records", "records", "search", "analytics", "imports", "exports"),
+    *_to("records", "records", "search", "analytics", "imports", "exports", "jobs"),
     Route(pattern="ws/tickets", service="realtime"),
     Route(pattern="ws", service="realtime", access=Access.ANYONE, limit=Limit.SOCKET, socket=True),
     Route(pattern="changes", service="realtime", waits=True),

@@ -222,6 +222,30 @@ async def test_a_removed_field_is_nowhere_and_comes_back(both: Both) -> None:
     assert (await both.call("GET", f"/pipelines/{pipeline}/fields/trash"))["items"] == []
 
 
+async def test_relationships_go_and_come_with_their_field(both: Both) -> None:
+    """A removed relation field parts its records; restored it joins those that are there, also in the trash."""
+    companies = await both.pipeline()
+    (acme, gone) = await both.fill(companies, [{"name": "Acme"}, {"name": "Gone"}])
+    relation = {"name": "company", "type": "relation", "target_pipeline": companies, "relationship_type": "works_at"}
+    pipeline = await both.pipeline(relation)
+    first, second = await both.fill(pipeline, [{"name": "a", "company": acme}, {"name": "b", "company": gone}])
+    (trashed,) = await both.fill(pipeline, [{"name": "c", "company": acme}])
+    await both.call("DELETE", f"/pipelines/{pipeline}/records/{trashed}", status=204)
+    await both.call("DELETE", f"/pipelines/{pipeline}/fields/company", status=204)
+    await both.settled(pipeline)
+    edges = await both.call("GET", f"/pipelines/{companies}/records/{acme}/relationships")
+    assert edges["items"] == []
+    await both.call("DELETE", f"/pipelines/{companies}/records/{gone}?permanent=true", status=204)
+    await both.call("POST", f"/pipelines/{pipeline}/fields/company/restore")
+    await both.settled(pipeline)
+    (edge,) = (await both.call("GET", f"/pipelines/{companies}/records/{acme}/relationships"))["items"]
+    assert (edge["source"]["id"], edge["field"]) == (first, "company")
+    assert (await both.data(pipeline, first))["company"] == acme
+    assert "company" not in await both.data(pipeline, second)
+    await both.call("POST", f"/pipelines/{pipeline}/records/{trashed}/restore")
+    assert (await both.data(pipeline, trashed))["company"] == acme
+
+
 async def test_what_is_not_unique_is_taken_back(both: Both) -> None:
     """The plan counts duplicates; applied all the same the job fails with them, and the field is as it was."""
     pipeline = await both.pipeline({"name": "code", "type": "text"})

@@ -4,7 +4,7 @@ What is done to a value comes out the same when it is done again, so a record ma
 next writer, or by the job that goes through all of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -33,7 +33,7 @@ def reshaped(pipeline: Pipeline, pending: Pending, data: Mapping[str, object], b
     found, kept, moved = dict(data), dict[str, object](), False
     for move in pending.moves:
         if HIDDEN in move.old:
-            if move.old in back and found.get(move.new) is None:
+            if back.get(move.old) is not None and found.get(move.new) is None:
                 found[move.new] = back[move.old]
                 moved = True
         elif move.old in found:
@@ -65,6 +65,13 @@ def _convert(field: Field, pending: Pending, found: Data, kept: dict[str, object
         del found[field.name]
     else:
         found[field.name] = new
+
+
+def parted(value: object, gone: Container[object]) -> object:
+    """A relation field's value without some ids."""
+    if isinstance(value, list):
+        return [item for item in value if item not in gone]
+    return None if value in gone else value
 
 
 def stash(name: str, pending: Pending) -> str:

@@ -9,7 +9,7 @@ from libs.common.events import NewEvent
 from libs.common.identity import Principal
 from libs.common.postgres import Connection
 from services.records.domain.definitions import HIDDEN, By, Pending
-from services.records.domain.evolution import Reshaped, reshaped
+from services.records.domain.evolution import Reshaped, parted, reshaped
 from services.records.domain.operations import field_edge, related_ids
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Change, Edge, Record, advanced
@@ -46,7 +46,7 @@ class Reshaping:
     async def _follow(self, pending: Pending, rows: Sequence[Locked]) -> int:
         ids = [row.id for row in rows]
         keys = [move.old for move in pending.moves if HIDDEN in move.old]
-        back = await self._take_back(keys, ids) if keys else {}
+        back = await self._take_back(pending, keys, ids) if keys else {}
         kept: list[tuple[str, UUID, object]] = []
         shaped: list[tuple[UUID, str, dict[str, object]]] = []
         changes: list[Change] = []
@@ -67,8 +67,19 @@ class Reshaping:
             await self._move(pending, ids, now)
         return len(shaped) + len(changes)
 
-    async def _take_back(self, keys: list[str], ids: list[UUID]) -> dict[UUID, dict[str, object]]:
-        return await evolutions.take_back(self._connection, self._tenant_id, self._pipeline.id, keys, ids)
+    async def _take_back(self, pending: Pending, keys: list[str], ids: list[UUID]) -> dict[UUID, dict[str, object]]:
+        """What comes out of the trash, by record and key; without records that are gone for good."""
+        back = await evolutions.take_back(self._connection, self._tenant_id, self._pipeline.id, keys, ids)
+        for move in pending.moves:
+            field = self._pipeline.fields.get(move.new)
+            if move.old in keys and field is not None and field.type == "relation":
+                held = {UUID(it) for found in back.values() for it in related_ids(found.get(move.old))}
+                known = await records.places(self._connection, self._tenant_id, held)
+                gone = {str(it) for it in held - {place.id for place in known}}
+                for found in back.values():
+                    if gone & set(related_ids(found.get(move.old))):
+                        found[move.old] = parted(found[move.old], gone)
+        return back
 
     def _change(self, pending: Pending, before: Record, found: Reshaped, title: str) -> Change:
         names = {move.new: move.old for move in pending.moves}
@@ -109,7 +120,7 @@ class Reshaping:
             return
         wanted: list[Edge] = []
         targets = {UUID(it) for _, found in data for it in related_ids(found.get(name))}
-        there = {it.id for it in await records.places(self._connection, self._tenant_id, targets) if not it.deleted}
+        there = {it.id for it in await records.places(self._connection, self._tenant_id, targets)}
         for record_id, found in data:
             record = Record(record_id, self._pipeline.id, 0, "", {}, "", record_id, "", record_id)
             ids = [it for it in related_ids(found.get(name)) if UUID(it) in there]
