@@ -19,7 +19,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack that belongs to one module of tests."""
     environ = {name: value for name, value in os.environ.items() if name not in SERVERS.values()}
     home = Home(tmp_path_factory.mktemp("victim"))
-    stack = Stack(home, {**environ, "PORT": str(free_port()), "RATE_LIMITS": "off"})
+    stack = Stack(home, {**environ, "PORT": str(free_port()), "RATE_LIMITS": "off", "JOB_LEASE_SECONDS": "3"})
     try:
         stack.up(tied=True)
         yield stack
