@@ -1,7 +1,7 @@
 """Take records away as a file: at once while the client reads, or as a job whose result waits to be fetched."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -10,10 +10,11 @@ import msgspec
 
 from libs.common.errors import NotFound, RateLimited
 from services.records.domain.jobs import Job
+from services.records.domain.operations import related_ids
 from services.records.domain.permissions import both
 from services.records.domain.reach import Reach
 from services.records.domain.sheets import Cell, CsvSheet, Format, Sheet, XlsxSheet, cell_of
-from services.records.storage import exports, jobs
+from services.records.storage import exports, files, jobs
 from services.records.storage.exports import Batch
 from services.records.storage.listing import Query
 from services.records.storage.objects import ObjectStore
@@ -123,7 +124,8 @@ async def _pieces(caller: Caller, source: Source, asked: ExportRequest) -> Async
     batches = exports.rows(caller.database, caller.tenant_id, source.query, bodies=lines)
     async with aclosing(batches):
         async for batch in batches:
-            yield len(batch), begun + (_lines(batch) if lines else sheet.rows(_cells(source.names, batch)))
+            called = {} if lines else await _file_names(caller, source, batch)
+            yield len(batch), begun + (_lines(batch) if lines else sheet.rows(_cells(source.names, batch, called)))
             begun = b""
     yield 0, begun if lines else begun + sheet.end()
 
@@ -132,9 +134,24 @@ def _lines(batch: Batch) -> bytes:
     return "".join(f"{body}\n" for _, body, _, _ in batch).encode()
 
 
-def _cells(names: Sequence[str], batch: Batch) -> Iterable[Sequence[Cell]]:
+async def _file_names(caller: Caller, source: Source, batch: Batch) -> dict[str, dict[str, str]]:
+    """By field that holds files what those of a batch are called, by id."""
+    known = source.query.access.pipeline.fields
+    fields = [name for name in source.names if known[name].type == "file"]
+    if not fields:
+        return {}
+    held = {UUID(it) for _, text, _, _ in batch for name in fields for it in related_ids(_data.decode(text).get(name))}
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        names = await files.names(connection, caller.tenant_id, held)
+    words = {str(file_id): name for file_id, name in names.items()}
+    return dict.fromkeys(fields, words)
+
+
+def _cells(names: Sequence[str], batch: Batch, called: Mapping[str, Mapping[str, str]]) -> Iterable[Sequence[Cell]]:
     for id_, text, created, updated in batch:
         data = _data.decode(text)
+        for name, words in called.items():
+            data[name] = [words.get(held, held) for held in related_ids(data.get(name))]
         yield [id_, *(cell_of(data.get(name)) for name in names), created, updated]
 
 

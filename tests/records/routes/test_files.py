@@ -230,3 +230,13 @@ async def test_files_are_filtered_by(service: Service) -> None:
     for query, names in (("[is_null]=true", ["without"]), (f"={file['id']}", ["with"])):
         page = (await service.client.get(f"{path}?filter[photo]{query}")).json()
         assert [item["data"]["name"] for item in page["items"]] == names
+
+
+async def test_tables_tell_the_names_of_files(service: Service) -> None:
+    """In an exported table a file is its name, in lines of JSON its id."""
+    pipeline = service.pipeline(*FIELDS)
+    papers = [await bring(service.client, pipeline, "papers", text, name) for text, name in ((b"1", "a"), (b"2", "b"))]
+    await service.client.create(pipeline, {"papers": [paper["id"] for paper in papers]})
+    path = f"/pipelines/{pipeline}/exports?fields=papers&format="
+    assert ",a;b," in (await service.client.get(f"{path}csv")).text
+    assert papers[0]["id"] in (await service.client.get(f"{path}ndjson")).text
