@@ -8,7 +8,7 @@ import time
 import click
 import httpx
 
-from ops.bench import bulk, crowd, identity, requests, schema, sockets, traversal
+from ops.bench import bulk, crowd, identity, requests, schema, search, sockets, traversal
 from ops.bench.figures import Figure, show, write
 from ops.bench.stage import stage
 from ops.client import ApiError
@@ -32,6 +32,7 @@ async def measure() -> list[Figure]:
             *await traversal.measure(place),
             *await schema.measure(place),
             *await bulk.measure(place),
+            *await search.measure(place),
             load,
             Figure("start, cold", place.cold_seconds, "s", most=15, note="initdb, migrations, all ready"),
             Figure("start, warm", place.warm_seconds, "s", most=8, note="with the data there"),

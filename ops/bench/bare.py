@@ -50,6 +50,12 @@ from (
 left join records.records c on c.tenant_id = r.tenant_id and c.id = (r.data->>'company')::uuid
 left join records.records t on t.tenant_id = r.tenant_id and t.id = (r.data->>'team')::uuid
 """
+# What `ops.bench.search` asks: words that begin so, the best first.
+SEARCH = f"""
+select {_COLUMNS_AS_TEXT} from bench.words
+where tenant_id = $1::text::uuid and document @@ to_tsquery('simple', $2 || ':*')
+order by ts_rank(document, to_tsquery('simple', $2 || ':*')) desc, words.id limit 20
+"""  # noqa: S608
 _HOP = "select distinct e.target_id as id from {near} near join records.edges e on {on}"
 _ALONG = "e.tenant_id = $1::text::uuid and e.source_id = near.id and e.type = 'knows'"
 
@@ -64,7 +70,7 @@ def _hops(number: int) -> str:
     """  # noqa: S608
 
 
-MANY = {"scale": SCALE, "expand": EXPAND, "three-hops": _hops(3), "list": LIST, "filter": FILTER}
+MANY = {"scale": SCALE, "search": SEARCH, "expand": EXPAND, "three-hops": _hops(3), "list": LIST, "filter": FILTER}
 PAYLOAD = b'{"type":"record_updated","channel":"pipeline:bench","seq":%d,"record":{"data":{"text":"%s"}}}'
 _encode = msgspec.json.Encoder().encode
 
