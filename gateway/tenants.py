@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Literal, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -14,6 +13,7 @@ from gateway.route_table import Route
 from gateway.upstream.ask import ask
 from gateway.upstream.pool import Upstream
 from libs.common.errors import Forbidden, Unavailable
+from libs.common.networks import is_within
 
 FRESH_SECONDS = 300.0
 ABSENT_SECONDS = 5.0
@@ -130,12 +130,7 @@ def _put(memory: dict[K, Remembered], key: K, remembered: Remembered) -> None:
 
 @lru_cache(4096)
 def _is_within(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return any((mapped or found) in ip_network(network) for network in networks)
+    return is_within(address, networks)
 
 
 def refuse_inactive(tenant: Tenant, route: Route | None) -> None:

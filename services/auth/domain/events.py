@@ -25,6 +25,7 @@ class TenantData(msgspec.Struct, frozen=True):
     time_zone: str
     limits: Limits
     require_if_match: bool
+    addresses: tuple[str, ...]
 
 
 class UserData(msgspec.Struct, frozen=True):
@@ -53,8 +54,10 @@ class KeyRotated(msgspec.Struct, frozen=True):
 
 def tenant(verb: str, it: Organization) -> NewEvent:
     """`auth.tenant.<verb>`."""
-    strict = it.security.require_if_match
-    data = TenantData(it.id, it.slug, it.name, it.status, it.domains, it.locale, it.time_zone, it.limits, strict)
+    data = TenantData(
+        it.id, it.slug, it.name, it.status, it.domains, it.locale, it.time_zone, it.limits,
+        it.security.require_if_match, it.security.ip_allow_list,
+    )  # fmt: skip
     return NewEvent(f"auth.tenant.{verb}", it.id, data)
 
 

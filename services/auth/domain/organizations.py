@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Literal
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from libs.common.errors import Fault, Forbidden
+from libs.common.networks import is_within
 from libs.common.plans import Limits
 from services.auth.domain.people import MIN_PASSWORD
 
@@ -60,13 +61,7 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def allows(self, address: str | None) -> bool:
         """Whether somebody may come from that address."""
-        if not self.ip_allow_list:
-            return True
-        try:
-            found = ip_address(address or "")
-        except ValueError:
-            return False
-        return any(found in ip_network(network) for network in self.ip_allow_list)
+        return not self.ip_allow_list or is_within(address, self.ip_allow_list)
 
 
 class Organization(msgspec.Struct, frozen=True):

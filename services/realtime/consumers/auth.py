@@ -7,6 +7,7 @@ from libs.common import events
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.identity import Principal
+from libs.common.networks import is_within
 from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
 from services.realtime.domain.webhooks import OWNER_AWAY
@@ -28,19 +29,24 @@ def on_revoked(registry: Registry, covered: Callable[[Principal], bool]) -> Call
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """The tenant that an event speaks of; one that is gone has no status."""
+    """The tenant that an event speaks of; one that is gone has no status. No `addresses` allow all."""
 
     status: str | None = None
+    addresses: tuple[str, ...] = ()
 
 
 def follow_tenants(bus: Bus, registry: Registry) -> None:
-    """Closes the sockets of tenants that are not served any more."""
+    """Closes the sockets of tenants that are not served any more, or not at the address where the socket comes from."""
 
     async def changed(payload: bytes) -> None:
         event = events.decode(payload, Tenant)
         if event.data.status != "active":
             for connection in registry.of(event.tenant_id):
                 connection.revoke("tenant-inactive", "The organization is not active")
+        elif event.data.addresses:
+            for connection in registry.of(event.tenant_id):
+                if not is_within(connection.address, event.data.addresses):
+                    connection.revoke("address-not-allowed", "The organization does not allow this address")
 
     bus.listen("evt.*.auth.tenant.*", changed)
 

@@ -27,18 +27,19 @@ REMEMBERED_OPERATIONS = 256
 
 
 class Connection:
-    """A socket that was accepted. `principal` and `permissions` are set when it authenticates."""
+    """A socket that was accepted, from `address`. `principal` and `permissions` are set when it authenticates."""
 
     __slots__ = (
-        "_expiry", "_metrics", "_operations", "_outlet", "_task", "bucket", "id", "limits", "permissions", "principal",
-        "subscriptions",
+        "_expiry", "_metrics", "_operations", "_outlet", "_task", "address", "bucket", "id", "limits", "permissions",
+        "principal", "subscriptions",
     )  # fmt: skip
 
     principal: Principal
     permissions: Permissions
 
-    def __init__(self, send: Send, limits: Limits, metrics: LiveMetrics) -> None:
+    def __init__(self, send: Send, limits: Limits, metrics: LiveMetrics, address: str = "") -> None:
         self.id = str(new_id())
+        self.address = address
         self.limits = limits
         self.bucket = Bucket(limits.frame_rate, limits.frame_burst)
         self.subscriptions: dict[str, Subscription] = {}

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from libs.common import ids, logging, problems
 from libs.common.errors import AppError, NotFound, RateLimited, Unauthenticated, Unavailable
+from libs.common.networks import address_of
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import failed
 from services.realtime.sockets.connection import TOO_MANY, TRY_LATER, UNAUTHENTICATED, Connection
@@ -49,7 +50,8 @@ class Sockets:
         except AppError as error:
             return await _refuse(error, scope, send)
         await send({"type": "websocket.accept", "subprotocol": given.subprotocol, "headers": []})
-        await self._live(Connection(send, self._context.limits, self._context.live.metrics), receive, given, record)
+        connection = Connection(send, self._context.limits, self._context.live.metrics, address_of(scope))
+        await self._live(connection, receive, given, record)
 
     def dismiss(self) -> None:
         """Tells every socket to come back, at moments that are spread, and closes it."""

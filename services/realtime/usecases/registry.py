@@ -15,6 +15,7 @@ class Connected(Subscriber, Protocol):
     """A subscriber as its owner sees it."""
 
     subscriptions: dict[str, Subscription]
+    address: str
 
     def grant(self, permissions: Permissions) -> None:
         """Takes new permissions."""

@@ -1,6 +1,7 @@
 """Who may open a socket, in which ways, and for how long."""
 
 import time
+from contextlib import AsyncExitStack
 
 import httpx
 import msgspec
@@ -148,6 +149,29 @@ async def test_a_revoked_session_closes_its_sockets(node: Node, world: World, wh
         again = Live(connection)
         await again.send(type="authenticate", token=token)
         assert await refusal(again) == ("session-revoked", 4401)
+
+
+async def test_an_address_that_is_not_allowed_any_more_loses_its_sockets(node: Node, world: World) -> None:
+    """Within a second of the policy; one from an address that is on the list stays, and of another tenant too."""
+    sockets = {}
+    async with AsyncExitStack() as stack:
+        for name, tenant, source in (
+            ("out", world.tenant, "192.0.2.7"),
+            ("in", world.tenant, "198.51.100.9"),
+            ("other", new_id(), "192.0.2.7"),
+        ):
+            headers = {"X-Forwarded-For": source}
+            sockets[name] = Live(await stack.enter_async_context(connect(address(node), additional_headers=headers)))
+            await sockets[name].send(type="authenticate", token=world.token(tenant=tenant))
+            await sockets[name].expect("authenticated")
+        before = time.monotonic()
+        data = {"status": "active", "addresses": ["198.51.100.0/24"]}
+        await world.publish(world.tenant, "auth.tenant.updated", str(world.tenant), data)
+        assert await refusal(sockets["out"]) == ("address-not-allowed", 4401)
+        assert time.monotonic() - before < 1
+        for name in ("in", "other"):
+            await sockets[name].send(type="ping")
+            await sockets[name].expect("pong")
 
 
 async def test_a_revocation_from_before_the_node_started_holds(settings: Settings, world: World) -> None:
