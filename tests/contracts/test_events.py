@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -53,6 +54,23 @@ async def tour(api: httpx.AsyncClient, url: str, tenant: Tenant) -> None:
     told(await api.delete(f"/users/{user['id']}"), 204)
     await _model(api)
     await _outward(api)
+    await _jobs(api)
+
+
+async def _jobs(api: httpx.AsyncClient) -> None:
+    """A table is brought; what is none fails; a long one is cancelled."""
+    people = await make_pipeline(api, "Brought", text("name"))
+    path = f"/pipelines/{people['id']}/imports"
+    long = b"name\n" + b"somebody\n" * 20_000
+    for body, end in ((b"name\nOne\n", "done"), (b"PK\x03\x04 and nothing more", "failed"), (long, "cancelled")):
+        job = told(await api.post(path, content=body, headers={"content-type": "text/csv"}), 202)
+        if end == "cancelled":
+            told(await api.post(f"/jobs/{job['id']}/cancel"))
+        await eventually(partial(_is, api, job["id"], end), 30)
+
+
+async def _is(api: httpx.AsyncClient, job_id: str, state: str) -> bool:
+    return bool(told(await api.get(f"/jobs/{job_id}"))["state"] == state)
 
 
 async def _outward(api: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ from ops.client import Live
 from tests.journeys.crm import Json, make_pipeline, make_record, relation, text, told
 from tests.journeys.openapi import Operation, operations
 from tests.support.platform import Platform, Tenant, client
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.journey
 
@@ -89,8 +90,28 @@ async def estate(tenant: Tenant) -> Estate:
     domain = told(await api.post("/organizations/current/domains", json={"host": "crm.example.org"}), 201)
     named["host"] = domain["host"]
     named |= await _outward(api, record)
+    named |= await _bulk(api, pipeline)
     named |= ABOUT_NOBODY
     return Estate(pipeline, record, {**named, "field": "name", "value": SECRET, "version": "1"})
+
+
+async def _bulk(api: httpx.AsyncClient, pipeline: Json) -> dict[str, str]:
+    """An import that refused a row, an export, and a merge."""
+    path = f"/pipelines/{pipeline['id']}"
+    lines = f"name\n{SECRET} one\n{SECRET} two\n{SECRET} one\n".encode()
+    brought = told(await api.post(f"{path}/imports", content=lines, headers={"content-type": "text/csv"}), 202)
+    taken = told(await api.post(f"{path}/exports"), 202)
+
+    async def over() -> bool:
+        jobs = [told(await api.get(f"/jobs/{job['id']}")) for job in (brought, taken)]
+        return all(job["state"] == "done" for job in jobs)
+
+    await eventually(over, 30)
+    alike = told(await api.get(f"{path}/records", params={"filter[name][starts_with]": f"{SECRET} "}))["items"]
+    merge = {"target": alike[0]["id"], "sources": [alike[1]["id"]]}
+    merged = told(await api.post("/records/merge", json=merge))
+    jobs = {"jobs/job_id": brought["id"], "imports/job_id": brought["id"], "exports/job_id": taken["id"]}
+    return {**jobs, "merge_id": merged["id"]}
 
 
 async def _outward(api: httpx.AsyncClient, record: Json) -> dict[str, str]:
