@@ -16,7 +16,8 @@ from tests.deploy.charts import CHARTS, EXAMPLES, HELM, of_kind, render, rendere
 OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version()
 # Kinds that operators bring, with the schemas that Kubernetes itself does not have.
 CUSTOM = {"ExternalSecret": "external-secrets.io/v1", "ServiceMonitor": "monitoring.coreos.com/v1"} | {
-    "PrometheusRule": "monitoring.coreos.com/v1"
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "Certificate": "cert-manager.io/v1",
 }
 WARNING = 2
 

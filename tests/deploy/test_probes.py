@@ -1,5 +1,7 @@
 """What Kubernetes, Compose and Prometheus ask of a process is a route that it has."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -14,10 +16,19 @@ AWAY = {"redis_url": "redis://127.0.0.1:9/0", "nats_url": "nats://127.0.0.1:9"}
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
+def path_of(probe: dict[str, Any]) -> str:
+    """The path that a probe asks for, by itself or by the image's program `healthy`."""
+    if "httpGet" in probe:
+        return str(probe["httpGet"]["path"])
+    program, question = probe["exec"]["command"]
+    assert program == "healthy"
+    return f"/health/{question}"
+
+
 def asked() -> set[str]:
     """Every path that the charts ask for."""
     served = [found for example in EXAMPLES for name, found in containers(example).items() if "Deployment/" in name]
-    paths = {container[probe]["httpGet"]["path"] for container in served for probe in PROBES}
+    paths = {path_of(container[probe]) for container in served for probe in PROBES}
     monitors = [monitor for example in EXAMPLES for monitor in of_kind(example, "ServiceMonitor").values()]
     return paths | {endpoint["path"] for monitor in monitors for endpoint in monitor["spec"]["endpoints"]}
 

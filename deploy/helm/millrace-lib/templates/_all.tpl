@@ -1,6 +1,6 @@
 {{/* Everything a service's chart consists of. */}}
 {{- define "millrace-lib.all" -}}
-{{- range list "serviceAccount" "config" "secret" "deployment" "service" "autoscaler" "disruption" "networkPolicy" "ingress" "serviceMonitor" }}
+{{- range list "serviceAccount" "config" "secret" "deployment" "service" "autoscaler" "disruption" "networkPolicy" "ingress" "serviceMonitor" "certificate" }}
 ---
 {{ include (printf "millrace-lib.%s" .) $ }}
 {{- end }}

@@ -62,17 +62,18 @@ spec:
             - configMapRef:
                 name: {{ $name }}
           env: {{- include "millrace-lib.secretEnv" $values | nindent 12 }}
+            {{- include "millrace-lib.tlsEnv" . | nindent 12 }}
           startupProbe:
-            httpGet: {path: /health/live, port: http}
+            {{- include "millrace-lib.probe" (list . "live") | nindent 12 }}
             periodSeconds: 2
             failureThreshold: 30
           livenessProbe:
-            httpGet: {path: /health/live, port: http}
+            {{- include "millrace-lib.probe" (list . "live") | nindent 12 }}
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 3
           readinessProbe:
-            httpGet: {path: /health/ready, port: http}
+            {{- include "millrace-lib.probe" (list . "ready") | nindent 12 }}
             periodSeconds: 5
             timeoutSeconds: 5
             failureThreshold: 2
@@ -82,6 +83,13 @@ spec:
           resources: {{- toYaml $values.resources | nindent 12 }}
           securityContext: {{- include "millrace-lib.containerSecurity" . | nindent 12 }}
           volumeMounts: {{- include "millrace-lib.secretMounts" . | nindent 12 }}
+            {{- if include "millrace-lib.tls" . }}
+            - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
+            {{- end }}
       volumes:
         {{- include "millrace-lib.secretVolumes" (dict "secretName" (include "millrace-lib.secretName" .) "secrets" $values.secrets) | nindent 8 }}
+        {{- if include "millrace-lib.tls" . }}
+        - name: tls
+          secret: {secretName: {{ $name }}-inner-tls, defaultMode: 0440}
+        {{- end }}
 {{- end -}}

@@ -17,6 +17,15 @@ spec:
       path: /metrics
       interval: {{ $monitoring.interval }}
       scrapeTimeout: 10s
+      {{- if include "millrace-lib.servesTls" . }}
+      {{- $tls := printf "%s-inner-tls" (include "millrace-lib.name" .) }}
+      scheme: https
+      tlsConfig:
+        serverName: {{ include "millrace-lib.name" . }}
+        ca: {secret: {name: {{ $tls }}, key: ca.crt}}
+        cert: {secret: {name: {{ $tls }}, key: tls.crt}}
+        keySecret: {name: {{ $tls }}, key: tls.key}
+      {{- end }}
       relabelings:
         - targetLabel: service
           replacement: {{ .Chart.Name }}
