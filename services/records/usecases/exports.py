@@ -59,24 +59,23 @@ async def stream(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Asy
     if _streams.locked():
         raise RateLimited("Too many exports are being read; ask for a job", code="too-many-exports", retry_after=10)
     source = await _source(caller, pipeline_id, asked)
-    pieces = _pieces(caller, source, asked)
-    await _streams.acquire()
-    try:
-        _, first = await anext(pieces)
-    except BaseException:
-        _streams.release()
-        raise
+    pieces = _bounded(_pieces(caller, source, asked))
+    _, first = await anext(pieces)
     return _read(first, pieces)
 
 
+async def _bounded(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """The pieces, in one of the places there are, which is given back however the reading ends."""
+    async with _streams, aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
 async def _read(first: bytes, rest: AsyncGenerator[Piece, None]) -> AsyncIterator[bytes]:
-    try:
+    async with aclosing(rest):
         yield first
-        async with aclosing(rest):
-            async for _, piece in rest:
-                yield piece
-    finally:
-        _streams.release()
+        async for _, piece in rest:
+            yield piece
 
 
 async def start(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Job:

@@ -1,5 +1,6 @@
 """From operations to a plan: what each of a wave's changes, judged by domain rules and what the caller may."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from services.records.storage.records import Locked
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.scope import Scope
 
+BREATH = 50
+"""After so many operations others have their turn."""
+
 
 async def planned(scope: Scope, wave: Sequence[tuple[int, Operation]]) -> tuple[Plan, Failures]:
     """The plan of a wave, whose records are locked from now on, and what cannot be done."""
@@ -22,7 +26,9 @@ async def planned(scope: Scope, wave: Sequence[tuple[int, Operation]]) -> tuple[
     await _number(scope, plan, wave)
     ids = [operation.id for _, operation in wave if isinstance(operation, Update | Delete)]
     locked = await scope.lock(ids) if ids else {}
-    for index, operation in wave:
+    for place, (index, operation) in enumerate(wave, 1):
+        if place % BREATH == 0:
+            await asyncio.sleep(0)  # Others wait for this process besides.
         try:
             await _plan_one(scope, plan, index, operation, locked)
         except AppError as error:
