@@ -41,7 +41,7 @@ async def furnish(tenant: Tenant) -> None:
 async def test_a_deleted_tenant_can_be_saved_and_then_leaves_nothing(
     stack: Platform, tenant: Tenant, other_tenant: Tenant
 ) -> None:
-    """Only its owner gets in while it waits, and restores it; then every row goes in all services, and none of another."""
+    """Only its owner gets in while it waits, and restores it; then every row goes everywhere, and none of another."""
     await furnish(tenant)
     await furnish(other_tenant)
     told(await tenant.client.request("DELETE", "/organizations/current", json={"password": tenant.password}), 202)

@@ -12,8 +12,8 @@ from tests.support.platform import Platform, Tenant
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(180)]
 
 SECONDS = 20
-# What ends the session that the fuzzer works with.
-ENDING = "^/api/v1/(sessions|auth/logout)"
+# What ends the session that the fuzzer works with, or its tenant.
+ENDING = "^/api/v1/(sessions|auth/logout|organizations/current$)"
 # And what it would wait for.
 ENDLESS = "^/api/v1/changes/stream"
 LEFT_OUT = f"{ENDING}|{ENDLESS}"

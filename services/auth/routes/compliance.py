@@ -80,27 +80,27 @@ class ComplianceController(Controller):
         """Those of the last thirty days, oldest first."""
         return await _listed(auth, principal, permissions, "export", limit, cursor)
 
-    @get("/exports/{job_id:str}", summary="Get an export")
+    @get("/exports/{export_id:str}", summary="Get an export")
     async def one_export(
         self,
-        job_id: FromPath[str],
+        export_id: FromPath[str],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> JobAnswer:
         """How far it is."""
-        return _answer(await compliance.get(auth, principal, permissions, "export", parse_id(job_id)))
+        return _answer(await compliance.get(auth, principal, permissions, "export", parse_id(export_id)))
 
-    @get("/exports/{job_id:str}/report", summary="Download an export")
+    @get("/exports/{export_id:str}/report", summary="Download an export")
     async def export_report(
         self,
-        job_id: FromPath[str],
+        export_id: FromPath[str],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Stream:
         """A ZIP of JSON files with a signed manifest (JWS) of their digests."""
-        return await _report(auth, principal, permissions, "export", parse_id(job_id))
+        return await _report(auth, principal, permissions, "export", parse_id(export_id))
 
     @post("/erasures", summary="Erase a person everywhere", status_code=202)
     async def erase(
@@ -129,27 +129,27 @@ class ComplianceController(Controller):
         """All of them, oldest first."""
         return await _listed(auth, principal, permissions, "erasure", limit, cursor)
 
-    @get("/erasures/{job_id:str}", summary="Get an erasure")
+    @get("/erasures/{erasure_id:str}", summary="Get an erasure")
     async def one_erasure(
         self,
-        job_id: FromPath[str],
+        erasure_id: FromPath[str],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> JobAnswer:
         """How far it is."""
-        return _answer(await compliance.get(auth, principal, permissions, "erasure", parse_id(job_id)))
+        return _answer(await compliance.get(auth, principal, permissions, "erasure", parse_id(erasure_id)))
 
-    @get("/erasures/{job_id:str}/report", summary="Download the report on an erasure")
+    @get("/erasures/{erasure_id:str}/report", summary="Download the report on an erasure")
     async def erasure_report(
         self,
-        job_id: FromPath[str],
+        erasure_id: FromPath[str],
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> Stream:
         """What was erased where, and what is left to judge, as a ZIP with a signed manifest (JWS)."""
-        return await _report(auth, principal, permissions, "erasure", parse_id(job_id))
+        return await _report(auth, principal, permissions, "erasure", parse_id(erasure_id))
 
 
 async def _listed(
