@@ -10,6 +10,7 @@ the salt of that key: the text stays as it is, so the chain stays whole, and nob
 import base64
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -151,17 +152,18 @@ def _open(seal: Seal, salt: bytes | None, value: Any) -> Any:
         return ERASED
     try:
         sealed = base64.b64decode(value[1:], validate=True)
-        return msgspec.json.decode(AESGCM(seal.digest(salt)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
-    except InvalidTag:
-        return ERASED
+        for key in seal.digests(salt):
+            with suppress(InvalidTag):
+                return msgspec.json.decode(AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], None))
     except ValueError:
         return value  # One that was never encrypted, and happens to begin alike.
+    return ERASED
 
 
 def is_sound(seal: Seal, kept: Kept, seq: int, before: bytes) -> bool:
     """Whether an entry is the one of that number, unchanged, after the entry of that hash."""
     document = kept.document.encode()
-    if kept.hash != seal.digest(before + document):
+    if kept.hash not in seal.digests(before + document):
         return False
     entry = msgspec.json.decode(document, type=Entry)
     told = (entry.seq, entry.at, entry.action, _id(entry.actor), _id(entry.target))

@@ -141,8 +141,9 @@ async def guessing(context: Context, tenant_id: UUID, user_id: UUID, wrong: AppE
 async def prove(context: Context, connection: Connection, tenant_id: UUID, user_id: UUID, code: str) -> None:
     """Uses up a time-based code, or a recovery code, within a transaction; raises `WrongCode`."""
     if not rules.is_totp(code):
-        digest = context.factors.digest(rules.compact(code).encode())
-        right = await second_factors.use_recovery_code(connection, tenant_id, user_id, digest)
+        right = False
+        for digest in context.factors.digests(rules.compact(code).encode()):
+            right = right or await second_factors.use_recovery_code(connection, tenant_id, user_id, digest)
     else:
         right = await _use_totp(context, connection, tenant_id, user_id, code)
     if not right:

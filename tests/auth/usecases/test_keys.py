@@ -148,3 +148,14 @@ async def test_a_token_of_another_key_is_refused(tenant: Tenant) -> None:
     forged = jwt.encode(claims, "a secret that is long enough to be one", "HS256", headers={"kid": kid})
     for token in (forged, tenant.told["access_token"][:-4] + "AAAA", "nonsense"):
         assert problem(await tenant.ask("GET", "/users/me", token)) == (401, "invalid-token")
+
+
+async def test_the_secret_at_rest_is_replaced_without_an_outage(pool: Pool) -> None:
+    """With both secrets old keys still sign; rotated keys are sealed with the new one, and need the old no longer."""
+    new = "another secret of sufficient length"
+    first = await ring(pool).signer()
+    both = ring(pool, f"{new}\n{SECRET}")
+    assert (await both.signer()).kid == first.kid
+    await both.rotate()
+    await both.rotate()
+    assert (await ring(pool, new).signer()).kid == (await both.signer()).kid
