@@ -20,6 +20,8 @@ KEPT_DAYS = 90
 MAX_FOLLOWS = 500
 MAX_TOLD = 200
 MAX_LINES = 100
+MAX_MAILS_PER_HOUR = 20
+OVERFLOW = timedelta(hours=1)
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -60,9 +62,9 @@ class Preferences(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, kinds=kinds)
 
     def collected(self, now: datetime) -> list[NoticeKind]:
-        """The kinds whose digest goes on this day."""
+        """The kinds whose digest goes on this day; and those without one, of which too many came at once."""
         monday = now.astimezone(self._zone).weekday() == 0
-        wanted = ("daily", "weekly") if monday else ("daily",)
+        wanted = ("off", "daily", "weekly") if monday else ("off", "daily")
         return [kind for kind in KINDS if (way := self.way(kind)).mail and way.digest in wanted]
 
     def next_digest(self, now: datetime) -> datetime:

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -34,6 +35,12 @@ async def insert(connection: Connection, tenant_id: UUID, it: Notification) -> b
         it.record_id, msgspec.json.encode(it.data).decode(), it.in_app, it.mail, it.created_at,
     )  # fmt: skip
     return bool(found)
+
+
+async def count_mails(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> Counter[UUID]:
+    """How many mails were asked for within an hour, for each of some people."""
+    rows = await connection.fetch(SQL["count_mails"], tenant_id, list(ids))
+    return Counter({row["user_id"]: row["mails"] for row in rows})
 
 
 async def forget(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:

@@ -5,6 +5,12 @@ insert into notifications (
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict (tenant_id, user_id, event_id, kind) do nothing returning true;
 
+-- name: count_mails
+-- How many mails were asked for within an hour, for each of some people.
+select user_id, count(*) as mails from notifications
+where tenant_id = $1 and user_id = any($2::uuid[]) and mail = 'asked' and created_at > now() - interval '1 hour'
+group by user_id;
+
 -- name: forget_notifications
 -- Keeps the newest of a person, and none for long.
 delete from notifications where tenant_id = $1 and user_id = $2 and mail <> 'digest' and (

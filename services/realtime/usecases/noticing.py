@@ -1,6 +1,7 @@
 """Who is told of a change: those whom it concerns and who may read what it says, as they want to be told."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,17 @@ from services.realtime.domain import events, notifications
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Notified, encode
 from services.realtime.domain.noticing import Concern, concerns
-from services.realtime.domain.notifications import MAX_TOLD, Follow, NoticeKind, Notification, Preferences
+from services.realtime.domain.notifications import (
+    MAX_MAILS_PER_HOUR,
+    MAX_TOLD,
+    OVERFLOW,
+    Follow,
+    MailState,
+    NoticeKind,
+    Notification,
+    Preferences,
+    Way,
+)
 from services.realtime.domain.sight import Verdict
 from services.realtime.domain.unsubscribing import Digest, Unsubscribing
 from services.realtime.storage import notifications as store
@@ -75,15 +86,16 @@ class Notifier:
         """Writes notifications in a transaction that is open; those that are new."""
         people = sorted({it.user_id for it in new})
         wishes = await store.all_preferences(connection, tenant_id, people)
+        mailed = await store.count_mails(connection, tenant_id, people)
         told = []
         for it in sorted(new, key=lambda it: it.user_id):
             wish = wishes.get(it.user_id, Preferences())
-            way = wish.way(it.kind)
-            wanted = msgspec.structs.replace(it, in_app=way.in_app, mail=way.mail_state)
-            if (way.in_app or way.mail) and await store.insert(connection, tenant_id, wanted):
+            wanted = _as_wished(it, wish, mailed[it.user_id])
+            if (wanted.in_app or wanted.mail != "none") and await store.insert(connection, tenant_id, wanted):
                 told.append(wanted)
+                mailed[it.user_id] += wanted.mail == "asked"
                 if wanted.mail == "digest":
-                    await store.due_digest(connection, tenant_id, it.user_id, wish.next_digest(clock.now()))
+                    await store.due_digest(connection, tenant_id, it.user_id, _due(wish.way(it.kind), wish))
         for user_id in sorted({it.user_id for it in told}):
             await store.forget(connection, tenant_id, user_id)
         mails = [self._mail(tenant_id, it) for it in told if it.mail == "asked"]
@@ -103,6 +115,18 @@ def shown(it: Notification) -> dict[str, Any]:
         "record_id": it.record_id, "data": it.data, "created_at": clock.rfc3339(it.created_at),
         "read_at": clock.rfc3339(it.read_at) if it.read_at else None,
     }  # fmt: skip
+
+
+def _as_wished(it: Notification, wish: Preferences, mailed: int) -> Notification:
+    """As the person wants it; beyond so many mails in an hour, the rest comes together in one."""
+    way = wish.way(it.kind)
+    mail: MailState = "digest" if way.mail and mailed >= MAX_MAILS_PER_HOUR else way.mail_state
+    return msgspec.structs.replace(it, in_app=way.in_app, mail=mail)
+
+
+def _due(way: Way, wish: Preferences) -> datetime:
+    now = clock.now()
+    return now + OVERFLOW if way.digest == "off" else wish.next_digest(now)
 
 
 def _watches(follow: Follow, it: Happened) -> bool:

@@ -310,6 +310,41 @@ async def test_a_digest_collects(world: World, settings: Settings) -> None:
     assert len(mails) == 1
 
 
+async def test_many_mails_become_one(
+    ann: Person, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many mails in an hour the rest waits for one that tells of all."""
+    monkeypatch.setattr("services.realtime.usecases.noticing.MAX_MAILS_PER_HOUR", 2)
+    mails = await heard(world, "realtime.notification.mail_due")
+    pipeline = world.pipeline(*FIELDS)
+    for number in range(5):
+        await world.create(pipeline, name=str(number), owner=ann.id)
+    await ann.items(5)
+    async with running_node(msgspec.structs.replace(settings, digest_poll_seconds=0.05)):
+        connection = await asyncpg.connect(settings.database_url)
+        await connection.execute("select set_config('app.tenant_id', $1, false)", str(world.tenant))
+        assert await connection.fetchval("select next_at < now() + interval '25 hours' from digests")
+        await connection.execute("update digests set next_at = now()")
+        await connection.close()
+        await eventually(lambda: _some(mails, 3))
+    assert [mail["subject"] for mail in mails] == ["Ada assigned you 0.", "Ada assigned you 1.", "3 notifications"]
+
+
+async def test_what_is_read_twice_is_told_once(ann: Person, world: World, settings: Settings) -> None:
+    """A process that reads the stream anew tells nobody again."""
+    pipeline = world.pipeline(*FIELDS)
+    await world.create(pipeline, name="One", owner=ann.id)
+    await ann.items(1)
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute("update positions set position = 0")
+    await connection.close()
+    async with running_node(settings) as other:
+        ann.node.server.should_exit = True
+        ann.node = other
+        await world.create(pipeline, name="Two", owner=ann.id)
+        assert [it["title"] for it in await ann.items(2)] == ["One", "Two"]
+
+
 async def test_the_owner_of_a_disabled_webhook_is_told(ann: Person, world: World) -> None:
     """A webhook that the platform disables tells its owner, by mail too."""
     mails = await heard(world, "realtime.notification.mail_due")
