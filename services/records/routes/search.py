@@ -44,7 +44,8 @@ class SearchController(Controller):
         `Accept-Language`), and where few are found those whose words differ by a slip or two.
 
         Case and accents make no difference. Snippets are HTML: the record's text is escaped, what was found is marked.
-        A search for very common words gives the best five hundred or so of each kind.
+        A search for very common words gives the best five hundred or so of each kind; one over all is over the first
+        two hundred pipelines.
         """
         position = str(platform.bus.position)
         where = None if pipeline_id is None else parse_id(pipeline_id)

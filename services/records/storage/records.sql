@@ -152,8 +152,6 @@ with history_gone as (
     delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), trashed_gone as (
     delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
-), words_gone as (
-    delete from search_documents where tenant_id = $1 and record_id = any($2::uuid[])
 ), files_released as (
     delete from file_uses where tenant_id = $1 and record_id = any($2::uuid[]) returning file_id
 ), files_due as (

@@ -17,6 +17,7 @@ from services.records.domain.searching import Question, Scope, Shape, Words, doc
 SQL = sql.load(__file__)
 MOST = 500
 """So many of each way of being found are ranked."""
+MOST_FORGOTTEN = 20_000
 TIMEOUT = "2000"
 
 Place = tuple[int, int, UUID]
@@ -69,9 +70,11 @@ async def _learn(connection: Connection, tenant_id: UUID, kept: Iterable[Words])
 
 
 async def remove(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> None:
-    """Lets records be found no more."""
+    """Lets records be found no more, and forgets the words that only they had."""
     if ids:
-        await connection.execute(SQL["remove"], tenant_id, list(ids))
+        said = [row[0] for row in await connection.fetch(SQL["remove"], tenant_id, list(ids), MOST_FORGOTTEN)]
+        if said:
+            await connection.execute(SQL["unlearn"], tenant_id, said)
 
 
 async def begin(connection: Connection) -> None:

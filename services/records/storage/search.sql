@@ -15,8 +15,25 @@ where (
 ) is null;
 
 -- name: remove
--- Records that are in the trash, or gone, are not found.
-delete from search_documents where tenant_id = $1 and record_id = any($2::uuid[]);
+-- Records that are in the trash, or gone, are not found; what they said comes back.
+with gone as (
+    delete from search_documents where tenant_id = $1 and record_id = any($2::uuid[]) returning document
+)
+select distinct lexeme from gone cross join lateral unnest(tsvector_to_array(gone.document)) as lexeme limit $3;
+
+-- name: unlearn
+-- Words that no record says any more. Of one that another transaction says for the first time since, a slip is not
+-- found until it is said again.
+delete from search_words where tenant_id = $1 and ctid = any(array(
+    select known.place from unnest($2::text[]) as gone(lexeme) cross join lateral (
+        select w.ctid as place from search_words w
+        where w.tenant_id = $1 and w.tag = left(gone.lexeme, 8) and w.word = substr(gone.lexeme, 9) offset 0
+    ) known
+    where (
+        select true from search_documents d
+        where d.tenant_id = $1 and d.document @@ ('''' || gone.lexeme || '''')::tsquery limit 1
+    ) is null
+));
 
 -- name: similar
 -- Words of readable fields that are spelt like one, the most similar first.

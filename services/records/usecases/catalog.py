@@ -81,7 +81,7 @@ class Catalog:
         if listed is None or listed[0] != changes or listed[1] + LISTED_SECONDS < present:
             async with self._database.tenant(tenant_id) as connection:
                 stored = await definitions.pipeline_ids(connection, tenant_id, most)
-            heard = (key[1] for key, known in self._pipelines.items() if key[0] == tenant_id)
+            heard = (key[1] for key, it in self._pipelines.items() if key[0] == tenant_id and not it.definition.deleted)
             listed = self._listed[tenant_id] = changes, present, sorted({*stored, *heard})[:most]
         return listed[2]
 

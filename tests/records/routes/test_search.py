@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from libs.common.ids import new_id
@@ -261,9 +262,7 @@ async def test_another_tenant_finds_nothing(service: Service) -> None:
     assert [await found(stranger, q) for q in ("Berlin", "Berln", "a")] == [[], [], []]
 
 
-@pytest.mark.parametrize(
-    "q", ["& | ! ( )", "'", "a'b\\\\", "\\", "a & b | !c:*", "-", "\U0001f600", "<->", ":*A"]
-)
+@pytest.mark.parametrize("q", ["& | ! ( )", "'", "a'b\\\\", "\\", "a & b | !c:*", "-", "\U0001f600", "<->", ":*A"])
 async def test_signs_are_no_syntax(service: Service, q: str) -> None:
     """Whatever signs are typed, the answer is a page."""
     await cities(service)
@@ -330,3 +329,25 @@ async def _announce(service: Service, pipeline: UUID) -> None:
     definition = service.definitions.pipelines[service.tenant_id, pipeline]
     kind = "pipelines.pipeline.created" if definition.version == 1 else "pipelines.pipeline.updated"
     await service.definitions.announce(service.tenant_id, kind, pipeline, definition)
+
+
+async def test_words_go_with_the_last_record_that_says_them(service: Service) -> None:
+    """What only a record in the trash says is kept nowhere in search, what another says as well is; it comes back."""
+    pipeline = service.pipeline(*FIELDS)
+    gone = await service.client.create(pipeline, {"name": "Wolfgang", "others": "composer"})
+    await service.client.create(pipeline, {"name": "Ludwig", "others": "composer"})
+    path = f"/pipelines/{pipeline}/records/{gone['id']}"
+    connection = await asyncpg.connect(service.database.admin_dsn)
+
+    async def known() -> list[str]:
+        rows = await connection.fetch("select distinct word from records.search_words order by word")
+        return [row["word"] for row in rows]
+
+    assert await known() == ["composer", "ludwig", "wolfgang"]
+    await service.client.delete(path)
+    assert await known() == ["composer", "ludwig"]
+    await service.client.post(f"{path}/restore")
+    assert await found(service.client, "Wolfgnag") == ["Wolfgang"]
+    await service.client.delete(f"{path}?permanent=true")
+    assert await known() == ["composer", "ludwig"]
+    await connection.close()

@@ -110,6 +110,14 @@ async def test_similar_and_inflected_words_are_looked_up(scene: Scene) -> None:
     assert found == {"search_words_word"}
 
 
+async def test_forgetting_words_looks_each_up(scene: Scene) -> None:
+    """Whether another record says a word is asked of the index of words, also without the bounds of a search."""
+    await scene.connection.execute("reset enable_seqscan; reset enable_indexscan")
+    lexemes = [f"{scene.target(Grant('*', ('*',))).shape.parts[0].tag}{word(n)}" for n in range(50)]
+    found = await scene.indexes(search.SQL["unlearn"], scene.tenant_id, lexemes)
+    assert found == {"search_documents_document", "search_words_word"}
+
+
 async def test_what_is_very_common_is_cut(scene: Scene) -> None:
     """Of thousands of records with a word no more than a bounded number is ranked, and it takes no long time."""
     target = scene.target(Grant("*", ("*",)))
