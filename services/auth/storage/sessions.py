@@ -71,7 +71,6 @@ async def revoke_others(connection: Connection, tenant_id: UUID, user_id: UUID, 
 
 async def revoke_oldest(connection: Connection, tenant_id: UUID, user_id: UUID, keep: int) -> list[UUID]:
     """Forgets a user's sessions that are over, and ends all but the newest of the others; returns which."""
-    await connection.execute(SQL["forget_ended"], tenant_id, user_id)
     return [row[0] for row in await connection.fetch(SQL["revoke_oldest"], tenant_id, user_id, keep)]
 
 

@@ -43,16 +43,14 @@ update sessions set revoked_at = now()
 where tenant_id = $1 and user_id = $2 and id <> $3 and revoked_at is null and expires_at > now() returning id;
 
 -- name: revoke_oldest
--- Ends what is beyond the newest of a user's sessions.
+-- Ends what is beyond the newest of a user's sessions, and forgets those that are over: a revoked one is kept until its
+-- last token would have ended, so that a reuse is still noticed.
+with forgotten as (delete from sessions where tenant_id = $1 and user_id = $2 and expires_at < now())
 update sessions set revoked_at = now() where tenant_id = $1 and id in (
     select id from sessions
     where tenant_id = $1 and user_id = $2 and revoked_at is null and expires_at > now()
     order by last_used_at desc, id desc offset $3
 ) returning id;
-
--- name: forget_ended
--- A revoked session is kept until its last token would have ended, so that a reuse is still noticed.
-delete from sessions where tenant_id = $1 and user_id = $2 and expires_at < now();
 
 -- name: insert_token
 insert into refresh_tokens (tenant_id, hash, session_id, created_at, expires_at) values ($1, $2, $3, $4, $5);

@@ -30,11 +30,12 @@ from services.auth.usecases.tokens import Tokens, issue
 
 async def begin(
     context: Context, connection: Connection, tenant_id: UUID, signer: Signer, user: User, client: Client,
-    *, mfa: bool = False,
+    *, mfa: bool = False, organization: Organization | None = None,
 ) -> Tokens:  # fmt: skip
     """A new session of a user, within a transaction; the oldest beyond a hundred end."""
     now = clock.now()
-    organization = await _admitting(connection, tenant_id, user)
+    known = organization or await organizations.get(connection, tenant_id)
+    organization = await _admitting(connection, tenant_id, user, known)
     ends = organization.security.session_end(now, context.lifetimes.session)
     session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
     before = await sessions.insert(connection, tenant_id, session)
@@ -80,7 +81,8 @@ async def _rotate(
     session = await sessions.use(connection, tenant_id, found.session_id, now, client)
     if user is None or session is None or user.status != "active":
         return None
-    security = (await _admitting(connection, tenant_id, user)).security
+    organization = await organizations.get(connection, tenant_id)
+    security = (await _admitting(connection, tenant_id, user, organization)).security
     over = security.session_end(session.created_at, context.lifetimes.session) <= now
     if over or (security.mfa_required and not session.mfa):
         await _end(connection, tenant_id, found.user_id, found.session_id)
@@ -89,9 +91,10 @@ async def _rotate(
     return user, await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
 
 
-async def _admitting(connection: Connection, tenant_id: UUID, user: User) -> Organization:
+async def _admitting(
+    connection: Connection, tenant_id: UUID, user: User, organization: Organization | None
+) -> Organization:
     """The organization where it lets the user in; one that is being deleted those who may save it."""
-    organization = await organizations.get(connection, tenant_id)
     if organization is None or organization.status != "deleting":
         return require_active(organization)
     catalogue = await roles.catalogue(connection, tenant_id)

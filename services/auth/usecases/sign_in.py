@@ -11,10 +11,11 @@ from services.auth.domain import attempts, people
 from services.auth.domain import second_factors as rules
 from services.auth.domain.audit import Party
 from services.auth.domain.keys import Signer
+from services.auth.domain.organizations import require_active
 from services.auth.domain.people import User
 from services.auth.domain.second_factors import Enrolment, Method
 from services.auth.domain.sessions import Client
-from services.auth.storage import second_factors, users
+from services.auth.storage import organizations, second_factors, users
 from services.auth.storage.users import Credentials
 from services.auth.usecases import credentials
 from services.auth.usecases import second_factors as factor_cases
@@ -66,10 +67,13 @@ async def enter(
             raise _wrong()
         kept = await second_factors.get(connection, tenant_id, user_id)
         confirmed = kept is not None and kept.confirmed_at is not None
-        required = await factor_cases.required(connection, tenant_id)
-        if (confirmed or required) and not proven:
+        organization = require_active(await organizations.get(connection, tenant_id), ending=True)
+        if (confirmed or organization.security.mfa_required) and not proven:
             return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
-        return SignedIn(user, await begin(context, connection, tenant_id, signer, user, client, mfa=proven))
+        tokens = await begin(
+            context, connection, tenant_id, signer, user, client, mfa=proven, organization=organization
+        )
+        return SignedIn(user, tokens)
 
 
 async def enrol(context: Context, mfa_token: str) -> Enrolment:
