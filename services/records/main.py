@@ -69,7 +69,7 @@ def build(given: Settings) -> ASGIApp:
     runner.add(SCHEMA, evolve)
     start, stop = [listen, runner.start], [runner.stop]
     if given.migration_database_url is not None:
-        indexer = Indexer(given.migration_database_url)
+        indexer = Indexer(settings.latest("MIGRATION_DATABASE_URL", given.migration_database_url))
         start.append(indexer.start)
         stop.append(indexer.stop)
     objects = open_store(given.files_url, given.files_access_key, given.files_secret_key)

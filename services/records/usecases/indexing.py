@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from libs.common.resilience import keep_running
+from libs.common.settings import Latest
 from services.records.domain.indexes import wanted
 from services.records.storage import indexes
 
@@ -22,8 +23,8 @@ log = structlog.get_logger()
 class Indexer:
     """A loop on a connection of its own, as the role that owns the tables."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str | Latest) -> None:
+        self._dsn: Latest = dsn if callable(dsn) else lambda: dsn
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -38,7 +39,7 @@ class Indexer:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _lead(self) -> None:
-        builder = await indexes.connect(self._dsn)
+        builder = await indexes.connect(self._dsn())
         try:
             await builder.add_listener("field_indexes", lambda *_: self._wake.set())
             noted = False
