@@ -3,8 +3,9 @@
 owns      tenants and their domains, users, roles and their members, sessions, refresh tokens, signing keys, API keys,
           second factors, passkeys, identity providers, the mail outbox, the audit log
 answers   /auth /users /admin/users /roles /sessions /permissions /organizations /api-keys /devices /mfa /passkeys
-          /sso /scim/v2 /invitations /admin/audit-log /.well-known, and for other processes
-          /internal/tenants/resolve, /internal/api-keys/exchange, rpc.auth.jwks, rpc.auth.role, rpc.auth.admin.*
+          /sso /scim/v2 /invitations /admin/audit-log /compliance /.well-known, and for other processes
+          /internal/tenants/resolve, /internal/api-keys/exchange, rpc.auth.jwks, rpc.auth.role,
+          rpc.auth.limits, rpc.auth.admin.*
 emits     auth.tenant.* auth.user.* auth.role.* auth.session.revoked auth.key.rotated
-listens   auth.key.rotated, so that every instance signs with the same key; pipelines.*, for the audit log
+listens   auth.key.rotated, so that every instance signs with the same key; pipelines.*, for the audit log; *.tenant.purged
 """
