@@ -2,8 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from typing import BinaryIO
 from uuid import UUID
@@ -145,9 +145,9 @@ class Importer:
             shape = _shape(reach, table, given)
             number = int(job.checkpoint.get("row", 0))
             await asyncio.to_thread(_skip, table.rows, number)
-            while rows := await asyncio.to_thread(_take, table.rows, number):
-                number = rows[-1][0]
-                await _Chunk(job, given, shape, rows).write(step)
+            async with aclosing(_chunks(job, given, shape, table.rows, number)) as chunks:
+                async for chunk in chunks:
+                    await chunk.write(step)
         return _result(job, step.job, shape)
 
     async def forget(self, job: Job) -> None:
@@ -179,8 +179,25 @@ def _skip(rows: Iterator[Values | Bad], count: int) -> None:
         pass
 
 
-def _take(rows: Iterator[Values | Bad], after: int) -> list[Numbered]:
-    return list(enumerate(islice(rows, CHUNK), after + 1))
+async def _chunks(
+    job: Job, given: ImportInput, shape: RowShape, rows: Iterator[Values | Bad], after: int
+) -> "AsyncGenerator[_Chunk, None]":
+    """The rows in chunks, each read in a thread while the one before is written."""
+
+    def read() -> _Chunk | None:
+        nonlocal after
+        taken: list[Numbered] = list(enumerate(islice(rows, CHUNK), after + 1))
+        after += len(taken)
+        return _Chunk(job, given, shape, taken) if taken else None
+
+    ahead = asyncio.create_task(asyncio.to_thread(read))
+    try:
+        while (chunk := await ahead) is not None:
+            ahead = asyncio.create_task(asyncio.to_thread(read))
+            yield chunk
+    finally:
+        # A thread cannot be stopped, and the file must not be closed under it.
+        await asyncio.gather(ahead, return_exceptions=True)
 
 
 def _result(job: Job, now: Job, shape: RowShape) -> object:
