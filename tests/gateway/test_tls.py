@@ -4,6 +4,8 @@ import contextlib
 import json
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from websockets.asyncio.client import connect
 
 from libs.common.settings import ServiceSettings
 from libs.common.tls import Certificates
+from ops.stack.home import PROJECT
 from tests.gateway.support import DEMO, Services, bearer, gateway_for, serving, token, upstream_server
 from tests.support.authority import Authority, Files
 
@@ -109,3 +112,14 @@ async def test_a_gateway_may_serve_tls_itself(
         async with httpx.AsyncClient(verify=context, timeout=10) as client:
             answer = await client.get(f"{url.replace('http', 'https')}/api/v1/pipelines", headers=bearer(token(DEMO)))
     assert ["x-forwarded-proto", "https"] in answer.json()["headers"]
+
+
+def test_the_health_check_of_a_container_shows_its_own_certificate(secured: int, files: Files) -> None:
+    """With the files of the process it is answered, without them it is cut off."""
+    own = {"TLS_CERT_FILE": files.certificate, "TLS_KEY_FILE": files.key}
+    command = [sys.executable, "-I", "-S", str(PROJECT / "deploy" / "images" / "healthy"), "live"]
+    codes = [
+        subprocess.run(command, env={"PORT": str(secured), **given}, capture_output=True, timeout=20).returncode
+        for given in (own, {}, {**own, "SERVE_TLS": "off"})
+    ]
+    assert codes == [0, 1, 1]
