@@ -49,8 +49,6 @@ async def restored(writer: Writer, row: Locked) -> Record:
     change = Change("restored", after, [], before)
     if await writer.room(1) < 1:
         raise await writer.no_room()
-    if await writer.room(1) < 1:
-        raise await writer.no_room()
     if taken := await take(writer, _claims(writer.reach, after)):
         raise Invalid(errors=[not_unique(name) for name, _ in sorted(taken)])
     await records.advance(writer.connection, writer.caller.principal, writer.caller.now, [change])
