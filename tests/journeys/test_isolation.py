@@ -13,7 +13,6 @@ from tests.journeys.crm import Json, make_pipeline, make_record, relation, text,
 from tests.journeys.openapi import Operation, operations
 from tests.support.platform import Platform, Tenant, client
 from tests.support.waiting import eventually
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.journey
 
@@ -92,10 +91,23 @@ async def estate(tenant: Tenant) -> Estate:
     domain = told(await api.post("/organizations/current/domains", json={"host": "crm.example.org"}), 201)
     named["host"] = domain["host"]
     named |= await _outward(api, record)
-    named |= await _asked(api, named["user_id"])
     named |= await _bulk(api, pipeline)
+    named |= await _asked(api, named["user_id"])
     named |= ABOUT_NOBODY
     return Estate(pipeline, record, {**named, "field": "name", "value": SECRET, "version": "1"})
+
+
+async def _asked(api: httpx.AsyncClient, user_id: str) -> dict[str, str]:
+    """An export of a person, and an erasure, both done."""
+    export = told(await api.post("/compliance/exports", json={"user_id": user_id}), 202)
+    erasure = told(await api.post("/compliance/erasures", json={"email": "nobody@example.com"}), 202)
+    for path in (f"/compliance/exports/{export['id']}", f"/compliance/erasures/{erasure['id']}"):
+
+        async def done(path: str = path) -> bool:
+            return bool(told(await api.get(path))["state"] == "done")
+
+        await eventually(done, 20)
+    return {"export_id": export["id"], "erasure_id": erasure["id"]}
 
 
 async def _bulk(api: httpx.AsyncClient, pipeline: Json) -> dict[str, str]:
@@ -115,19 +127,6 @@ async def _bulk(api: httpx.AsyncClient, pipeline: Json) -> dict[str, str]:
     merged = told(await api.post("/records/merge", json=merge))
     jobs = {"jobs/job_id": brought["id"], "imports/job_id": brought["id"], "exports/job_id": taken["id"]}
     return {**jobs, "merge_id": merged["id"]}
-
-
-async def _asked(api: httpx.AsyncClient, user_id: str) -> dict[str, str]:
-    """An export of a person, and an erasure, both done."""
-    export = told(await api.post("/compliance/exports", json={"user_id": user_id}), 202)
-    erasure = told(await api.post("/compliance/erasures", json={"email": "nobody@example.com"}), 202)
-    for path in (f"/compliance/exports/{export['id']}", f"/compliance/erasures/{erasure['id']}"):
-
-        async def done(path: str = path) -> bool:
-            return bool(told(await api.get(path))["state"] == "done")
-
-        await eventually(done, 20)
-    return {"export_id": export["id"], "erasure_id": erasure["id"]}
 
 
 async def _outward(api: httpx.AsyncClient, record: Json) -> dict[str, str]:
