@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from libs.common import logging
+from libs.common import logging, tracing
 
 
 @pytest.fixture
@@ -38,6 +38,15 @@ def test_a_line_is_json_with_its_context(configure: Callable[[], None], capsys: 
         "service": "records", "request_id": "r1", "tenant": "t1", "user": "u1",
         "event": "done", "count": 3, "level": "info",
     }  # fmt: skip
+
+
+async def test_a_line_leads_to_its_trace(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """Within a trace each line tells its id, as exemplars and spans do."""
+    configure()
+    tracing.enter("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    await structlog.get_logger().ainfo("done")
+    (line,) = lines(capsys)
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
 
 async def test_contexts_do_not_mix(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
