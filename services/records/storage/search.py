@@ -166,8 +166,10 @@ def _branch(stage: int, query: str, seen: str, params: list[object]) -> str:
 
 
 async def outdated(
-    connection: Connection, tenant_id: UUID, pipeline_id: UUID, shape: Shape, after: UUID, limit: int
+    connection: Connection, tenant_id: UUID, pipeline: Pipeline, shape: Shape, after: UUID, limit: int
 ) -> list[Outdated]:
     """Records whose words are to be kept anew, and which nobody changes meanwhile."""
-    rows = await connection.fetch(SQL["outdated"], tenant_id, pipeline_id, after, shape.number, limit)
-    return [Outdated(row[0], row[1], msgspec.json.decode(row[2])) for row in rows]
+    text = SQL["outdated"].replace("{data}", pipeline.data("r"))
+    rows = await connection.fetch(text, tenant_id, pipeline.id, after, shape.number, limit)
+    found = ((row[0], msgspec.json.decode(row[1])) for row in rows)
+    return [Outdated(record_id, pipeline.title(data), data) for record_id, data in found]

@@ -96,7 +96,7 @@ order by stage, rank, record_id limit $7;
 -- name: outdated
 -- Records whose words are not kept as their pipeline's shape is now, in the order of their ids; they stay as they are
 -- until the transaction ends.
-select r.id, r.title, r.data::text as data from records r
+select r.id, {data}::text as data from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.id > $3 and r.deleted_at is null and not exists (
     select 1 from search_documents d where d.tenant_id = $1 and d.record_id = r.id and d.shape = $4
 )

@@ -61,6 +61,9 @@ class Reshaping:
                 shaped.append((row.id, title, found.data))
         await evolutions.keep(self._connection, self._tenant_id, self._pipeline.id, kept)
         await evolutions.shape(self._connection, self._tenant_id, shaped)
+        dead = {row.id for row in rows if row.deleted}
+        moved = [(it, title, data) for it, title, data in shaped if it not in dead]
+        await searching.keep_moved(self._connection, self._tenant_id, self._pipeline, moved)
         await self._write(pending, changes, [row for row in rows if row.deleted])
         if pending.moves:
             now = [*((row[0], row[2]) for row in shaped), *((c.after.id, c.after.data) for c in changes)]

@@ -31,7 +31,7 @@ from services.records.domain.searching import (
 )
 from services.records.domain.snippets import Snippet, snippet
 from services.records.storage import jobs, records, search
-from services.records.storage.search import START, Hit, Place, Target
+from services.records.storage.search import START, Hit, Outdated, Place, Target
 from services.records.usecases.caller import Caller
 from services.records.usecases.running import Steps
 
@@ -234,6 +234,14 @@ async def keep(connection: Connection, tenant_id: UUID, pipeline: Pipeline, chan
     await search.put(connection, tenant_id, pipeline.id, shape, [c.after for c in own if _says_else(c, names)])
 
 
+async def keep_moved(
+    connection: Connection, tenant_id: UUID, pipeline: Pipeline, moved: Iterable[tuple[UUID, str, dict[str, object]]]
+) -> None:
+    """Keeps the words of records, by id, title and data, whose values go by other names without being changed."""
+    rows = [Outdated(*one) for one in moved]
+    await search.put(connection, tenant_id, pipeline.id, shape_of(tenant_id, pipeline), rows)
+
+
 def _says_else(change: Change, names: set[str]) -> bool:
     if change.operation == "deleted":
         return False
@@ -252,7 +260,7 @@ async def rebuild(job: Job, steps: Steps) -> dict[str, Any]:
         shape = shape_of(caller.tenant_id, pipeline)
         after = UUID(str(steps.job.checkpoint.get("after", UUID(int=0))))
         async with steps() as step:
-            rows = await search.outdated(step.connection, caller.tenant_id, pipeline.id, shape, after, _BATCH)
+            rows = await search.outdated(step.connection, caller.tenant_id, pipeline, shape, after, _BATCH)
             await search.put(step.connection, caller.tenant_id, pipeline.id, shape, rows)
             checkpoint = {"turn": turn, "after": str(rows[-1].id)} if rows else {"turn": turn + 1}
             step.advance(checkpoint, done=len(rows), updated=len(rows))
