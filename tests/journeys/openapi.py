@@ -108,4 +108,5 @@ def example(schema: Json, document: Json) -> Any:
         return [example(schema["items"], document)] * schema.get("minItems", 0)
     if kind == "string":
         return _FORMATS.get(schema.get("format", ""), "text")
-    return schema.get("minimum", _EMPTY[kind])
+    least = schema.get("minimum", _EMPTY[kind])
+    return int(least) if kind == "integer" else least
