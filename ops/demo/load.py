@@ -124,8 +124,7 @@ class Loader:
             path = f"{self._path(COUNTRIES)}/{ids[one]}/relationships"
             await self._api.post(path, {**target, "relationship_type": "borders"})
         except ApiError as error:
-            # Any number of borders are allowed, so there is only no room for one that is there already.
-            if {fault["code"] for fault in error.problem.get("errors", ())} != {"cardinality"}:
+            if error.problem.get("type") != "/problems/duplicate-relationship":  # there already, from an earlier load
                 raise
 
     async def _count(self, dataset: Dataset) -> int:
