@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from libs.common.errors import Unavailable
@@ -108,12 +107,3 @@ async def test_the_maker_of_a_field_update_is_only_acknowledged(
         await sender.expect("ack")
         assert (await tab.expect("field_update"))["user"]["id"] == claims(token)["sub"]
         assert told(await quiet(sender)) == []
-
-
-async def test_the_feed_for_machines_refuses_such_a_rule(node: Node, world: World, pipeline: UUID, token: str) -> None:
-    """The change feed says that it cannot be judged, instead of leaving changes out."""
-    await world.create(pipeline, name="Ann")
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(headers=headers) as client:
-        answer = await client.get(f"{node.url}/api/v1/changes?since=0")
-    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/rule-reaches")
