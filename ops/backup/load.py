@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -12,7 +13,7 @@ import asyncpg
 import pyrage
 
 from ops.backup import programs
-from ops.backup.manifest import Manifest
+from ops.backup.manifest import Manifest, Table
 from ops.backup.store import BackupFailed, read_manifest
 from ops.backup.tables import SETTINGS, tables
 
@@ -31,11 +32,7 @@ async def load(dsn: str, directory: Path, identity: str) -> Manifest:
 
 async def compare(dsn: str, manifest: Manifest) -> list[str]:
     """What a server holds otherwise than a backup, a line each."""
-    connection = await asyncpg.connect(dsn, timeout=10, server_settings=SETTINGS)
-    try:
-        found = {service: await tables(connection, service) for service in manifest.services}
-    finally:
-        await connection.close()
+    found = await held(dsn, manifest.services)
     return [
         f"{service}.{table}: {_told(dump.tables.get(table))}, restored {_told(found[service].get(table))}"
         for service, dump in manifest.services.items()
@@ -44,14 +41,19 @@ async def compare(dsn: str, manifest: Manifest) -> list[str]:
     ]
 
 
-async def holds_data(dsn: str, services: tuple[str, ...]) -> bool:
-    """Whether there is a tenant's row anywhere: whatever is not the migrations' own."""
+async def held(dsn: str, services: Iterable[str]) -> dict[str, dict[str, Table]]:
+    """What the tables of each service hold now."""
     connection = await asyncpg.connect(dsn, timeout=10, server_settings=SETTINGS)
     try:
-        held = [await tables(connection, service) for service in services]
+        return {service: await tables(connection, service) for service in services}
     finally:
         await connection.close()
-    return any(table.rows for found in held for name, table in found.items() if name != "schema_migrations")
+
+
+async def holds_data(dsn: str, services: tuple[str, ...]) -> bool:
+    """Whether there is a tenant's row anywhere: whatever is not the migrations' own."""
+    found = await held(dsn, services)
+    return any(table.rows for kept in found.values() for name, table in kept.items() if name != "schema_migrations")
 
 
 def _told(table: object) -> str:

@@ -25,6 +25,11 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._folder
+
     def names(self) -> list[str]:
         """Whole backups, the oldest first."""
         return sorted(path.parent.name for path in self._folder.glob(f"*Z/{MANIFEST}"))

@@ -13,6 +13,7 @@ from ops.backup import Manifest, Store
 from ops.backup.load import compare, holds_data, load
 from ops.backup.take import take
 from ops.backup.verify import verify as prove
+from ops.commands import archive
 from ops.commands.doors import Refused, this_plan
 from ops.environment import given, needed
 from ops.stack.home import Home
@@ -25,14 +26,19 @@ _folder = click.option(
 @click.group(invoke_without_command=True)
 @_folder
 @click.option("--keep", type=click.IntRange(min=1), envvar="BACKUP_KEEP", help="Delete all but the newest KEEP.")
+@click.option("--days", type=click.IntRange(min=1), envvar="BACKUP_DAYS", help="Physical: keep what DAYS days need.")
+@click.option("--physical", is_flag=True, help="A copy of the whole cluster, into BACKUP_ARCHIVE.")
 @click.pass_context
-def backup(context: click.Context, folder: Path | None, keep: int | None) -> None:
+def backup(context: click.Context, folder: Path | None, keep: int | None, days: int | None, physical: bool) -> None:
     """Back up the data of all services, encrypted for BACKUP_RECIPIENT.
 
     The database is that of the stack here, or ADMIN_DATABASE_URL, whose role has to see all rows.
     """
-    context.obj = Store(folder or Home.of(os.environ).root / "backups")
-    if context.invoked_subcommand is None:
+    folder = folder or Home.of(os.environ).root / "backups"
+    context.obj = Store(folder)
+    if context.invoked_subcommand is None and physical:
+        archive.take(_admin_url(), _recipient(), archive.opened(folder), keep, days)
+    elif context.invoked_subcommand is None:
         name, manifest = asyncio.run(_take(_admin_url(), _recipient(), context.obj))
         click.echo(f"{name}: {_told(manifest)}")
         for gone in context.obj.forget(keep) if keep else []:
@@ -43,8 +49,8 @@ def backup(context: click.Context, folder: Path | None, keep: int | None) -> Non
 @click.pass_obj
 def names(store: Store) -> None:
     """List the backups, the oldest first."""
-    for name in store.names():
-        click.echo(name)
+    for line in sorted([*store.names(), *archive.listed(archive.opened(store.folder))]):
+        click.echo(line)
 
 
 @backup.command()
@@ -56,24 +62,43 @@ def key() -> None:
 
 @backup.command()
 @click.argument("name", default="latest")
+@click.option("--physical", is_flag=True, help="A physical backup, with the WAL after it.")
 @click.pass_obj
-def verify(store: Store, name: str) -> None:
+def verify(store: Store, name: str, physical: bool) -> None:
     """Restore a backup into a scratch server and compare all rows with what was backed up."""
+    if physical:
+        return archive.verify(archive.opened(store.folder), name)
     directory = store.path(name)
     manifest = asyncio.run(prove(directory, needed("BACKUP_IDENTITY")))
     click.echo(f"{directory.name}: restores to what was backed up, {_told(manifest)}")
 
 
+@backup.command()
+@click.option("--spool", type=click.Path(path_type=Path), envvar="BACKUP_SPOOL", help="A directory for it alone.")
+@click.option("--every", type=float, default=10.0, envvar="BACKUP_STREAM_SECONDS", help="Lose at most so many seconds.")
+@click.pass_obj
+def stream(store: Store, spool: Path | None, every: float) -> None:
+    """Stream the WAL of the server into BACKUP_ARCHIVE, until it is told to end."""
+    archive.stream(_admin_url(), _recipient(), archive.opened(store.folder), spool, every)
+
+
 @click.command()
 @click.argument("name", default="latest")
 @_folder
+@click.option("--to", help="From physical backups: as of a time such as 2026-11-21T13:45:00Z, or latest.")
+@click.option("--data", type=click.Path(path_type=Path), help="With --to: the cluster's directory.")
 @click.option("--replace", is_flag=True, help="Replace data that is there.")
-def restore(name: str, folder: Path | None, replace: bool) -> None:
+def restore(name: str, folder: Path | None, to: str | None, data: Path | None, replace: bool) -> None:
     """Put a backup in the place of the data of all services, as a whole or not at all.
 
     Stop the services first and start them afterwards. A new server needs its roles before: millrace bootstrap.
+    With --to a whole cluster is made, roles included, in the directory of a server that is stopped: by default the
+    one of the stack here.
     """
-    directory = Store(folder or Home.of(os.environ).root / "backups").path(name)
+    folder = folder or Home.of(os.environ).root / "backups"
+    if to:
+        return archive.restore(archive.opened(folder), to, data or Home.of(os.environ).data / "postgres", replace)
+    directory = Store(folder).path(name)
     manifest = asyncio.run(_restore(_admin_url(), directory, needed("BACKUP_IDENTITY"), replace))
     click.echo(f"{directory.name}: restored, {_told(manifest)}")
 
