@@ -4,7 +4,7 @@ from litestar.types import ASGIApp
 
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
-from services.records.consumers import auth, looks, persons, pipelines, questions
+from services.records.consumers import auth, locks, looks, persons, pipelines, questions
 from services.records.routes.batch import BatchController
 from services.records.routes.exports import ExportJobsController, ExportsController
 from services.records.routes.files import FilesController
@@ -54,6 +54,7 @@ def build(given: Settings) -> ASGIApp:
         questions.serve(platform, catalog)
         persons.serve(platform.bus, platform.database)
         looks.serve(platform, catalog)
+        locks.serve(platform, catalog)
 
     def shortcut(app: ASGIApp) -> ASGIApp:
         return Shortcut(app, platform, catalog)

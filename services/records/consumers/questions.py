@@ -7,6 +7,7 @@ import msgspec
 
 from libs.common.app import Platform
 from libs.common.errors import NotFound
+from services.records.domain.origin import CURRENT, Origin
 from services.records.storage import records
 from services.records.usecases import read
 from services.records.usecases.caller import Caller
@@ -68,6 +69,7 @@ def _field_update(
     caller: Callable[[str], Awaitable[Caller]],
 ) -> Callable[[FieldUpdateQuestion], Awaitable[FieldUpdated]]:
     async def answer(question: FieldUpdateQuestion) -> FieldUpdated:
+        CURRENT.set(Origin("socket"))
         return await field_update(await caller(question.token), question)
 
     return answer

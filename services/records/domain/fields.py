@@ -43,11 +43,16 @@ def created(
 
 
 def changed(
-    pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object], rules: Rules = NONE
+    pipeline: Pipeline,
+    current: Mapping[str, object],
+    patch: Mapping[str, object],
+    rules: Rules = NONE,
+    *,
+    whole: bool = False,
 ) -> tuple[Data, list[Fault]]:
-    """The data after a merge patch (RFC 7396), and the faults of what it changes."""
+    """The data after a merge patch (RFC 7396), or one of `whole` values, and the faults of what it changes."""
     patch, faults = _kept(pipeline, current, patch)
-    values, wrong = checked(pipeline, _merged(current, patch))
+    values, wrong = checked(pipeline, patch if whole else _merged(current, patch))
     faults += wrong
     data = _present({**current, **values})
     hidden = rules.hidden(data)

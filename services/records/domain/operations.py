@@ -39,7 +39,9 @@ class Create(msgspec.Struct, frozen=True):
 class Update(msgspec.Struct, frozen=True):
     """A merge patch. `version` is what it was made to: fields nobody changed since are merged unless `exact`.
 
-    With `replace` the fields that are not given are cleared. `steps` are a JSON Patch instead of `patch`.
+    With `replace` the fields that are not given are cleared, with `whole` objects replace others instead of
+    being merged with them. `steps` are a JSON Patch instead of `patch`.
+    `tokens` are of the locks that the writer holds on fields.
     """
 
     id: UUID
@@ -48,6 +50,8 @@ class Update(msgspec.Struct, frozen=True):
     exact: bool = False
     steps: tuple[Step, ...] = ()
     replace: bool = False
+    tokens: tuple[int, ...] = ()
+    whole: bool = False
 
 
 class Upsert(msgspec.Struct, frozen=True):

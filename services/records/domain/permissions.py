@@ -89,6 +89,11 @@ class Access:
         """The fields that may be seen of a row."""
         return _union(a.readable for a, holds in zip(self.alternatives, self._flags(passes), strict=True) if holds)
 
+    def shows(self, names: frozenset[str], passes: Passes) -> bool:
+        """Whether one grant whose rule holds on a row shows all these fields."""
+        holding = zip(self.alternatives, self._flags(passes), strict=True)
+        return any(holds and (a.readable is None or names <= a.readable) for a, holds in holding)
+
     def hidden(self, names: Iterable[str], writing: "Access") -> list[Fault]:
         """The faults of naming fields that may be neither seen nor written: to this principal they do not exist."""
         writable = _union(a.writable for a in writing.alternatives)

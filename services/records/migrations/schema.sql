@@ -133,6 +133,26 @@ CREATE TABLE records.field_indexes (
 
 ALTER TABLE ONLY records.field_indexes FORCE ROW LEVEL SECURITY;
 
+CREATE SEQUENCE records.lock_tokens
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE records.field_locks (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL,
+    token bigint DEFAULT nextval('records.lock_tokens'::regclass) NOT NULL,
+    principal_id uuid NOT NULL,
+    holder text NOT NULL,
+    connection text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY records.field_locks FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.file_ends (
     tenant_id uuid NOT NULL,
     file_id uuid NOT NULL,
@@ -174,7 +194,8 @@ CREATE TABLE records.history (
     actor_id uuid NOT NULL,
     actor_kind text NOT NULL,
     actor_name text NOT NULL,
-    at timestamp with time zone NOT NULL
+    at timestamp with time zone NOT NULL,
+    client jsonb
 );
 
 ALTER TABLE ONLY records.history FORCE ROW LEVEL SECURITY;
@@ -324,7 +345,8 @@ CREATE TABLE records.records (
     created_by uuid NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     updated_by uuid NOT NULL,
-    deleted_at timestamp with time zone
+    deleted_at timestamp with time zone,
+    fenced boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY records.records FORCE ROW LEVEL SECURITY;
@@ -443,6 +465,9 @@ ALTER TABLE ONLY records.edges
 
 ALTER TABLE ONLY records.field_indexes
     ADD CONSTRAINT field_indexes_pkey PRIMARY KEY (tenant_id, name);
+
+ALTER TABLE ONLY records.field_locks
+    ADD CONSTRAINT field_locks_pkey PRIMARY KEY (tenant_id, record_id, field);
 
 ALTER TABLE ONLY records.file_ends
     ADD CONSTRAINT file_ends_pkey PRIMARY KEY (tenant_id, file_id);
@@ -583,6 +608,8 @@ ALTER TABLE records.field_indexes ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY field_indexes_builder ON records.field_indexes TO millrace_migrate USING (true) WITH CHECK (true);
 
+ALTER TABLE records.field_locks ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE records.file_ends ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY file_ends_pruner ON records.file_ends TO millrace_records_relay USING (true) WITH CHECK (true);
@@ -638,6 +665,8 @@ CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.c
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.field_indexes USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.field_locks USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.file_ends USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -706,6 +735,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_indexes TO millrace_records;
+
+GRANT SELECT,USAGE ON SEQUENCE records.lock_tokens TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_locks TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.file_ends TO millrace_records;
 GRANT SELECT,UPDATE ON TABLE records.file_ends TO millrace_records_relay;

@@ -9,12 +9,13 @@ import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
-from libs.common.errors import StaleVersion
+from libs.common.errors import Malformed, StaleVersion
 from services.records.domain.records import Edge, Record
 from services.records.routes.shapes import Relationship
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 EMPTY: Mapping[str, str] = MappingProxyType({})
+_TOKENS = re.compile(r"\s*\d{1,18}(\s*,\s*\d{1,18}){0,19}\s*")
 _json = msgspec.json.Encoder()
 
 
@@ -62,6 +63,15 @@ def tagged_version(etag: str | None) -> int | None:
     if found is None:
         raise StaleVersion("'If-Match' names no version of this record")
     return int(found[1])
+
+
+def lock_tokens(header: str | None) -> tuple[int, ...]:
+    """The tokens of locks that `X-Lock-Token` names, 20 at most."""
+    if header is None:
+        return ()
+    if not _TOKENS.fullmatch(header):
+        raise Malformed("'X-Lock-Token' has up to 20 numbers, with commas")
+    return tuple(int(token) for token in header.split(","))
 
 
 def not_modified(if_none_match: str | None, version: int) -> bool:

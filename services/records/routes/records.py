@@ -3,6 +3,7 @@
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, Request, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
@@ -19,14 +20,23 @@ from services.records.domain.records import Record
 from services.records.routes.answers import (
     answer,
     answers,
+    lock_tokens,
     made_answer,
     not_modified,
     page_answer,
     record_answer,
     tagged_version,
 )
-from services.records.routes.shapes import DataInput, GroupList, IncrementInput, MadeRecord, RecordInput, RecordPage
-from services.records.usecases import read, trash
+from services.records.routes.shapes import (
+    DataInput,
+    GroupList,
+    IncrementInput,
+    MadeRecord,
+    RecordInput,
+    RecordPage,
+    RevertInput,
+)
+from services.records.usecases import past, read, trash
 from services.records.usecases.aggregate import aggregate
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
@@ -47,16 +57,17 @@ def provide_caller(
 
 
 IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
+LockToken: TypeAlias = Annotated[str | None, HeaderParameter(name="X-Lock-Token")]
 IfNoneMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-None-Match")]
 CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
 
 
-def _patch(record_id: UUID, data: DataInput | list[Step], version: int | None) -> Update:
+def _patch(record_id: UUID, data: DataInput | list[Step], version: int | None, tokens: tuple[int, ...]) -> Update:
     if isinstance(data, DataInput):
-        return Update(record_id, data.data, version)
+        return Update(record_id, data.data, version, tokens=tokens)
     if len(data) > MAX_STEPS:
         raise Invalid(errors=[Fault("", "too_many", f"At most {MAX_STEPS} steps are taken")])
-    return Update(record_id, {}, version, steps=tuple(data))
+    return Update(record_id, {}, version, steps=tuple(data), tokens=tokens)
 
 
 async def _version(caller: Caller, pipeline_id: str, if_match: str | None) -> int | None:
@@ -64,6 +75,16 @@ async def _version(caller: Caller, pipeline_id: str, if_match: str | None) -> in
     if if_match is None:
         await caller.require_version(parse_id(pipeline_id))
     return tagged_version(if_match)
+
+
+async def _past(
+    caller: Caller, pipeline_id: UUID, record_id: UUID, asked: tuple[str, str | None, str | None], position: str
+) -> ASGIResponse:
+    at, fields, expand = asked
+    if expand is not None:
+        raise Invalid(errors=[Fault("/expand", "not_here", "What a record once held is not expanded")])
+    found = await past.as_of(caller, pipeline_id, record_id, past.parse_moment(at), fields)
+    return answer(msgspec.json.encode(found), 200, {"change-seq": position})
 
 
 class RecordsController(Controller):
@@ -154,10 +175,13 @@ class RecordsController(Controller):
         record_id: FromPath[str],
         fields: FromQuery[str | None] = None,
         expand: FromQuery[str | None] = None,
+        as_of: FromQuery[str | None] = None,
         if_none_match: IfNoneMatch = None,
     ) -> ASGIResponse:
-        """One record; its version is its entity tag."""
+        """One record; its version is its entity tag. With `as_of`, a version or a time, it is shown as it was then."""
         position = str(platform.bus.position)
+        if as_of is not None:
+            return await _past(caller, parse_id(pipeline_id), parse_id(record_id), (as_of, fields, expand), position)
         version, body = await read.get(caller, parse_id(pipeline_id), parse_id(record_id), fields, expand)
         if not_modified(if_none_match, version):
             return answer(b"", 304, {"etag": f'"{version}"', "change-seq": position})
@@ -171,12 +195,16 @@ class RecordsController(Controller):
         record_id: FromPath[str],
         data: JSONBody[DataInput | list[Step]],
         if_match: IfMatch = None,
+        x_lock_token: LockToken = None,
     ) -> ASGIResponse:
         """Merge a patch. One made to an old version is merged too, unless others changed the same fields since.
 
+        Who holds locks of fields names their tokens in `X-Lock-Token`, with commas; what others hold is 409 `locked`.
+
         A list is a JSON Patch (RFC 6902), its paths beginning at the record: `/data/email`.
         """
-        operation = _patch(parse_id(record_id), data, await _version(caller, pipeline_id, if_match))
+        version = await _version(caller, pipeline_id, if_match)
+        operation = _patch(parse_id(record_id), data, version, lock_tokens(x_lock_token))
         shown, outcome = await update(caller, parse_id(pipeline_id), operation)
         assert outcome.record is not None
         return record_answer(shown, outcome.record.version)
@@ -189,10 +217,12 @@ class RecordsController(Controller):
         record_id: FromPath[str],
         data: JSONBody[DataInput],
         if_match: IfMatch = None,
+        x_lock_token: LockToken = None,
     ) -> ASGIResponse:
         """Replace all visible fields; what is not given is cleared."""
         version = await _version(caller, pipeline_id, if_match)
-        operation = Update(parse_id(record_id), data.data, version, exact=True, replace=True)
+        tokens = lock_tokens(x_lock_token)
+        operation = Update(parse_id(record_id), data.data, version, exact=True, replace=True, tokens=tokens)
         shown, outcome = await update(caller, parse_id(pipeline_id), operation)
         assert outcome.record is not None
         return record_answer(shown, outcome.record.version)
@@ -218,6 +248,21 @@ class RecordsController(Controller):
         """Take a record out of the trash."""
         shown, record = await trash.restore(caller, parse_id(pipeline_id), parse_id(record_id))
         return record_answer(shown, record.version)
+
+    @post("/{record_id:str}/revert", status_code=200, responses=answers(Record), operation_id="RevertRecord")
+    async def revert_record(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        data: JSONBody[RevertInput],
+        if_match: IfMatch = None,
+    ) -> ASGIResponse:
+        """Give fields the values that they had at a version. What does not fit any more is refused, field by field."""
+        expected = await _version(caller, pipeline_id, if_match)
+        shown, outcome = await past.revert(caller, parse_id(pipeline_id), parse_id(record_id), data.version, expected)
+        assert outcome.record is not None
+        return record_answer(shown, outcome.record.version)
 
     @post("/{record_id:str}/increment", status_code=200, responses=answers(Record), operation_id="IncrementRecord")
     async def increment_record(

@@ -78,11 +78,13 @@ class RelationshipsController(Controller):
         record_id: FromPath[str],
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
+        actor: FromQuery[UUID | None] = None,
+        field: FromQuery[str | None] = None,
     ) -> HistoryPage:
-        """Who changed what and when, newest first."""
+        """Who changed what, when and from which client, newest first; of one `actor` or of one `field` if named."""
         pages.check_limit(limit)
-        before, ids = history.parse_cursor(cursor), (parse_id(pipeline_id), parse_id(record_id))
-        entries, following = await history.history(caller, *ids, before, limit)
+        asked = history.Question(before=history.parse_cursor(cursor), limit=limit, actor=actor, field=field)
+        entries, following = await history.history(caller, parse_id(pipeline_id), parse_id(record_id), asked)
         return HistoryPage(entries, None if following is None else str(following))
 
 

@@ -1,6 +1,6 @@
 """What clients send and get: the Structs of requests and, for the document, of answers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -42,6 +42,12 @@ class IncrementInput(Input):
 
     field: str
     by: int | float = 1
+
+
+class RevertInput(Input):
+    """The version that a record goes back to."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class BatchOperation(Input):

@@ -15,6 +15,7 @@ from libs.common.app import Platform
 from libs.common.edge import respond
 from libs.common.errors import AppError, Fault, Invalid
 from libs.common.tokens import bearer
+from services.records.domain import origin
 from services.records.routes.answers import not_modified, page_body
 from services.records.usecases import read
 from services.records.usecases.caller import Caller
@@ -42,6 +43,7 @@ class Shortcut:
         """Answers what it knows and passes everything else on."""
         ids = None if scope["type"] == "lifespan" else _ids(scope)  # type: ignore[comparison-overlap]
         if ids is None:
+            origin.CURRENT.set(origin.of_agent(dict(scope.get("headers", ())).get(b"user-agent")))
             return await self._app(scope, receive, send)
         try:
             status, body, headers = await self._answer(scope, *ids)

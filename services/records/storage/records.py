@@ -12,7 +12,8 @@ from libs.common import sql
 from libs.common.filters import Context
 from libs.common.identity import Principal
 from libs.common.postgres import Connection, Database
-from services.records.domain.permissions import Access, Fields
+from services.records.domain.origin import noted
+from services.records.domain.permissions import Access, Fields, Passes
 from services.records.domain.records import Change, Record
 
 SQL = sql.load(__file__)
@@ -29,7 +30,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Locked(msgspec.Struct, frozen=True):
-    """A record about to be changed. `reads`, `updates` and `deletes` are the `Passes` of the three actions."""
+    """A record about to be changed. `reads`, `updates` and `deletes` are the `Passes` of the three actions.
+
+    `fenced` is whether fields of it may be locked.
+    """
 
     id: UUID
     pipeline_id: UUID
@@ -44,6 +48,7 @@ class Locked(msgspec.Struct, frozen=True):
     reads: list[bool] | None
     updates: list[bool] | None
     deletes: list[bool] | None
+    fenced: bool = False
 
     def record(self) -> Record:
         """The record."""
@@ -55,7 +60,7 @@ class Locked(msgspec.Struct, frozen=True):
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
-    """One line of a record's history; `changes` is JSON text."""
+    """One line of a record's history; `changes` and `client` are JSON text."""
 
     version: int
     operation: str
@@ -64,6 +69,26 @@ class HistoryRow(msgspec.Struct, frozen=True):
     actor_kind: str
     actor_name: str
     at: datetime
+    client: str | None
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What was done last to a record at some moment."""
+
+    version: int
+    operation: str
+    actor_id: UUID
+    at: datetime
+
+
+class Present(msgspec.Struct, frozen=True):
+    """A record as it is stored now, and the `Passes` of reading it."""
+
+    version: int
+    data: dict[str, Any]
+    created_at: str
+    created_by: UUID
+    passes: list[bool] | None
 
 
 def fill(name: str, **parts: str) -> str:
@@ -182,7 +207,7 @@ async def insert(connection: Connection, by: Principal, at: datetime, records: S
         return
     await connection.execute(
         SQL["insert"], by.tenant_id, records[0].pipeline_id, at, by.id, [r.id for r in records],
-        [r.title for r in records], [_json.encode(r.data).decode() for r in records], by.kind, by.name,
+        [r.title for r in records], [_json.encode(r.data).decode() for r in records], by.kind, by.name, noted(by),
     )  # fmt: skip
 
 
@@ -195,22 +220,28 @@ async def advance(connection: Connection, by: Principal, at: datetime, changes: 
         SQL["advance"], by.tenant_id, at, by.id, by.kind, [r.id for r in after], [r.version for r in after],
         [r.title for r in after], [_json.encode(r.data).decode() for r in after],
         [change.operation == "deleted" for change in changes], [change.operation for change in changes],
-        [_json.encode(change.difference()).decode() for change in changes], by.name,
+        [_json.encode(change.difference()).decode() for change in changes], by.name, noted(by),
     )  # fmt: skip
 
 
 async def increment(
     connection: Connection, by: Principal, at: datetime, record_id: UUID, field: str, amount: Decimal,
-    read: Access, update: Access, context: Context,
+    read: Access, update: Access, context: Context, *, passed: bool = False,
 ) -> Any:  # fmt: skip
-    """Adds to a number where the rules let it be seen and written; the row after, and the old value as JSON text."""
+    """Adds to a number where the rules let it be seen and written; the row after, and the old value as JSON text.
+
+    Of a record that may have locks it does so only where these were looked at, and `passed`.
+    """
     params: list[object] = [
-        by.tenant_id, read.pipeline.id, record_id, field, amount, at, by.id, by.kind, by.name,
+        by.tenant_id, read.pipeline.id, record_id, field, amount, at, by.id, by.kind, by.name, noted(by),
     ]  # fmt: skip
     name = frozenset((field,))
     condition = read.condition(params, context)
     writable = update.condition_to_write(params, context, name)
-    return await connection.fetchrow(fill("increment", condition=condition, writable=writable), *params)
+    return await connection.fetchrow(
+        fill("increment", condition=condition, writable=writable, unfenced="true" if passed else "not r.fenced"),
+        *params,
+    )
 
 
 async def retitle(connection: Connection, tenant_id: UUID, record_id: UUID, title: str) -> None:
@@ -224,11 +255,43 @@ async def purge(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) 
 
 
 async def history(
-    connection: Connection, tenant_id: UUID, record_id: UUID, before: int, limit: int
-) -> list[HistoryRow]:
-    """Lines of a record's history below a version, newest first."""
-    rows = await connection.fetch(SQL["history_page"], tenant_id, record_id, before, limit)
+    connection: Connection, tenant_id: UUID, record_id: UUID, before: int, limit: int,
+    actor: UUID | None = None, fields: Sequence[str] | None = None,
+) -> list[HistoryRow]:  # fmt: skip
+    """Lines of a record's history below a version, newest first; of one actor or of some fields if these are given."""
+    rows = await connection.fetch(SQL["history_page"], tenant_id, record_id, before, limit, actor, fields)
     return [HistoryRow(*row) for row in rows]
+
+
+async def moment(connection: Connection, tenant_id: UUID, record_id: UUID, at: int | datetime) -> Moment | None:
+    """What a record's history says of a version or of a time."""
+    version, time = (at, None) if isinstance(at, int) else (None, at)
+    row = await connection.fetchrow(SQL["moment"], tenant_id, record_id, version, time)
+    return None if row is None else Moment(*row)
+
+
+async def present(
+    connection: Connection, tenant_id: UUID, record_id: UUID, access: Access, context: Context
+) -> Present | None:
+    """A record that is not in the trash, whole: what of it may be seen is for the caller to judge."""
+    params: list[object] = [tenant_id, access.pipeline.id, record_id]
+    passes = access.passes(params, context)
+    text = fill("present", data=access.pipeline.data("r"), passes=passes)
+    row = await connection.fetchrow(text, *params)
+    return None if row is None else Present(row[0], msgspec.json.decode(row[1]), *row[2:])
+
+
+async def passes_then(
+    connection: Connection, tenant_id: UUID, then: Record, access: Access, context: Context
+) -> Passes:
+    """Which rules would hold on a record if it still were as it once was."""
+    if not access.ruled:
+        return None
+    at = datetime.fromisoformat(then.updated_at)
+    data = _json.encode(then.data).decode()
+    params: list[object] = [tenant_id, then.id, then.version, then.title, data, at, then.updated_by]
+    found: list[bool] = await connection.fetchval(fill("passes_then", passes=access.passes(params, context)), *params)
+    return found
 
 
 async def changes_since(connection: Connection, tenant_id: UUID, record_id: UUID, version: int) -> dict[str, object]:

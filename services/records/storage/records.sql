@@ -68,7 +68,7 @@ where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[]) and r.d
 select r.id, r.pipeline_id, r.version, r.title, r.data::text as data,
     to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, r.created_by,
     to_char(r.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at, r.updated_by,
-    r.deleted_at is not null as deleted, {read} as reads, {update} as updates, {delete} as deletes
+    r.deleted_at is not null as deleted, {read} as reads, {update} as updates, {delete} as deletes, r.fenced
 from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[])
 order by r.id for update of r;
@@ -78,7 +78,8 @@ order by r.id for update of r;
 select id, pipeline_id, version, title, data::text as data,
     to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, created_by,
     to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at, updated_by,
-    deleted_at is not null as deleted, null::boolean[] as reads, null::boolean[] as updates, null::boolean[] as deletes
+    deleted_at is not null as deleted, null::boolean[] as reads, null::boolean[] as updates, null::boolean[] as deletes,
+    fenced
 from records where tenant_id = $1 and id = any($2::uuid[]) order by id for update;
 
 -- name: passes
@@ -94,11 +95,11 @@ with made as (
     from unnest($5::uuid[], $6::text[], $7::text[]) as new(id, title, data)
     returning id, data
 )
-insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at)
+insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
 select $1, made.id, 1, 'created', (
     select coalesce(jsonb_object_agg(field.key, jsonb_build_object('old', null, 'new', field.value)), '{}')
     from jsonb_each(made.data) as field(key, value)
-), $4, $8, $9, $3
+), $4, $8, $9, $3, $10::jsonb
 from made;
 
 -- name: advance
@@ -113,24 +114,24 @@ with next as (
         deleted_at = case when next.deleted then $2::timestamptz end
     from next where r.tenant_id = $1 and r.id = next.id
 )
-insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at)
-select $1, id, version, operation, changes::jsonb, $3, $4, $12, $2 from next;
+insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
+select $1, id, version, operation, changes::jsonb, $3, $4, $12, $2, $13::jsonb from next;
 
 -- name: increment
--- Adds to a number in one step, so that none of many at once is lost.
+-- Adds to a number in one step, so that none of many at once is lost; not where there may be locks to look at first.
 with changed as (
     update records r
     set data = jsonb_set(r.data, array[$4::text], to_jsonb(
             case when jsonb_typeof(r.data->$4) = 'number' then (r.data->$4)::numeric else 0 end + $5::numeric)),
         version = r.version + 1, updated_at = $6, updated_by = $7
     where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null
-        and ({condition}) and ({writable})
+        and ({condition}) and ({writable}) and {unfenced}
     returning r.id, r.pipeline_id, r.version, r.title, r.data, r.created_at, r.created_by, r.updated_by,
         old.data->$4 as old, old.version as old_version
 ), noted as (
-    insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at)
+    insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
     select $1, id, version, 'updated', jsonb_build_object($4::text, jsonb_build_object('old', old, 'new', data->$4)),
-        $7, $8, $9, $6
+        $7, $8, $9, $6, $10::jsonb
     from changed
 )
 select id, pipeline_id, version, title, data::text as data,
@@ -152,6 +153,8 @@ with history_gone as (
     delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), trashed_gone as (
     delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
+), locks_gone as (
+    delete from field_locks where tenant_id = $1 and record_id = any($2::uuid[])
 ), files_released as (
     delete from file_uses where tenant_id = $1 and record_id = any($2::uuid[]) returning file_id
 ), files_due as (
@@ -162,9 +165,33 @@ with history_gone as (
 delete from records where tenant_id = $1 and id = any($2::uuid[]);
 
 -- name: history_page -> HistoryRow
--- The history of a record, newest first.
-select version, operation, changes::text as changes, actor_id, actor_kind, actor_name, at
-from history where tenant_id = $1 and record_id = $2 and version < $3 order by version desc limit $4;
+-- The history of a record, newest first; of one actor, or of fields, where these are named.
+select version, operation, changes::text as changes, actor_id, actor_kind, actor_name, at, client::text as client
+from history
+where tenant_id = $1 and record_id = $2 and version < $3
+    and ($5::uuid is null or actor_id = $5) and ($6::text[] is null or changes ?| $6)
+order by version desc limit $4;
+
+-- name: moment -> Moment
+-- The last line of a record's history at a version, or else at a time.
+select version, operation, actor_id, at from history
+where tenant_id = $1 and record_id = $2 and version <= coalesce($3::bigint, version) and at <= coalesce($4::timestamptz, at)
+order by version desc limit 1;
+
+-- name: present
+-- A record with all its data, and which grants' rules hold on it.
+select r.version, {data}::text as data,
+    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, r.created_by,
+    {passes} as passes
+from records r where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null;
+
+-- name: passes_then
+-- Which grants' rules would hold on a record if it still were as it once was.
+select {passes} as passes from (
+    select tenant_id, id, pipeline_id, $3::bigint as version, $4::text as title, $5::jsonb as data, created_at, created_by,
+        $6::timestamptz as updated_at, $7::uuid as updated_by, deleted_at
+    from records where tenant_id = $1 and id = $2
+) r;
 
 -- name: changes_since
 -- The values at a version of the fields that were changed after it.

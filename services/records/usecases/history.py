@@ -8,6 +8,7 @@ import msgspec
 from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid, NotFound
 from services.records.domain.evolution import shown_now
+from services.records.domain.origin import Origin
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Actor
 from services.records.storage import records
@@ -25,28 +26,45 @@ class FieldChange(msgspec.Struct, frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One version: what was done, by whom, when, and what the visible fields became."""
+    """One version: what was done, by whom, when, from which client, and what the visible fields became."""
 
     version: int
     operation: str
     changes: dict[str, FieldChange]
     actor: Actor
     at: str
+    client: Origin | None = None
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines of history: below a version, of one actor or one field if these are named."""
+
+    before: int = NEWEST
+    limit: int = 50
+    actor: UUID | None = None
+    field: str | None = None
 
 
 async def history(
-    caller: Caller, pipeline_id: UUID, record_id: UUID, before: int, limit: int
+    caller: Caller, pipeline_id: UUID, record_id: UUID, asked: Question
 ) -> tuple[list[HistoryEntry], int | None]:
-    """Versions below one, newest first, and where the next page begins."""
+    """Versions, newest first, and where the next page begins."""
     reach = await caller.reach(pipeline_id)
-    read = reach.access("read")
+    read, limit = reach.access("read"), asked.limit
+    if asked.field is not None and not read.names(asked.field):
+        raise Invalid(errors=[Fault("/field", "unknown_field", f"There is no field '{asked.field}'")])
     async with caller.database.tenant(caller.tenant_id) as connection:
         ids = [record_id]
         if record_id not in await records.visible(connection, caller.tenant_id, ids, read, caller.context, hold=False):
             raise NotFound("There is no such record")
         passes = await records.passes(connection, caller.tenant_id, ids, read, caller.context)
-        rows = await records.history(connection, caller.tenant_id, record_id, before, limit + 1)
-    readable = read.readable_of(passes[record_id])
+        readable = read.readable_of(passes[record_id])
+        if asked.field is not None and readable is not None and asked.field not in readable:
+            return [], None
+        names = None if asked.field is None else _names(reach.pipeline, asked.field)
+        rows = await records.history(
+            connection, caller.tenant_id, record_id, asked.before, limit + 1, asked.actor, names
+        )
     more = len(rows) > limit
     return [_entry(reach.pipeline, row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
 
@@ -64,4 +82,10 @@ def _entry(pipeline: Pipeline, row: HistoryRow, readable: frozenset[str] | None)
     changes = shown_now(pipeline, msgspec.json.decode(row.changes, type=dict[str, FieldChange]))
     shown = {name: change for name, change in changes.items() if readable is None or name in readable}
     actor = Actor(row.actor_id, row.actor_kind, row.actor_name)
-    return HistoryEntry(row.version, row.operation, shown, actor, rfc3339(row.at))
+    client = None if row.client is None else msgspec.json.decode(row.client, type=Origin)
+    return HistoryEntry(row.version, row.operation, shown, actor, rfc3339(row.at), client)
+
+
+def _names(pipeline: Pipeline, name: str) -> list[str]:
+    """The names that lines of history may know a field by while a job renames it."""
+    return [name, *(old for old, new in pipeline.renaming.items() if new == name)]

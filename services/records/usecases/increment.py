@@ -15,7 +15,7 @@ from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Record
 from services.records.domain.values import Wrong
 from services.records.storage import records
-from services.records.usecases import claiming
+from services.records.usecases import claiming, fencing
 from services.records.usecases.caller import Caller
 from services.records.usecases.writing import Writer
 
@@ -61,10 +61,13 @@ def _single(reach: Reach, field: Field) -> Any:
 
 async def _add(writer: Writer, record_id: UUID, field: Field, by: int | float) -> Change:
     caller = writer.caller
-    row = await records.increment(
+    asked = (
         writer.connection, caller.principal, caller.now, record_id, field.name, Decimal(repr(by)),
         writer.read, writer.update, caller.context,
     )  # fmt: skip
+    row = await records.increment(*asked)
+    if row is None and await fencing.passed(writer, record_id, field.name):
+        row = await records.increment(*asked, passed=True)
     if row is None:
         raise await _refusal(writer, record_id, field.name)
     change = _change(row, field.name, rfc3339(caller.now))

@@ -13,6 +13,7 @@ from services.records.domain.pipelines import numbered, unique_key
 from services.records.domain.records import Change, Record, advanced, collisions, stale
 from services.records.storage import counters, records
 from services.records.storage.records import Locked
+from services.records.usecases import fencing
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.scope import Scope
 
@@ -83,7 +84,7 @@ async def _plan_update(scope: Scope, plan: Plan, index: int, operation: Update, 
     scope.update.check_writing(frozenset(), row.updates)
     before = row.record()
     patch = _patch(scope, operation, row, before)
-    data, faults = fields.changed(scope.pipeline, before.data, patch, scope.rules)
+    data, faults = fields.changed(scope.pipeline, before.data, patch, scope.rules, whole=operation.whole)
     if faults := scope.read.hidden(patch, scope.update) + faults:
         raise Invalid(errors=faults)
     changed = fields.differing(before.data, data)
@@ -93,6 +94,7 @@ async def _plan_update(scope: Scope, plan: Plan, index: int, operation: Update, 
     if not changed:
         plan.unchanged[index] = before
         return
+    await fencing.check(scope, row, changed, operation.tokens)
     after = advanced(before, data, scope.pipeline.title(data), scope.caller.principal.id, scope.caller.now)
     _note(scope, plan, index, Change("updated", after, changed, before))
 

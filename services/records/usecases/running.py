@@ -19,6 +19,7 @@ from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
 from libs.common.roles import RoleStore
 from services.records.domain.jobs import Job
+from services.records.domain.origin import CURRENT, Origin
 from services.records.storage import jobs
 from services.records.storage.jobs import Advance, Claim
 from services.records.usecases.caller import Caller
@@ -204,6 +205,7 @@ class Runner:
             job = await jobs.begin(connection, claim) if held else None
         if job is None:
             raise Lost
+        CURRENT.set(Origin("job", id=job.id))
         steps = Steps(job, claim, self._database, self._roles, self._catalog, self._seconds)
         result = await self._kinds[claim.kind](job, steps)
         await self._finish(claim, "done", result)

@@ -27,10 +27,10 @@ class Walk:
         self.caller = caller
         self.connection = connection
         self.pipelines: dict[UUID, UUID] = {}
+        self._stepping = False
 
     async def begin(self, record_id: UUID) -> Reach:
         """The reach of the first record's pipeline."""
-        await edges.begin_walk(self.connection)
         place = await records.place(self.connection, self.caller.tenant_id, record_id)
         if place is None:
             raise NotFound("There is no such record")
@@ -45,6 +45,9 @@ class Walk:
 
     async def step(self, near: Sequence[UUID], step: Step, reach: Reach) -> dict[UUID, Hop]:
         """The visible records one step on that were not come to before."""
+        if not self._stepping:
+            await edges.begin_walk(self.connection)
+            self._stepping = True
         found = await edges.hop(
             self.connection, self.caller.tenant_id, near, step.type, along=step.along, against=step.against,
             but=list(self.pipelines), limit=MAX_NODES + 1,

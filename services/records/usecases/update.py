@@ -31,13 +31,17 @@ async def update(caller: Caller, pipeline_id: UUID, operation: Update) -> tuple[
 
 
 class FieldUpdate(msgspec.Struct, frozen=True):
-    """One field set to a value, by a client that last saw a version; its id makes repeating it harmless."""
+    """One field set to a value, by a client that last saw a version; its id makes repeating it harmless.
+
+    `lock_token` is that of the lock which the client holds on the field, if it does.
+    """
 
     record_id: UUID
     field: str
     value: Any
     operation_id: str
     base_version: int | None = None
+    lock_token: int | None = None
 
 
 class FieldUpdated(msgspec.Struct, frozen=True):
@@ -70,7 +74,8 @@ async def _set(caller: Caller, reach: Reach, asked: FieldUpdate) -> FieldUpdated
         if done is not None:
             return await _repeated(writer, asked, done)
         patch: Mapping[str, object] = {asked.field: asked.value}
-        outcome = await writer.one(Update(asked.record_id, patch, asked.base_version))
+        tokens = () if asked.lock_token is None else (asked.lock_token,)
+        outcome = await writer.one(Update(asked.record_id, patch, asked.base_version, tokens=tokens))
         assert outcome.record is not None
         await records.finish_operation(connection, by, operation_id, outcome.record.version)
         return FieldUpdated(outcome.record.version, await visible(writer, outcome.record))

@@ -83,6 +83,11 @@ class World:
             for query in ({}, {"fields": "secret"}, {"expand": "parent"}):
                 yield "GET", path, {"params": query}
             yield "GET", f"{path}/history", {}
+            for field in ("secret", "wealth", "mail", "name"):
+                yield "GET", f"{path}/history", {"params": {"field": field}}
+            for version in ("1", "2", "3"):
+                yield "GET", path, {"params": {"as_of": version}}
+                yield "GET", path, {"params": {"as_of": version, "fields": "name,secret"}}
             yield "GET", f"{path}/relationships", {}
             yield "GET", f"/pipelines/{pipeline}/duplicates", {}
             for form in ("csv", "ndjson"):
@@ -112,6 +117,7 @@ class World:
             rows = f"name,secret\nx,{guess}\n".encode()
             csv = {"content": rows, "headers": {"content-type": "text/csv"}}
             yield "POST", f"/pipelines/{self.things}/imports", {"params": {"upsert_by": "secret"}, **csv}
+        yield "POST", f"{path}/{self.thing}/revert", {"json": {"version": 1}}
         yield "POST", f"{path}/{self.thing}/increment", {"json": {"field": "wealth", "by": 1}}
         stale = {"if-match": '"1"'}
         yield "PATCH", f"{path}/{self.thing}", {"json": {"data": {"name": "Thing one"}}, "headers": stale}
