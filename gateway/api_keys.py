@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from gateway.upstream.ask import ask
-from gateway.upstream.pool import Upstream
+from gateway.upstream.balance import Service
 from libs.common.errors import Unauthenticated, Unavailable
 from libs.common.identity import Principal
 from libs.common.revocations import Revocations
@@ -35,7 +35,7 @@ class ApiKeys:
     """The principals of keys."""
 
     def __init__(
-        self, auth: Upstream, verifier: TokenVerifier, revocations: Revocations, clock: Callable[[], float]
+        self, auth: Service, verifier: TokenVerifier, revocations: Revocations, clock: Callable[[], float]
     ) -> None:
         self._auth = auth
         self._verifier = verifier

@@ -8,6 +8,7 @@ from uuid import UUID
 from opentelemetry.trace import Span
 
 from gateway.route_table import Route
+from gateway.upstream.balance import Service
 from gateway.upstream.pool import Upstream
 from libs.common.identity import Principal
 
@@ -54,6 +55,7 @@ class Exchange:
     route: Route | None = None
     tenant_id: UUID | None = None
     principal: Principal | None = None
+    service: Service | None = None
     upstream: Upstream | None = None
     buffered: bytes | None = None
     span: Span | None = None

@@ -38,7 +38,8 @@ from gateway.steps.tenant import TenantOfHost, agree
 from gateway.tenants import TenantDirectory
 from gateway.tunnel import Tunnel
 from gateway.upstream.ask import ask
-from gateway.upstream.pool import Upstream, sweep_forever
+from gateway.upstream.balance import Service, revive_forever
+from gateway.upstream.pool import sweep_forever
 from libs.common import cache, events, logging, tracing
 from libs.common.bus import Bus
 from libs.common.errors import Unavailable
@@ -67,7 +68,7 @@ class Gateway:
         self.revocations = Revocations()
         self.table = RouteTable()
         self.verifier = TokenVerifier(KeySet(self._fetch_keys))
-        self.upstreams: dict[str, Upstream] = {}
+        self.services: dict[str, Service] = {}
         self.connections: set[Any] = set()
         self._loops: list[asyncio.Task[None]] = []
         endpoint = settings.otel_exporter_otlp_endpoint
@@ -98,15 +99,16 @@ class Gateway:
         """Builds the way of a request and begins listening; nothing else needs to be up."""
         loop = asyncio.get_running_loop()
         urls, tls = self.settings.upstream_urls(), self.certificates.client
-        self.upstreams = {name: Upstream(name, url, loop, tls) for name, url in urls.items()}
-        self.tenants = TenantDirectory(self.upstreams["auth"], loop.time)
+        self.services = {name: Service.at(name, found, loop, tls) for name, found in urls.items()}
+        self.tenants = TenantDirectory(self.services["auth"], loop.time)
         self._compose(loop)
         await self.bus.start()
         self.bus.listen("evt.*.auth.tenant.*", self._tenant_changed)
         self.bus.listen("evt.*.auth.key.rotated", self._keys_rotated)
         if self.certificates.given:
             self._run(self.certificates.follow())
-        self._run(sweep_forever(list(self.upstreams.values())))
+        self._run(sweep_forever([one for service in self.services.values() for one in service.instances]))
+        self._run(revive_forever(self.services.values()))
         self._run(sweep_clients(self.connections, self.patience.sweep))
         self._run(keep_running("revocations", lambda: self.revocations.follow(self.bus), cap=1.0))
 
@@ -116,7 +118,7 @@ class Gateway:
     def _compose(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self.settings
         arrival: list[Arrival] = [read_headers, name_request, Origin(items(settings.trusted_proxies))]
-        keys = ApiKeys(self.upstreams["auth"], self.verifier, self.revocations, loop.time)
+        keys = ApiKeys(self.services["auth"], self.verifier, self.revocations, loop.time)
         hosts = TenantOfHost(self.tenants, items(settings.base_domains))
         common: list[Step] = [
             Routing(self.table),
@@ -130,23 +132,23 @@ class Gateway:
         if settings.rate_limits == "on":
             store = RedisStore(self.redis, loop.time)
             common += [RateLimit(settings, store, loop.time), Plan(self.tenants, store, loop.time)]
-        steps: list[Step] = [*common, Shed(self.upstreams, settings.max_in_flight, settings.max_waiting)]
+        steps: list[Step] = [*common, Shed(self.services, settings.max_in_flight, settings.max_waiting)]
         forward = Forward(settings.max_body_bytes)
         self.way = Way(arrival, self._own_answers(hosts), steps, forward, self.metrics, self._exporter)
-        self.socket_way = SocketWay([*arrival, *common], self.upstreams, self.metrics, settings.max_sockets)
+        self.socket_way = SocketWay([*arrival, *common], self.services, self.metrics, settings.max_sockets)
 
     def _own_answers(self, hosts: TenantOfHost) -> dict[bytes, Answer]:
         version = self.settings.version
         checks = {"broker": self._check_broker, "cache": self._check_cache}
         operating = Operating(version, self.metrics, {"keys": self._check_keys}, checks)
-        status = Status(self.upstreams, operating.report)
+        status = Status(self.services, operating.report)
         return {
             **dict.fromkeys((b"/health", b"/health/ready"), operating.ready),
             b"/health/live": operating.live,
             b"/metrics": operating.metrics,
             **dict.fromkeys((b"/api/v1/status", b"/api/status", b"/api/health", b"/api/v1/health"), status),
             b"/internal/hosts": Hosts(hosts),
-            b"/openapi.json": OpenApi(self.upstreams, self.table, version),
+            b"/openapi.json": OpenApi(self.services, self.table, version),
             **docs.pages(),
         }
 
@@ -155,15 +157,15 @@ class Gateway:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        for upstream in self.upstreams.values():
-            upstream.close()
+        for service in self.services.values():
+            service.close()
         await self.bus.stop()
         await self.redis.aclose()
         if self._exporter:
             self._exporter.stop()
 
     async def _fetch_keys(self) -> list[dict[str, Any]]:
-        status, body = await ask(self.upstreams["auth"], "/.well-known/jwks.json")
+        status, body = await ask(self.services["auth"], "/.well-known/jwks.json")
         if status != 200:
             raise Unavailable("auth does not give its keys.", code="upstream-unavailable", retry_after=1)
         return msgspec.json.decode(body, type=dict[str, list[dict[str, Any]]])["keys"]

@@ -8,7 +8,8 @@ from libs.common.settings import ServiceSettings
 class Settings(ServiceSettings, frozen=True, kw_only=True):
     """What the gateway is told. Lists are separated by commas; rates are requests a second, bursts requests at once.
 
-    Its certificate is only shown to the services, unless `serve_tls` is on.
+    A service's URL may list several instances, among which requests and sockets are spread. The gateway's certificate
+    is only shown to the services, unless `serve_tls` is on.
     """
 
     port: int = 8000
@@ -36,13 +37,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_sockets: int = 20_000
     max_connections: int = 30_000
 
-    def upstream_urls(self) -> dict[str, str]:
-        """The base URL of each service by its name."""
+    def upstream_urls(self) -> dict[str, list[str]]:
+        """The base URLs of the instances of each service by its name."""
         return {
-            "auth": self.auth_url,
-            "pipelines": self.pipelines_url,
-            "records": self.records_url,
-            "realtime": self.realtime_url,
+            "auth": items(self.auth_url),
+            "pipelines": items(self.pipelines_url),
+            "records": items(self.records_url),
+            "realtime": items(self.realtime_url),
         }
 
 

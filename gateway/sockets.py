@@ -10,6 +10,7 @@ from gateway.exchange import Exchange
 from gateway.refuse import refuse
 from gateway.steps.forward import service_lines, target
 from gateway.tunnel import Far, Tunnel
+from gateway.upstream.balance import Service, held
 from gateway.upstream.connection import request_head
 from gateway.upstream.pool import CONNECT_SECONDS, Upstream
 from libs.common import logging
@@ -21,13 +22,13 @@ log = structlog.get_logger()
 
 
 class SocketWay:
-    """Takes handshakes on; their number per service is bounded."""
+    """Takes handshakes on; their number per instance is bounded, and the one with the fewest gets the next."""
 
     def __init__(
-        self, steps: Sequence[Step], upstreams: Mapping[str, Upstream], metrics: Metrics, max_sockets: int
+        self, steps: Sequence[Step], services: Mapping[str, Service], metrics: Metrics, max_sockets: int
     ) -> None:
         self._steps = steps
-        self._upstreams = upstreams
+        self._services = services
         self._metrics = metrics
         self._max = max_sockets
 
@@ -55,25 +56,41 @@ class SocketWay:
         assert exchange.route is not None
         if not exchange.route.socket or exchange.method != "GET" or exchange.has_body:
             raise Malformed("This resource does not speak WebSocket.", code="not-a-socket")
-        upstream = self._upstreams[exchange.route.service]
-        if upstream.sockets >= self._max:
-            raise Unavailable(f"{upstream.name} has too many sockets.", code="overloaded", retry_after=1)
-        if (wait := upstream.breaker.refusal()) is not None:
+        service = self._services[exchange.route.service]
+        upstream, wait = service.admit(held)
+        if wait is not None:
             raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
-        upstream.sockets += 1
-        tunnel.ended.add_done_callback(lambda _: _left(upstream))
         tunnel.answer_lines = b"".join(exchange.answer_lines)
-        await self._join(exchange, tunnel, upstream)
+        tried: set[Upstream] = set()
+        while not await self._join(exchange, tunnel, upstream):
+            tried.add(upstream)
+            if (other := service.choose(held, tried)) is None:
+                raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=1)
+            upstream = other
 
-    async def _join(self, exchange: Exchange, tunnel: Tunnel, upstream: Upstream) -> None:
+    async def _join(self, exchange: Exchange, tunnel: Tunnel, upstream: Upstream) -> bool:
+        """Joins the tunnel with an instance; false when that cannot be reached."""
+        if upstream.sockets >= self._max:
+            upstream.breaker.undecided()
+            raise Unavailable(f"{upstream.name} has too many sockets.", code="overloaded", retry_after=1)
+        upstream.sockets += 1
         far = Far(tunnel)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await upstream.connect(lambda: far)
             upstream.breaker.succeeded()
-        except OSError as error:
+        except OSError:
             upstream.breaker.failed()
-            raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=1) from error
+            upstream.sockets -= 1
+            return False
+        except BaseException:
+            _left(upstream)
+            raise
+        tunnel.ended.add_done_callback(lambda _: _left(upstream))
+        await self._shake_hands(exchange, tunnel, upstream, far)
+        return True
+
+    async def _shake_hands(self, exchange: Exchange, tunnel: Tunnel, upstream: Upstream, far: Far) -> None:
         assert far.transport is not None
         tunnel.far = far
         try:

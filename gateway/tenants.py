@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.route_table import Route
 from gateway.upstream.ask import ask
-from gateway.upstream.pool import Upstream
+from gateway.upstream.balance import Service
 from libs.common.errors import Forbidden, Unavailable
 from libs.common.networks import is_within
 
@@ -54,7 +54,7 @@ class Remembered(msgspec.Struct):
 class TenantDirectory:
     """Resolves tenants; answers are cached, also that there is none. While auth is away, stale answers serve."""
 
-    def __init__(self, auth: Upstream, clock: Callable[[], float]) -> None:
+    def __init__(self, auth: Service, clock: Callable[[], float]) -> None:
         self._auth = auth
         self._clock = clock
         self._answers: dict[tuple[By, str], Remembered] = {}

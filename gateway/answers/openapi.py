@@ -14,7 +14,7 @@ from gateway.answers.operating import only_get
 from gateway.exchange import Exchange
 from gateway.route_table import RouteTable
 from gateway.upstream.ask import ask
-from gateway.upstream.pool import Upstream
+from gateway.upstream.balance import Service
 from libs.common.errors import Unavailable
 
 FRESH_SECONDS = 5.0
@@ -24,8 +24,8 @@ Document = dict[str, Any]
 class OpenApi:
     """Merges what the services say; one that is away is shown as it was last seen."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], table: RouteTable, version: str) -> None:
-        self._upstreams = upstreams
+    def __init__(self, services: Mapping[str, Service], table: RouteTable, version: str) -> None:
+        self._services = services
         self._table = table
         self._version = version
         self._seen: dict[str, Document] = {}
@@ -39,16 +39,16 @@ class OpenApi:
         async with self._lock:
             now = asyncio.get_running_loop().time()
             if now > self._until:
-                await asyncio.gather(*(self._look(upstream) for upstream in self._upstreams.values()))
+                await asyncio.gather(*(self._look(service) for service in self._services.values()))
                 self._merged = msgspec.json.encode(merge(self._seen, self._table, self._version))
                 self._until = now + FRESH_SECONDS
         await exchange.answer(200, [(b"content-type", b"application/json")], self._merged)
 
-    async def _look(self, upstream: Upstream) -> None:
+    async def _look(self, service: Service) -> None:
         try:
-            status, body = await ask(upstream, "/openapi.json")
+            status, body = await ask(service, "/openapi.json")
             if status == 200:
-                self._seen[upstream.name] = msgspec.json.decode(body, type=Document)
+                self._seen[service.name] = msgspec.json.decode(body, type=Document)
         except (Unavailable, msgspec.MsgspecError):
             return
 

@@ -1,7 +1,8 @@
 """Step 13: the request to its service and the answer back, streamed both ways with backpressure.
 
-A request is sent twice only when it cannot have had an effect twice: an idempotent one (RFC 9110 §9.2.2) whose body is
-in memory, on a pooled connection that the service had closed before it answered anything.
+A request is sent twice only when it cannot have had an effect twice: any that found no connection, and an idempotent
+one (RFC 9110 §9.2.2) whose body is in memory, when the connection closed before anything was answered. It goes on a new
+connection to the same instance where a pooled one was closed, then to others as long as there are.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ import structlog
 
 from gateway.body import ClientGone, receive, too_large
 from gateway.exchange import Exchange, Header
+from gateway.steps.shed import move
 from gateway.upstream.connection import Connection, request_head
-from gateway.upstream.errors import ConnectFailed, StaleConnection, UpstreamError, UpstreamTimeout
+from gateway.upstream.errors import BrokenOff, ConnectFailed, StaleConnection, UpstreamError, UpstreamTimeout
 from gateway.upstream.pool import Upstream
 from libs.common.errors import AppError, Unavailable
 
@@ -73,7 +75,9 @@ class Forward:
             await self._relay(exchange, connection, None)
             return
         exchange.upstream.release(connection)
-        if not (isinstance(connection.failure, StaleConnection) and exchange.method in _IDEMPOTENT):
+        if exchange.method not in _IDEMPOTENT or not isinstance(connection.failure, StaleConnection | BrokenOff):
+            raise _failure(exchange, connection.failure)
+        if isinstance(connection.failure, BrokenOff) and move(exchange, (exchange.upstream,)) is None:
             raise _failure(exchange, connection.failure)
         await self(exchange)
 
@@ -87,10 +91,22 @@ class Forward:
         if exchange.has_body:
             await upload.begin()
         try:
-            connection = await self._send(exchange, exchange.upstream, upload)
+            connection = await self._reach(exchange, exchange.upstream, upload)
         except UpstreamError as error:
             raise upload.refusal or _failure(exchange, error) from error
         await self._relay(exchange, connection, upload)
+
+    async def _reach(self, exchange: Exchange, upstream: Upstream, upload: "Upload") -> Connection:
+        """A connection on which the answer of an instance has begun, of the first that can be reached."""
+        tried = {upstream}
+        while True:
+            try:
+                return await self._send(exchange, upstream, upload)
+            except UpstreamError as error:
+                other = move(exchange, tried) if _may_be_sent_again(exchange, upload, error) else None
+                if other is None:
+                    raise
+                tried.add(upstream := other)
 
     async def _send(self, exchange: Exchange, upstream: Upstream, upload: "Upload") -> Connection:
         """A connection on which the answer has begun."""
@@ -173,6 +189,11 @@ class Upload:
         if self.chunked:
             self.first = _chunk(self.first)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the body that was received so far is in `first`, from where it can be sent again."""
+        return self._task is None and self.refusal is None
+
     def length_line(self) -> bytes:
         """How the body is framed towards the service: by one length, or in chunks."""
         if self.chunked:
@@ -209,6 +230,14 @@ class Upload:
             connection.abort()
         except ClientGone:
             connection.abort()
+
+
+def _may_be_sent_again(exchange: Exchange, upload: "Upload", error: UpstreamError) -> bool:
+    if exchange.client.disconnected or not upload.whole:
+        return False
+    return isinstance(error, ConnectFailed) or (
+        exchange.method in _IDEMPOTENT and not upload.more and isinstance(error, StaleConnection | BrokenOff)
+    )
 
 
 def _head(exchange: Exchange, upload: Upload | None = None) -> bytes:

@@ -2,8 +2,9 @@
 
 import asyncio
 
+from gateway.upstream.balance import Service
 from gateway.upstream.connection import request_head
-from gateway.upstream.errors import UpstreamError
+from gateway.upstream.errors import ConnectFailed, UpstreamError
 from gateway.upstream.pool import Upstream
 from libs.common.errors import Unavailable
 
@@ -12,16 +13,33 @@ MAX_ANSWER = 8 * 1024 * 1024
 
 
 async def ask(
-    upstream: Upstream, target: str, seconds: float = ANSWER_SECONDS, *, body: bytes | None = None
+    service: Service, target: str, seconds: float = ANSWER_SECONDS, *, body: bytes | None = None
 ) -> tuple[int, bytes]:
-    """Status and body of the answer; a service that cannot be reached is `Unavailable`."""
-    if (wait := upstream.breaker.refusal()) is not None:
-        raise Unavailable(f"{upstream.name} is away.", code="upstream-unavailable", retry_after=wait)
+    """Status and body of the answer; a service that cannot be reached is `Unavailable`.
+
+    Another instance is asked where one could not be reached, and to a GET also where it broke off.
+    """
+    upstream, wait = service.admit()
+    if wait is not None:
+        raise Unavailable(f"{service.name} is away.", code="upstream-unavailable", retry_after=wait)
+    tried = {upstream}
     try:
         async with asyncio.timeout(seconds):
-            return await _exchange(upstream, target, body)
+            while True:
+                try:
+                    return await _exchange(upstream, target, body)
+                except UpstreamError as error:
+                    other = service.choose(tried=tried) if body is None or isinstance(error, ConnectFailed) else None
+                    if other is None:
+                        raise
+                    tried.add(upstream := other)
     except (UpstreamError, TimeoutError) as error:
-        raise Unavailable(f"{upstream.name} did not answer.", code="upstream-unavailable", retry_after=1) from error
+        raise Unavailable(f"{service.name} did not answer.", code="upstream-unavailable", retry_after=1) from error
+
+
+async def ask_instance(upstream: Upstream, target: str, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
+    """The answer of one instance."""
+    return await ask(Service(upstream.name, [upstream]), target, seconds)
 
 
 async def _exchange(upstream: Upstream, target: str, given: bytes | None) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import httptools
 
-from gateway.upstream.errors import BrokenResponse, StaleConnection, UpstreamError, UpstreamTimeout
+from gateway.upstream.errors import BrokenOff, BrokenResponse, StaleConnection, UpstreamError, UpstreamTimeout
 
 HIGH_WATER = 256 * 1024
 MAX_HEAD = 64 * 1024
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         elif not self.answered and self.used:
             self._fail(StaleConnection("closed before it answered"))
         else:
-            self._fail(BrokenResponse("broke off"))
+            self._fail(BrokenResponse("broke off") if self.answered else BrokenOff("broke off"))
 
     @property
     def _ends_with_connection(self) -> bool:

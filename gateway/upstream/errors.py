@@ -17,5 +17,9 @@ class BrokenResponse(UpstreamError):
     """The service broke off, or what it sent is not HTTP."""
 
 
+class BrokenOff(BrokenResponse):
+    """The connection ended before anything was answered."""
+
+
 class UpstreamTimeout(UpstreamError):
     """The service did not answer in time."""

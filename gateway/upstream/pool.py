@@ -1,4 +1,4 @@
-"""The connections to one service, and the sweeper that ends whatever waits too long.
+"""The connections to one instance of a service, and the sweeper that ends whatever waits too long.
 
 A service on the same machine may be reached by a Unix socket (`unix:///run/records.sock`), which costs both sides a
 third less of the kernel's time than loopback TCP.
@@ -19,7 +19,7 @@ SWEEP_SECONDS = 0.5
 
 
 class Upstream:
-    """One service: its address, its idle connections, the number of requests in flight, and its breaker."""
+    """One instance: its address, its idle connections, the number of requests in flight, and its breaker."""
 
     def __init__(self, name: str, url: str, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
@@ -72,12 +72,11 @@ class Upstream:
         self._busy.add(connection)
         return connection
 
-    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
         """Joins a protocol with the service, wherever it listens; an `OSError` when it does not."""
         if self._path is not None:
-            await self._loop.create_unix_connection(protocol, self._path)
-        else:
-            await self._loop.create_connection(protocol, *self._address, ssl=self._tls)
+            return (await self._loop.create_unix_connection(protocol, self._path))[0]
+        return (await self._loop.create_connection(protocol, *self._address, ssl=self._tls))[0]
 
     def release(self, connection: Connection) -> None:
         """Takes a connection back: for the next request when its answer was read to the end, else it is dropped."""
