@@ -168,4 +168,6 @@ def _condition(plan: Plan, name: str, info: Mapping[str, object]) -> Condition:
         status, body = readiness.ask(plan.ports[name])
         ready = status == 200
         detail = "" if ready else readiness.failing(body)
-    return Condition(name, str(info["statename"]).lower(), int(str(info["pid"])), plan.ports[name], ready, detail)
+    return Condition(
+        name, str(info["statename"]).lower(), int(str(info["pid"])), plan.ports.get(name, 0), ready, detail
+    )

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from ops.embedded import Nats, Postgres, Process, Server, Valkey
 from ops.embedded.ports import LOOPBACK
+from ops.stack import archiver
 from ops.stack.errors import StackError
 from ops.stack.home import PROJECT, Home
 
@@ -100,6 +101,9 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
     valkey = Valkey(home.data / "valkey", ports["valkey"], passwords["valkey"])
     nats = Nats(home.data / "nats", ports["nats"], passwords["nats"])
     ours: dict[str, Server] = {"postgres": postgres, "valkey": valkey, "nats": nats}
+    servers = {name: server for name, server in ours.items() if not environ.get(SERVERS[name])}
+    if environ.get("BACKUP_ARCHIVE") and "postgres" in servers:
+        servers[archiver.NAME] = _archiver(home, environ, postgres)
     return Plan(
         home=home,
         ports=ports,
@@ -108,9 +112,15 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
         redis_url=environ.get("REDIS_URL") or valkey.url,
         nats_url=environ.get("NATS_URL") or nats.url,
         files_url=environ.get("FILES_URL") or home.files.as_uri(),
-        servers={name: server for name, server in ours.items() if not environ.get(SERVERS[name])},
+        servers=servers,
         services=services,
     )
+
+
+def _archiver(home: Home, environ: Mapping[str, str], postgres: Postgres) -> Server:
+    if not environ.get("BACKUP_RECIPIENT"):
+        raise StackError("BACKUP_ARCHIVE needs BACKUP_RECIPIENT: make a pair with millrace backup key")
+    return archiver.Archiver(environ["BACKUP_ARCHIVE"], home.run / "spool", postgres.url)
 
 
 def gateway_port(environ: Mapping[str, str]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pyrage
 import pytest
 
 from ops.embedded import Nats, free_port
@@ -190,5 +191,19 @@ def test_a_named_server_replaces_the_embedded_one(tmp_path: Path, nats_url: str)
     try:
         assert plan.nats_url == nats_url
         assert set(pids(stack)) == SERVERS - {"nats"}
+    finally:
+        stack.reset()
+
+
+def test_a_stack_archives_when_it_is_asked_to(tmp_path: Path) -> None:
+    """With BACKUP_ARCHIVE its PostgreSQL's WAL is streamed, and who forgot the key is told."""
+    with pytest.raises(StackError, match="BACKUP_RECIPIENT"):
+        servers_only(tmp_path / "one", BACKUP_ARCHIVE=f"file://{tmp_path}/archive").up()
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    stack = servers_only(tmp_path / "one", BACKUP_ARCHIVE=f"file://{tmp_path}/archive", BACKUP_RECIPIENT=recipient)
+    try:
+        stack.up()
+        assert set(pids(stack)) == {*SERVERS, "archive"}
+        assert list((tmp_path / "archive").glob("*/partial/*.age"))
     finally:
         stack.reset()
