@@ -48,7 +48,7 @@ def pods(example: str) -> dict[str, Manifest]:
     found = {}
     for manifest in rendered(example):
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
-        if manifest["kind"] in ("Deployment", "Job"):
+        if manifest["kind"] in ("Deployment", "StatefulSet", "Job"):
             found[name] = manifest["spec"]["template"]
         elif manifest["kind"] == "CronJob":
             found[name] = manifest["spec"]["jobTemplate"]["spec"]["template"]

@@ -10,9 +10,15 @@ from libs.common.settings import load
 from tests.deploy.charts import EXAMPLES, containers, of_kind, pods
 
 # The settings of the operator's jobs, which `millrace` reads.
-OPERATIONS = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "BACKUP_IDENTITY"} | {
-    f"{service.upper()}_DATABASE_URL" for service in SERVICES if service != "gateway"
-}
+OPERATIONS = (
+    {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "BACKUP_IDENTITY"}
+    | {
+        *("BACKUP_S3_ACCESS_KEY", "BACKUP_S3_SECRET_KEY"),
+    }
+    | {f"{service.upper()}_DATABASE_URL" for service in SERVICES if service != "gateway"}
+)
+BACKUP = {f"BACKUP_{name}" for name in ("FOLDER", "KEEP", "DAYS", "RECIPIENT", "ARCHIVE", "SPOOL", "STREAM_SECONDS")}
+BACKUP |= {"TMPDIR"}
 
 
 def environment(example: str, service: str) -> dict[str, str]:
@@ -77,7 +83,7 @@ def test_jobs_are_given_what_the_command_reads(example: str) -> None:
     for name, container in containers(example).items():
         if not name.startswith("Deployment/"):
             names = {entry["name"].removesuffix("_FILE") for entry in container["env"]}
-            assert names <= OPERATIONS | {"BACKUP_FOLDER", "BACKUP_KEEP", "BACKUP_RECIPIENT", "TMPDIR"}
+            assert names <= OPERATIONS | BACKUP
 
 
 @pytest.mark.parametrize("path", sorted(outputs()), ids=lambda path: "/".join(path.parts[-2:]))

@@ -156,7 +156,7 @@ def test_only_the_edge_is_reached_from_outside() -> None:
     """The services and their servers publish nothing and live in a network without a way out."""
     assert FILE["networks"]["inner"] == FILE["networks"]["watch"] == {"internal": True}
     inner = {*SERVICES, "postgres", "redis", "nats", "migrate"} - {"gateway"}
-    outward = {"auth", "realtime"}  # mails, webhooks, identity providers
+    outward = {"auth", "realtime", "archive"}  # mails, webhooks, identity providers; a bucket
     assert {name for name in inner - outward if CONTAINERS[name]["networks"] != ["inner"]} == set()
     assert {name for name, found in CONTAINERS.items() if "outward" in found["networks"]} == outward
     assert CONTAINERS["edge"]["networks"] == ["edge"]

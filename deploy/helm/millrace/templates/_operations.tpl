@@ -25,17 +25,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "MIGRATION_DATABASE_URL" "AUTH_DATABASE_URL" "PIPELINES_DATABASE_URL" "RECORDS_DATABASE_URL" "REALTIME_DATABASE_URL") -}}
 {{- end -}}
 {{- if .Values.operations.backup.enabled }}{{ $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "BACKUP_IDENTITY") }}{{ end -}}
+{{- with .Values.operations.archive -}}
+{{- if .enabled }}{{ $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "BACKUP_IDENTITY") }}{{ end -}}
+{{- if and .enabled .s3Keys }}{{ $secrets = concat $secrets (list "BACKUP_S3_ACCESS_KEY" "BACKUP_S3_SECRET_KEY") }}{{ end -}}
+{{- end -}}
 {{- $secrets | uniq | toJson -}}
 {{- end -}}
 
-{{/* (dict "root" $ "command" [..] "secrets" [..] "env" {..} "claim" "" "scratch" "") → the pod of a job. */}}
+{{/* (dict "root" $ "job" {name, schedule} "pod" {…} "deadline" 600) → a job that runs by the clock. */}}
+{{- define "millrace.cronJob" -}}
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {{ .root.Release.Name }}-{{ .job.name }}
+  labels: {{- include "millrace.operationsLabels" .root | nindent 4 }}
+spec:
+  schedule: {{ .job.schedule | quote }}
+  timeZone: Etc/UTC
+  concurrencyPolicy: Forbid
+  startingDeadlineSeconds: 3600
+  successfulJobsHistoryLimit: 3
+  failedJobsHistoryLimit: 3
+  jobTemplate:
+    metadata:
+      labels: {{- include "millrace.operationsLabels" .root | nindent 8 }}
+    spec:
+      backoffLimit: 1
+      activeDeadlineSeconds: {{ .deadline }}
+      template: {{- include "millrace.operationsPod" .pod | nindent 8 }}
+{{- end -}}
+
+{{/* (dict "root" $ "command" [..] "secrets" [..] "env" {..} "claim" "" "scratch" "") → the pod of a job. What goes on
+     for ever has "restart", "component", "resources" and "readiness" besides. */}}
 {{- define "millrace.operationsPod" -}}
 {{- $operations := .root.Values.operations -}}
 {{- $name := include "millrace.operationsName" .root -}}
 metadata:
-  labels: {{- include "millrace.operationsLabels" .root | nindent 4 }}
+  labels:
+    {{- include "millrace.operationsLabels" .root | nindent 4 }}
+    {{- with .component }}
+    app.kubernetes.io/component: {{ . }}
+    {{- end }}
 spec:
-  restartPolicy: Never
+  restartPolicy: {{ .restart | default "Never" }}
   serviceAccountName: {{ $name }}
   automountServiceAccountToken: false
   enableServiceLinks: false
@@ -51,7 +83,10 @@ spec:
         {{- range $name, $value := .env }}
         - {name: {{ $name }}, value: {{ $value | quote }}}
         {{- end }}
-      {{- $resources := deepCopy $operations.resources }}
+      {{- with .readiness }}
+      readinessProbe: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- $resources := deepCopy (.resources | default $operations.resources) }}
       {{- if .scratch }}{{ $_ := set $resources.limits "ephemeral-storage" .scratch }}{{ end }}
       resources: {{- toYaml $resources | nindent 8 }}
       securityContext: {{- include "millrace-lib.containerSecurity" .root | nindent 8 }}
