@@ -63,7 +63,8 @@ class Gateway:
         self.patience = Patience()
         self.metrics = Metrics("gateway", settings.version)
         self.certificates = certificates(settings)
-        self.bus = Bus(latest("NATS_URL", settings.nats_url), "millrace gateway", tls=self.certificates.client)
+        nats_url, replicas = latest("NATS_URL", settings.nats_url), settings.stream_replicas
+        self.bus = Bus(nats_url, "millrace gateway", replicas=replicas, tls=self.certificates.client)
         self.redis = cache.connect(settings, 0.25)
         self.revocations = Revocations()
         self.table = RouteTable()

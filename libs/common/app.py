@@ -52,7 +52,8 @@ class Platform:
         self.database = Database.of(settings, f"millrace {name}")
         self.certificates = certificates(settings)
         nats_url = latest("NATS_URL", settings.nats_url)
-        self.bus = Bus(nats_url, f"millrace {name}", tls=self.certificates.client)
+        replicas = settings.stream_replicas
+        self.bus = Bus(nats_url, f"millrace {name}", replicas=replicas, tls=self.certificates.client)
         self.redis = cache.connect(settings, 1.0)
         self.keys = KeySet(fetch_keys or self._ask_keys)
         self.verifier = TokenVerifier(self.keys)

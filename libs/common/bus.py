@@ -97,6 +97,9 @@ class Bus:
     `position` is a sequence number of the stream that was reached already: all up to it was committed before now. A
     stream that was lost is made anew, and numbers go on beyond all that were told; where nobody remembered any, they
     begin anew, and `position` with them: a stream is known by the time at which it was made.
+
+    The address may list the servers of a cluster. The stream is kept by `replicas` of them; one that is kept by fewer
+    is spread further, one that is kept by more is left so.
     """
 
     def __init__(self, url: str | Latest, name: str, *, replicas: int = 1, tls: ssl.SSLContext | None = None) -> None:
@@ -156,9 +159,9 @@ class Bus:
         while not self._client.is_connected:
             with suppress(OSError, nats.errors.Error, TimeoutError):
                 await self._client.connect(
-                    self._url(), tls=self._tls, name=self._name, max_reconnect_attempts=-1, reconnect_time_wait=1,
-                    connect_timeout=2, ping_interval=10, max_outstanding_pings=2, error_cb=_quiet,
-                    reconnected_cb=self._on_reconnect, pending_size=0, allow_reconnect=True, **self._login(),
+                    self._url().split(","), tls=self._tls, name=self._name, max_reconnect_attempts=-1,
+                    reconnect_time_wait=1, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
+                    error_cb=_quiet, reconnected_cb=self._on_reconnect, pending_size=0, allow_reconnect=True, **self._login(),
                 )  # fmt: skip
             if not self._client.is_connected:
                 await asyncio.sleep(0.25)
@@ -186,6 +189,8 @@ class Bus:
             info = await self._js.stream_info(events.STREAM)
         except NotFoundError:
             info = await self._js.add_stream(config)
+        if (info.config.num_replicas or 1) < self._replicas:
+            await self._spread(info.config)
         made = info.created.timestamp() if info.created else self._epoch
         if made == self._epoch:
             return self._advance(info.state.last_seq)
@@ -193,6 +198,13 @@ class Bus:
         if known:
             await log.awarning("the stream was made anew", position=self.position)
             await self._tell_position()
+
+    async def _spread(self, config: StreamConfig) -> None:
+        assert self._js is not None
+        try:
+            await self._js.update_stream(config.evolve(num_replicas=self._replicas))
+        except APIError as error:
+            await log.aerror("the stream has fewer replicas than it should", wanted=self._replicas, error=repr(error))
 
     def _mend(self) -> None:
         """Looks for the stream, and makes it anew where it was lost, in the background."""

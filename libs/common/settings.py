@@ -6,9 +6,10 @@ The field `database_url` is the variable `DATABASE_URL`, or the contents of the 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 
 class SettingsError(Exception):
@@ -22,13 +23,18 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     machine. `tls_cert_file` and `tls_key_file` are the process's own certificate: to serve with, unless `serve_tls` is
     off, and to show where it connects. `tls_client_ca_file` is whose certificates it asks of clients, `tls_ca_file`
     whose it believes of servers, in place of the system's.
+
+    `nats_url` may list the servers of a cluster, `stream_replicas` of which keep the stream of events. `redis_url` is
+    one node of a Redis Cluster where `redis_cluster` is on; several may be listed.
     """
 
     host: str = "127.0.0.1"
     port: int
     unix_socket: str | None = None
     redis_url: str
+    redis_cluster: Literal["on", "off"] = "off"
     nats_url: str
+    stream_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     log_level: str = "info"
     environment: str = "development"
     version: str = "0.1.0"

@@ -18,6 +18,7 @@ BATCH = 250
 BATCH_BYTES = 4 * 1024 * 1024
 SECONDS = 5.0
 LAG_PAUSE = 0.1
+LAG_QUESTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,18 @@ async def bounds(bus: Bus) -> Bounds:
     except (nats.errors.Error, APIError, TimeoutError, OSError) as error:
         raise _away() from error
     return Bounds(max(1, state.first_seq), state.last_seq)
+
+
+async def ends_before(bus: Bus, position: int) -> bool:
+    """Whether the stream has not come as far as a position that somebody knows.
+
+    A server that has just become the leader may not have taken in all that is committed, so it is asked again.
+    """
+    for _ in range(LAG_QUESTIONS):
+        if (await bounds(bus)).last >= position:
+            return False
+        await asyncio.sleep(LAG_PAUSE)
+    return True
 
 
 async def last(bus: Bus, tenant_id: UUID) -> int:

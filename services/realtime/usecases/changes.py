@@ -79,8 +79,7 @@ class Reader:
 
     async def _from_stream(self, since: int, limit: int) -> ChangePage:
         tenant_id, position = self._principal.tenant_id, since
-        bounds = await stream.bounds(self._bus)
-        if since > max(bounds.last, self._bus.position):
+        if since > self._bus.position and await stream.ends_before(self._bus, since):
             raise Gone("The position is not one of this stream", code="position-unknown")
         last = await stream.last(self._bus, tenant_id)
         items: list[ChangeItem] = []

@@ -80,8 +80,8 @@ class Feed:
 
     async def _resume(self) -> None:
         last = await stream.last(self._bus, self._tenant_id)
+        remade = await stream.ends_before(self._bus, self._position)
         bounds = await stream.bounds(self._bus)
-        remade = bounds.last < self._position
         truncated = bounds.first > self._position + 1 and last != self._position
         if not self._begun.is_set() or remade or truncated:
             self._position = last or bounds.first - 1

@@ -82,7 +82,7 @@ class Following:
         async with self._database.system() as connection:
             await positions.begin(connection, NAME, bounds.last)
             position = await positions.read(connection, NAME) or 0
-            if position > bounds.last:
+            if position > bounds.last and await stream.ends_before(self._bus, position):
                 await positions.reset(connection, NAME, bounds.first - 1)
                 position = bounds.first - 1
         if position + 1 < bounds.first:

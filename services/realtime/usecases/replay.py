@@ -34,7 +34,7 @@ async def join(bus: Bus, hub: Hub, subscription: Subscription, after: int) -> No
 
 async def check(bus: Bus, hub: Hub, after: int) -> None:
     """Raises Gone where the stream does not keep all that came after a position."""
-    if after > hub.position and after > bus.position and after > (await stream.bounds(bus)).last:
+    if after > hub.position and after > bus.position and await stream.ends_before(bus, after):
         raise Gone("The position is not one of this stream", code="position-unknown")
     if after < hub.floor and (hub.proof is None or after < hub.proof):
         await _check_kept(bus, after)

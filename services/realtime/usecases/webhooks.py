@@ -175,7 +175,7 @@ async def replay(hooks: Hooks, caller: Caller, webhook_id: UUID, since: int) -> 
     caller.require("update")
     tenant_id = caller.principal.tenant_id
     bounds = await stream.bounds(hooks.bus)
-    if since > bounds.last:
+    if since > bounds.last and await stream.ends_before(hooks.bus, since):
         raise Gone("The position is not one of this stream", code="position-unknown")
     if since + 1 < bounds.first:
         raise too_old()
