@@ -161,7 +161,8 @@ class Bus:
                 await self._client.connect(
                     self._url().split(","), tls=self._tls, name=self._name, max_reconnect_attempts=-1,
                     reconnect_time_wait=1, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
-                    error_cb=_quiet, reconnected_cb=self._on_reconnect, pending_size=0, allow_reconnect=True, **self._login(),
+                    error_cb=_quiet, reconnected_cb=self._on_reconnect, pending_size=0, allow_reconnect=True,
+                    **self._login(),
                 )  # fmt: skip
             if not self._client.is_connected:
                 await asyncio.sleep(0.25)

@@ -13,12 +13,16 @@ from ops.embedded.wheel import files_of
 
 @dataclass(frozen=True)
 class Valkey:
-    """One Valkey server on the loopback interface; durable ones log every write and sync each second."""
+    """One Valkey server on the loopback interface; durable ones log every write and sync each second.
+
+    `more` are further lines of its configuration.
+    """
 
     data: Path
     port: int
     password: str = ""
     durable: bool = True
+    more: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -54,7 +58,7 @@ class Valkey:
         lines.append(f"appendonly {'yes' if self.durable else 'no'}")
         if self.password:
             lines.append(f'requirepass "{self.password}"')
-        return lines
+        return [*lines, *self.more]
 
 
 def program() -> Path:

@@ -5,8 +5,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.embedded import Nats, free_port
+from ops.embedded import Nats, Valkey, free_port
+from ops.embedded.server import ask
 from tests.support.servers import Mortal, mortal
+from tests.support.waiting import until
 
 _MEMBER = """
 server_name: "{name}"
@@ -43,3 +45,44 @@ def nats_cluster(size: int = 3) -> Iterator[NatsCluster]:
     with ExitStack() as stack:
         makers = [lambda data, port, number=number: make(number, data, port) for number in range(size)]
         yield NatsCluster([stack.enter_context(mortal(maker)) for maker in makers])
+
+
+SLOTS = 16384
+
+
+@dataclass(frozen=True)
+class ValkeyCluster:
+    """Three Valkey servers in cluster mode, each with a third of the slots."""
+
+    members: list[Mortal[Valkey]]
+
+    @property
+    def url(self) -> str:
+        """What clients are given: all of them."""
+        return ",".join(member.server.url for member in self.members)
+
+    def whole(self) -> bool:
+        """Whether every member says that all slots are served."""
+        return all(b"cluster_state:ok" in ask(member.server.port, b"CLUSTER INFO\r\n") for member in self.members)
+
+
+@contextmanager
+def valkey_cluster(size: int = 3) -> Iterator[ValkeyCluster]:
+    """A cluster for the length of a block."""
+    buses = [free_port() for _ in range(size)]
+
+    def make(number: int, data: Path, port: int) -> Valkey:
+        more = ("cluster-enabled yes", f"cluster-port {buses[number]}", "cluster-node-timeout 1000")
+        return Valkey(data, port, durable=False, more=more)
+
+    with ExitStack() as stack:
+        makers = [lambda data, port, number=number: make(number, data, port) for number in range(size)]
+        cluster = ValkeyCluster([stack.enter_context(mortal(maker)) for maker in makers])
+        for number, member in enumerate(cluster.members):
+            first, after = SLOTS * number // size, SLOTS * (number + 1) // size
+            port = member.server.port
+            assert ask(port, f"CLUSTER ADDSLOTSRANGE {first} {after - 1}\r\n".encode()) == b"+OK\r\n"
+            meet = f"CLUSTER MEET 127.0.0.1 {cluster.members[0].server.port} {buses[0]}\r\n"
+            assert number == 0 or ask(port, meet.encode()) == b"+OK\r\n"
+        until(cluster.whole, 20)
+        yield cluster

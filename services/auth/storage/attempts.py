@@ -27,7 +27,10 @@ class Attempts:
         until = max((self._local.get(counter.key, (0, 0.0))[1] for counter in counters), default=0.0)
         if not self._away:
             try:
-                told = await self._redis.mget([f"{counter.key}:until" for counter in counters])
+                async with self._redis.pipeline(transaction=False) as pipeline:
+                    for counter in counters:
+                        pipeline.get(f"{counter.key}:until")
+                    told = await pipeline.execute()
                 until = max(until, *(float(value or 0) for value in told))
             except (RedisError, OSError) as error:
                 await self._lost(error)
