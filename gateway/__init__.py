@@ -5,8 +5,8 @@ emits      nothing
 listens    auth.session.revoked, auth.tenant.*, auth.key.rotated
 
 A request's way is the list of `steps/`:
-  headers → request_id → origin → route → cors → tenant → authenticate → agree → revoked → admit → rate_limit → shed
-  → forward
+  headers → request_id → origin → route → cors → tenant → authenticate → agree (in tenant) → revoked → admit
+  → rate_limit → plan → shed → forward
 
 main          composition root                 settings       every environment variable
 server        uvicorn's protocol, with bounds  app            walks the steps, observes, refuses

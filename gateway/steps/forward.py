@@ -1,4 +1,4 @@
-"""Step 13: the request to its service and the answer back, streamed both ways with backpressure.
+"""Step 14: the request to its service and the answer back, streamed both ways with backpressure.
 
 A request is sent twice only when it cannot have had an effect twice: any that found no connection, and an idempotent
 one (RFC 9110 §9.2.2) whose body is in memory, when the connection closed before anything was answered. It goes on a new

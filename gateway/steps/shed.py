@@ -1,4 +1,4 @@
-"""Step 12: load shedding. Requests in flight to a service are bounded, and a service that is away is not asked."""
+"""Step 13: load shedding. Requests in flight to a service are bounded, and a service that is away is not asked."""
 
 from collections.abc import Collection, Mapping
 

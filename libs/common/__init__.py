@@ -1,14 +1,16 @@
 """Mechanisms used by all five processes; a closed list without business nouns.
 
 errors · problems      kinds of errors, and their RFC 9457 documents at the edge
-identity · tokens      the principal of a request, JSON Web Tokens and key sets
+identity · tokens · revocations      the principal of a request, JSON Web Tokens and key sets, and which are over
 sealing      secrets kept with a secret that is not in the database
-permissions · roles    compiled grants, and each service's copy of its tenants' roles
-settings · logging · metrics · tracing · health · app      what every process has alike
-postgres · sql · migrate      tenant-scoped transactions, named statements, migrations
-events · outbox · bus      CloudEvents, the transactional outbox and its relay, NATS
-filters      the filter language: parser, syntax tree, SQL, evaluation
-edge · http · bodies · pages      the outermost layer, strict bodies, bounded lists
+permissions · roles · plans · plan_store      compiled grants and limits, and each service's copy of its tenants'
+settings · logging · metrics · measures · tracing · health · app · server      what every process has alike
+postgres · sql · migrate · ddl      tenant-scoped transactions, named statements, migrations and what these share
+cache · bus · events · outbox      Redis, NATS, CloudEvents, the transactional outbox and its relay
+tls · networks · outward      certificates, where requests come from, calls to addresses that people give
+purge · persons      the end of a tenant, and what is held on a person, in every service
+filters · formulas      the filter language: parser, syntax tree, SQL, evaluation; expressions of computed fields
+edge · http · bodies · pages · conditions      the outermost layer, strict bodies, bounded lists, versions
 idempotency      one effect and one answer for one key
 resilience · clock · ids      small mechanisms
 """

@@ -1,11 +1,13 @@
 """Who may come in, and what they may do.
 
-owns      tenants and their domains, users, roles and their members, sessions, refresh tokens, signing keys, API keys,
-          second factors, passkeys, identity providers, the mail outbox, the audit log
+owns      tenants and their domains, plans and ends; users, roles and their members; sessions, refresh tokens, signing
+          keys, API keys and those of devices; second factors, passkeys, identity providers and who their subjects are;
+          the mail outbox, the audit log, exports and erasures of persons
 answers   /auth /users /admin/users /roles /sessions /permissions /organizations /api-keys /devices /mfa /passkeys
           /sso /scim/v2 /invitations /admin/audit-log /compliance /.well-known, and for other processes
-          /internal/tenants/resolve, /internal/api-keys/exchange, rpc.auth.jwks, rpc.auth.role,
+          /internal/tenants/resolve, /internal/api-keys/exchange, rpc.auth.jwks, rpc.auth.role, rpc.auth.user,
           rpc.auth.limits, rpc.auth.admin.*
 emits     auth.tenant.* auth.user.* auth.role.* auth.session.revoked auth.key.rotated
-listens   auth.key.rotated, so that every instance signs with the same key; pipelines.*, for the audit log; *.tenant.purged
+listens   auth.key.rotated, so that every instance signs with the same key; pipelines.* and realtime.webhook.*, for the
+          audit log; realtime.notification.mail_due, which it mails; *.tenant.purged
 """

@@ -1,11 +1,14 @@
 """What tenants keep: records of pipelines, the relationships between them, and what became of each.
 
-owns      records with their history and words, files, relationships, values that are unique, what removed fields held,
-          jobs, refused rows, merges, read models of pipelines, their types and users, counters of automatic numbers
-answers   /pipelines/{id}/records…, /records/{id}/traverse, /records/{a}/shortest-path/{b}, /jobs, /search,
-          /pipelines/{id}/files imports exports duplicates, /imports, /exports, /records/merge;
-          rpc.records.record, rpc.records.field_update, rpc.records.plan
+owns      records with their history and words, files, relationships, locks of fields, values that are unique, what
+          removed fields held, tombstones, jobs, refused rows, merges, read models of pipelines, their types, views and users,
+          counters of automatic numbers
+answers   /pipelines/{id}/records… files imports exports duplicates, /records/{id}/traverse,
+          /records/{a}/shortest-path/{b}, /records/merge, /search, /jobs, /imports, /exports;
+          rpc.records.record, rpc.records.records, rpc.records.field_update, rpc.records.plan,
+          rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
-          records.job.created updated done failed cancelled
-listens   pipelines.pipeline.*, pipelines.relationship_type.*, auth.role.*, auth.user.*, auth.tenant.*
+          records.tombstone.created, records.job.created updated done failed cancelled, records.tenant.purged
+listens   pipelines.pipeline.*, pipelines.relationship_type.*, pipelines.view.*, auth.role.*, auth.user.*, auth.tenant.*,
+          its own records.job.* (every process knows what is under way)
 """

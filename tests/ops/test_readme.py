@@ -13,6 +13,8 @@ from ops.cli import millrace
 from ops.stack.home import PROJECT
 
 README = (PROJECT / "README.md").read_text()
+DOCS = PROJECT / "docs"
+PAGES = ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in DOCS.rglob("*.md"))]
 
 
 def tasks() -> dict[str, str]:
@@ -42,10 +44,44 @@ def test_the_commands_of_the_readme_exist(line: str) -> None:
         command = command.commands[word]
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
-def test_the_links_of_the_readme_lead_somewhere(path: str) -> None:
-    """Each file that the README links to is there."""
-    assert (PROJECT / path).exists()
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Each file that a page links to is there."""
+    text = (PROJECT / page).read_text()
+    links = re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", text)
+    assert [link for link in links if not (PROJECT / page).parent.joinpath(link).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    """The index of the documentation has a line for each page and each decision, under its own title."""
+    index = (DOCS / "README.md").read_text()
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"^\| \[[^]]+\]\(([^)]+\.md)\)", index, re.MULTILINE)) == pages
+    decisions = [
+        f"- [{number}](decisions/{page.name}) {title}"
+        for page in sorted((DOCS / "decisions").glob("*.md"))
+        for number, title in re.findall(r"^# (\d{4}) (.+)", page.read_text())
+    ]
+    assert re.findall(r"^- \[\d{4}\].*", index, re.MULTILINE) == decisions
+
+
+def test_the_map_has_every_folder() -> None:
+    """The README's map has a line for each folder of the repository, and none for one that is not there."""
+    folders = set(re.findall(r"^\| `([a-z/]+)/` \|", README, re.MULTILINE))
+    tracked = subprocess.check_output(["git", "ls-files"], text=True, cwd=PROJECT).split()
+    there = {path.split("/")[0] for path in tracked if "/" in path and not path.startswith(".")}
+    assert {folder.split("/")[0] for folder in folders} == there
+    assert [folder for folder in folders if not (PROJECT / folder).is_dir()] == []
+
+
+def test_the_life_of_a_request_names_files_that_are_there() -> None:
+    """Each file in the README's way of a request exists below one of the folders that the way goes through."""
+    way = README.partition("## The life of one request")[2].partition("\n## ")[0]
+    rooms = ["", "gateway/", "gateway/limits", "libs/common/", "services/records/", "services/realtime/usecases/"]
+    named = re.findall(r"`([a-z_/]+(?:\.py|\.lua|/))`", way)
+    assert [name for name in named if not any((PROJECT / room / name).exists() for room in rooms)] == []
+    steps = re.findall(r"`([a-z_]+)`", way.partition("`gateway/steps/`")[2].partition("\n2. ")[0])
+    assert [step for step in steps if not (PROJECT / "gateway" / "steps" / f"{step}.py").exists()] == []
 
 
 def test_continuous_integration_runs_what_the_readme_says() -> None:
