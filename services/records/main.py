@@ -22,6 +22,7 @@ from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.ending import Ending
 from services.records.usecases.evolving import evolve
 from services.records.usecases.files import Pruner
+from services.records.usecases.forgetting import Forgetter
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.running import Runner
 
@@ -79,8 +80,9 @@ def build(given: Settings) -> ASGIApp:
     runner.add(exports.KIND, exporter.run, exporter.forget)
     pruner = Pruner(platform.database, objects)
     platform.purger.first = Ending(pruner, objects).purge
-    start.append(pruner.start)
-    stop.append(pruner.stop)
+    forgetter = Forgetter(platform.database, catalog)
+    start += [pruner.start, forgetter.start]
+    stop += [pruner.stop, forgetter.stop]
     given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}
     return create_app(
         platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True

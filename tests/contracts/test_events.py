@@ -101,6 +101,7 @@ async def _model(api: httpx.AsyncClient) -> None:
     told(await api.patch(record, json={"data": {"name": "The one"}}))
     told(await api.delete(record), 204)
     told(await api.post(f"{record}/restore"))
+    told(await api.delete(f"{path}/records/{other['id']}", params={"permanent": "true"}), 204)
     told(await api.delete(f"/relationship-types/{kind['id']}"), 204)
     told(await api.delete(path), 204)
     told(await api.post(f"{path}/restore"))

@@ -26,6 +26,7 @@ class TenantData(msgspec.Struct, frozen=True):
     limits: Limits
     require_if_match: bool
     addresses: tuple[str, ...]
+    trash_days: int
 
 
 class UserData(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ def tenant(verb: str, it: Organization) -> NewEvent:
     data = TenantData(
         it.id, it.slug, it.name, it.status, it.domains, it.locale, it.time_zone, it.limits,
         it.security.require_if_match, it.security.ip_allow_list,
+        it.security.trash_days,
     )  # fmt: skip
     return NewEvent(f"auth.tenant.{verb}", it.id, data)
 

@@ -27,6 +27,7 @@ RESERVED = frozenset({
     "internal", "localhost", "login", "mail", "metrics", "millrace", "ns", "platform", "root", "signup", "smtp", "sso",
     "static", "status", "support", "system", "webmail", "ws", "www",
 })  # fmt: skip
+MAX_TRASH_DAYS = 3650
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -45,7 +46,8 @@ class Branding(msgspec.Struct, frozen=True, omit_defaults=True):
 class Security(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an organization asks of its people's sign-ins; no addresses (CIDR, RFC 4632) allow all.
 
-    `impersonation` is its consent that those who manage users act in the name of others.
+    `impersonation` is its consent that those who manage users act in the name of others. Its trash keeps records for
+    `trash_days`, 0 for ever.
     """
 
     mfa_required: bool = False
@@ -54,6 +56,7 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True):
     require_if_match: bool = False
     ip_allow_list: tuple[str, ...] = ()
     impersonation: bool = False
+    trash_days: int = 30
 
     def session_end(self, began: datetime, longest: timedelta) -> datetime:
         """When a session ends that began then."""
@@ -145,6 +148,8 @@ def check_security(security: Security, address: str | None) -> list[Fault]:
     if length is not None and not MIN_PASSWORD <= length <= MAX_MIN_PASSWORD:
         detail = f"{MIN_PASSWORD} to {MAX_MIN_PASSWORD} characters are expected"
         faults.append(Fault("/security/password_min_length", "out_of_range", detail))
+    if not 0 <= security.trash_days <= MAX_TRASH_DAYS:
+        faults.append(Fault("/security/trash_days", "out_of_range", f"0 to {MAX_TRASH_DAYS} days are expected"))
     if len(security.ip_allow_list) > MAX_NETWORKS:
         faults.append(Fault("/security/ip_allow_list", "too_many", f"At most {MAX_NETWORKS} networks are taken"))
     elif not faults and not security.allows(address):

@@ -30,7 +30,8 @@ class SecurityPatch(Input):
     """What the organization asks of sign-ins. It takes the right to manage the organization.
 
     Sessions end after `session_hours`; `ip_allow_list` has networks such as `198.51.100.0/24`, none for all. With
-    `require_if_match` records are changed only by who names their version.
+    `require_if_match` records are changed only by who names their version. What is in the trash for `trash_days`
+    goes for good; 0 keeps it for ever.
     """
 
     mfa_required: bool | UnsetType = UNSET
@@ -39,6 +40,7 @@ class SecurityPatch(Input):
     require_if_match: bool | UnsetType = UNSET
     ip_allow_list: tuple[str, ...] | UnsetType = UNSET
     impersonation: bool | UnsetType = UNSET
+    trash_days: int | UnsetType = UNSET
 
 
 class OrganizationPatch(Input):

@@ -303,6 +303,8 @@ CREATE INDEX deliveries_ready ON realtime.deliveries USING btree (tenant_id, web
 
 CREATE INDEX deliveries_record ON realtime.deliveries USING btree (tenant_id, webhook_id, record_id, number) WHERE (state = 'pending'::text);
 
+CREATE INDEX deliveries_sent ON realtime.deliveries USING btree (tenant_id, record_id) WHERE (state <> 'pending'::text);
+
 CREATE INDEX digests_next_at ON realtime.digests USING btree (next_at);
 
 CREATE INDEX due_next_at ON realtime.due USING btree (next_at);
@@ -316,6 +318,8 @@ CREATE INDEX inbox_handled_at ON realtime.inbox USING btree (tenant_id, handled_
 CREATE INDEX notifications_digest ON realtime.notifications USING btree (tenant_id, user_id, id) WHERE (mail = 'digest'::text);
 
 CREATE UNIQUE INDEX notifications_event ON realtime.notifications USING btree (tenant_id, user_id, event_id, kind);
+
+CREATE INDEX notifications_record ON realtime.notifications USING btree (tenant_id, record_id) WHERE (record_id IS NOT NULL);
 
 CREATE INDEX notifications_unread ON realtime.notifications USING btree (tenant_id, user_id, id) WHERE (in_app AND (read_at IS NULL));
 

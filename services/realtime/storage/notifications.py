@@ -155,6 +155,11 @@ async def forget_person(connection: Connection, tenant_id: UUID, user_id: UUID) 
     await connection.execute(SQL["forget_person"], tenant_id, user_id)
 
 
+async def forget_record(connection: Connection, tenant_id: UUID, record_id: UUID) -> None:
+    """Forgets what was told and sent of a record."""
+    await connection.execute(SQL["forget_record"], tenant_id, record_id)
+
+
 def _text(tree: object) -> str | None:
     return None if tree is None else msgspec.json.encode(tree).decode()
 

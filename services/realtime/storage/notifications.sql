@@ -99,6 +99,12 @@ update digests set next_at = $3 where tenant_id = $1 and user_id = $2;
 update notifications set mail = 'asked' where tenant_id = $1 and user_id = $2 and mail = 'digest' and kind = any($3)
 returning id, user_id, event_id, kind, title, pipeline_id, record_id, data, in_app, mail, created_at, read_at;
 
+-- name: forget_record
+-- A record is gone for good: what was told of it, who followed it, and what was sent of it.
+with told as (delete from notifications where tenant_id = $1 and record_id = $2),
+    followed as (delete from follows where tenant_id = $1 and kind = 'record' and target_id = $2)
+delete from deliveries where tenant_id = $1 and record_id = $2 and state <> 'pending';
+
 -- name: forget_person
 -- A person is gone.
 with told as (delete from notifications where tenant_id = $1 and user_id = $2),

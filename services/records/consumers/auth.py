@@ -45,4 +45,5 @@ async def keep_user(connection: Connection, event: Event[User]) -> None:
 async def keep_tenant(connection: Connection, event: Event[Tenant]) -> None:
     """Keeps what a tenant wants."""
     if not event.type.endswith(".deleted"):
-        await tenants.put(connection, event.tenant_id, require_if_match=event.data.require_if_match)
+        it = event.data
+        await tenants.put(connection, it.id, require_if_match=it.require_if_match, trash_days=it.trash_days)

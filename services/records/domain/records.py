@@ -108,6 +108,18 @@ class Change(msgspec.Struct, frozen=True):
         return NewEvent(f"records.record.{self.operation}", self.after.id, data)
 
 
+class Buried(msgspec.Struct, frozen=True):
+    """Data of `records.tombstone.created`: a record that is gone for good."""
+
+    id: UUID
+    pipeline_id: UUID
+
+
+def buried(record_id: UUID, pipeline_id: UUID) -> NewEvent:
+    """`records.tombstone.created`."""
+    return NewEvent("records.tombstone.created", record_id, Buried(record_id, pipeline_id))
+
+
 def advanced(record: Record, data: Data, title: str, by: UUID, at: datetime) -> Record:
     """The record at its next version."""
     return Record(

@@ -14,6 +14,15 @@ begin
     return (select version from pipelines where tenant_id = tenant and id = pipeline);
 end $$;
 
+CREATE FUNCTION records.hold_pipeline(tenant uuid, pipeline uuid, OUT version bigint, OUT followers bigint, OUT pending integer) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended(tenant::text || pipeline::text, 11));
+    select p.version, p.followers, coalesce(jsonb_array_length(p.definition->'pending'), 0)
+    into version, followers, pending from pipelines p where p.tenant_id = tenant and p.id = pipeline;
+end $$;
+
 CREATE PROCEDURE records.isolate(IN name regclass)
     LANGUAGE plpgsql
     AS $$
@@ -94,6 +103,16 @@ begin
     get diagnostics gone = row_count;
     return gone;
 end $_$;
+
+CREATE TABLE records.computed_marks (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    by jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.computed_marks FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE records.counters (
     tenant_id uuid NOT NULL,
@@ -321,7 +340,8 @@ CREATE TABLE records.pipelines (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
     version bigint NOT NULL,
-    definition jsonb NOT NULL
+    definition jsonb NOT NULL,
+    followers bigint DEFAULT 0 NOT NULL
 );
 
 ALTER TABLE ONLY records.pipelines FORCE ROW LEVEL SECURITY;
@@ -414,10 +434,23 @@ ALTER TABLE ONLY records.search_words FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE records.tenant_settings (
     tenant_id uuid NOT NULL,
-    require_if_match boolean NOT NULL
+    require_if_match boolean NOT NULL,
+    trash_days integer DEFAULT 30 NOT NULL,
+    swept_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 );
 
 ALTER TABLE ONLY records.tenant_settings FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.tombstones (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    record_ids uuid[] NOT NULL,
+    pipeline_ids uuid[] NOT NULL,
+    place jsonb,
+    due timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY records.tombstones FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE records.trashed_values (
     tenant_id uuid NOT NULL,
@@ -456,6 +489,9 @@ CREATE TABLE records.views (
 );
 
 ALTER TABLE ONLY records.views FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY records.computed_marks
+    ADD CONSTRAINT computed_marks_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY records.counters
     ADD CONSTRAINT counters_pkey PRIMARY KEY (tenant_id, pipeline_id, field);
@@ -532,6 +568,9 @@ ALTER TABLE ONLY records.search_documents
 ALTER TABLE ONLY records.tenant_settings
     ADD CONSTRAINT tenant_settings_pkey PRIMARY KEY (tenant_id);
 
+ALTER TABLE ONLY records.tombstones
+    ADD CONSTRAINT tombstones_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY records.trashed_values
     ADD CONSTRAINT trashed_values_pkey PRIMARY KEY (tenant_id, pipeline_id, key, record_id, version);
 
@@ -543,6 +582,8 @@ ALTER TABLE ONLY records.users
 
 ALTER TABLE ONLY records.views
     ADD CONSTRAINT views_pkey PRIMARY KEY (tenant_id, id);
+
+CREATE INDEX computed_marks_record ON records.computed_marks USING btree (tenant_id, record_id);
 
 CREATE UNIQUE INDEX edges_one_source ON records.edges USING btree (tenant_id, type, target_id) WHERE one_source;
 
@@ -574,6 +615,8 @@ CREATE INDEX operations_created ON records.operations USING btree (tenant_id, cr
 
 CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (gin_pending_list_limit='512');
 
+CREATE INDEX records_deleted ON records.records USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX records_pipeline ON records.records USING btree (tenant_id, pipeline_id, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX records_trash ON records.records USING btree (tenant_id, pipeline_id, id) WHERE (deleted_at IS NOT NULL);
@@ -590,6 +633,10 @@ CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, 
 
 CREATE INDEX search_words_word ON records.search_words USING btree (tenant_id, tag, word);
 
+CREATE INDEX tenant_settings_swept ON records.tenant_settings USING btree (swept_at) WHERE (trash_days > 0);
+
+CREATE INDEX tombstones_due ON records.tombstones USING btree (due);
+
 CREATE INDEX trashed_values_record ON records.trashed_values USING btree (tenant_id, record_id);
 
 CREATE INDEX unique_values_record ON records.unique_values USING btree (tenant_id, record_id);
@@ -599,6 +646,10 @@ CREATE TRIGGER records_match_changed AFTER UPDATE OF title, data ON records.reco
 CREATE TRIGGER records_match_gone AFTER DELETE ON records.records REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION records.match_gone();
 
 CREATE TRIGGER records_match_made AFTER INSERT ON records.records REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION records.match_made();
+
+ALTER TABLE records.computed_marks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY computed_marks_runner ON records.computed_marks FOR SELECT TO millrace_records_relay USING (true);
 
 ALTER TABLE records.counters ENABLE ROW LEVEL SECURITY;
 
@@ -660,6 +711,8 @@ ALTER TABLE records.search_documents ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.search_words ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tenant_isolation ON records.computed_marks USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -706,6 +759,8 @@ CREATE POLICY tenant_isolation ON records.search_words USING ((tenant_id = recor
 
 CREATE POLICY tenant_isolation ON records.tenant_settings USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.tombstones USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.trashed_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.unique_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -715,6 +770,12 @@ CREATE POLICY tenant_isolation ON records.users USING ((tenant_id = records.curr
 CREATE POLICY tenant_isolation ON records.views USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 ALTER TABLE records.tenant_settings ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_settings_sweeper ON records.tenant_settings TO millrace_records_relay USING (true) WITH CHECK (true);
+
+ALTER TABLE records.tombstones ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tombstones_forgetter ON records.tombstones TO millrace_records_relay USING (true) WITH CHECK (true);
 
 ALTER TABLE records.trashed_values ENABLE ROW LEVEL SECURITY;
 
@@ -729,6 +790,9 @@ GRANT USAGE ON SCHEMA records TO millrace_records_relay;
 
 REVOKE ALL ON FUNCTION records.purge_rows(name text, batch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION records.purge_rows(name text, batch bigint) TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.computed_marks TO millrace_records;
+GRANT SELECT ON TABLE records.computed_marks TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 
@@ -797,6 +861,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_documents TO millrace_
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_words TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tenant_settings TO millrace_records;
+GRANT SELECT,UPDATE ON TABLE records.tenant_settings TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tombstones TO millrace_records;
+GRANT SELECT,UPDATE ON TABLE records.tombstones TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.trashed_values TO millrace_records;
 

@@ -8,9 +8,9 @@ from libs.common.postgres import Connection
 SQL = sql.load(__file__)
 
 
-async def put(connection: Connection, tenant_id: UUID, *, require_if_match: bool) -> None:
+async def put(connection: Connection, tenant_id: UUID, *, require_if_match: bool, trash_days: int) -> None:
     """Keeps what a tenant wants."""
-    await connection.execute(SQL["put"], tenant_id, require_if_match)
+    await connection.execute(SQL["put"], tenant_id, require_if_match, trash_days)
 
 
 async def require_if_match(connection: Connection, tenant_id: UUID) -> bool:

@@ -18,6 +18,7 @@ class Tenant(msgspec.Struct, frozen=True):
 
     id: UUID
     require_if_match: bool = False
+    trash_days: int = 30
 
 
 class Tenants:

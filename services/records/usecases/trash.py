@@ -1,14 +1,15 @@
 """Put records into the trash, take them out, and take them away for good."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from libs.common import outbox
 from libs.common.errors import Conflict, Forbidden, Invalid
 from services.records.domain.operations import Delete
 from services.records.domain.pipelines import unique_key
 from services.records.domain.reach import Reach
-from services.records.domain.records import Change, Edge, Record, advanced, stale
-from services.records.storage import edges, records
+from services.records.domain.records import Change, Edge, Record, advanced, buried, stale
+from services.records.storage import edges, evolutions, forgetting, records
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
@@ -69,10 +70,22 @@ async def purge(caller: Caller, pipeline_id: UUID, record_id: UUID, version: int
             _check_delete(writer, row)
             if version is not None and version != row.version:
                 raise stale(row.version)
-            await _purge(writer, record_id)
-            await writer.publish()
+            await _purge(writer, [record_id])
 
     await caller.settled(pipeline_id, work)
+
+
+async def purge_trashed(caller: Caller, pipeline_id: UUID, ids: Sequence[UUID]) -> int:
+    """Takes those of the records away for good that still are in the trash; how many went."""
+
+    async def work(reach: Reach) -> int:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            writer = Writer(caller, reach, connection)
+            gone = [row.id for row in (await writer.lock(ids)).values() if row.deleted]
+            await _purge(writer, gone)
+            return len(gone)
+
+    return await caller.settled(pipeline_id, work)
 
 
 async def _locked(writer: Writer, record_id: UUID, *, deleted: bool) -> Locked:
@@ -86,9 +99,9 @@ def _check_delete(writer: Writer, row: Locked) -> None:
         raise Forbidden("No grant allows this record to be deleted or restored")
 
 
-async def _purge(writer: Writer, record_id: UUID) -> None:
+async def _purge(writer: Writer, ids: Sequence[UUID]) -> None:
     connection, tenant_id = writer.connection, writer.tenant_id
-    closure, restricted = await holders(writer, {record_id: 0})
+    closure, restricted = await holders(writer, {record_id: index for index, record_id in enumerate(ids)})
     for edge in restricted.values():
         raise Conflict(f"Other records hold on to this one by '{edge.type}'", code="restricted")
     rows = await records.lock_any(connection, tenant_id, sorted(closure))
@@ -97,16 +110,22 @@ async def _purge(writer: Writer, record_id: UUID) -> None:
     await records.purge(connection, tenant_id, closure)
     trashed = [writer.trashing(row) for row in rows.values() if not row.deleted]
     writer.announce([*unlinked, *trashed], [], gone)
+    await writer.publish()
+    await forgetting.bury(connection, tenant_id, rows, {row.pipeline_id for row in rows.values()})
+    await outbox.record(connection, tenant_id, [buried(row.id, row.pipeline_id) for row in rows.values()])
 
 
 async def _unlink(writer: Writer, held: list[Edge]) -> list[Change]:
-    """Takes the records that go out of the relation fields that hold them."""
+    """Takes the records that go out of the relation fields that hold them, in the trash without a new version."""
     rows = await records.lock_any(writer.connection, writer.tenant_id, sorted({edge.source_id for edge in held}))
     lost: dict[UUID, dict[str, set[str]]] = {}
     for edge in held:
         lost.setdefault(edge.source_id, {}).setdefault(edge.field, set()).add(str(edge.target_id))
     changes = [_without(writer, row.record(), lost[row.id]) for row in rows.values() if not row.deleted]
     changes = [change for change in changes if change.changed]
+    hidden = [_without(writer, row.record(), lost[row.id]) for row in rows.values() if row.deleted]
+    shaped = [(change.after.id, change.after.title, change.after.data) for change in hidden]
+    await evolutions.shape(writer.connection, writer.tenant_id, shaped)
     await records.advance(writer.connection, writer.caller.principal, writer.caller.now, changes)
     return changes
 
