@@ -29,6 +29,7 @@ from services.realtime.usecases.following import Following, Happened
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.link import Voice
 from services.realtime.usecases.live import Live
+from services.realtime.usecases.locks import Locks
 from services.realtime.usecases.metrics import LiveMetrics, WebhookMetrics
 from services.realtime.usecases.noticing import Notifier
 from services.realtime.usecases.notifications import Notices
@@ -48,7 +49,8 @@ def live_of(platform: Platform, settings: Settings) -> Live:
     node = str(new_id())
     metrics = LiveMetrics(platform.metrics.registry)
     definitions = Definitions(platform.database, platform.bus)
-    presence = Presence(platform.redis, node, settings.presence_lease_seconds, settings.presence_members)
+    locks = Locks(platform.bus, platform.redis, node, settings.lock_lease_seconds)
+    presence = Presence(platform.redis, node, settings.presence_lease_seconds, settings.presence_members, locks)
     return Live(
         node=node,
         bus=platform.bus,
@@ -56,6 +58,7 @@ def live_of(platform: Platform, settings: Settings) -> Live:
         definitions=definitions,
         hubs=Hubs(node, platform.bus, definitions, metrics, presence.hear),
         presence=presence,
+        locks=locks,
         registry=Registry(
             metrics, settings.max_sockets, settings.max_sockets_per_tenant, settings.max_sockets_per_user
         ),
@@ -137,13 +140,17 @@ def build(settings: Settings) -> Sockets:
         auth.follow_people(platform.bus, platform.database)
         pipelines.follow_views(platform.bus, platform.database)
         records.follow_jobs(platform.bus, live.hubs)
+        records.forget_buried(platform.bus, platform.database)
         webhooks.follow(platform.bus, platform.database, out.notifier)
         heeding = keep_running("revocations", lambda: revocations.follow(platform.bus), cap=1.0)
-        loops.extend(asyncio.create_task(loop) for loop in (*out.loops(), live.presence.run(), heeding))
+        loops.extend(
+            asyncio.create_task(loop) for loop in (*out.loops(), live.presence.run(), live.locks.run(), heeding)
+        )
 
     async def stop() -> None:
         await end(loops)
         await live.presence.stop()
+        await live.locks.stop()
         await live.hubs.stop()
 
     app = create_app(

@@ -44,4 +44,5 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     ticket_seconds: int = 30
     presence_lease_seconds: float = 15.0
     presence_members: int = 100
+    lock_lease_seconds: Annotated[float, Meta(gt=0, le=300)] = 15.0
     reconnect_spread_seconds: float = 10.0

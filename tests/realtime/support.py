@@ -1,10 +1,14 @@
 """Nodes of the service in this process, sockets to them, and what auth, pipelines and records say on a real NATS."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,19 +20,21 @@ from websockets.exceptions import ConnectionClosed
 
 from libs.common import clock, events
 from libs.common.bus import Bus, Outgoing
-from libs.common.errors import AppError, NotFound
+from libs.common.errors import AppError, Conflict, NotFound
 from libs.common.events import NewEvent
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, RoleGrants
 from libs.common.server import Server
 from ops.client import Live
+from ops.embedded import free_port
 from services.realtime.main import build
 from services.realtime.settings import Settings
 from services.realtime.sockets.server import Sockets
 from tests.support.issuer import Issuer
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 Json = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -80,6 +86,33 @@ async def running_node(settings: Settings) -> AsyncIterator[Node]:
         await serving
 
 
+@contextmanager
+def process(settings: Settings) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """A node in a process of its own: its address, and what to kill."""
+    port = free_port()
+    given = {name: value for name, value in msgspec.structs.asdict(settings).items() if value is not None}
+    told = {
+        name.upper(): str(value).lower() if value is True or value is False else str(value)
+        for name, value in {**given, "port": port}.items()
+    }
+    command = [sys.executable, "-m", "services.realtime.main"]
+    node = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            return bool(httpx.get(f"{url}/health").json()["status"] == "ok")
+        except httpx.TransportError:
+            return False
+
+    try:
+        until(ready, 20)
+        yield url, node
+    finally:
+        node.kill()
+        node.wait()
+
+
 @dataclass
 class World:
     """A tenant's records as the other services speak of them."""
@@ -90,6 +123,8 @@ class World:
     pipelines: dict[UUID, Json] = field(default_factory=dict)
     records: dict[UUID, Json] = field(default_factory=dict)
     updates: list[Json] = field(default_factory=list)
+    locks: dict[tuple[str, str], Json] = field(default_factory=dict)
+    tokens: int = 0
     refuse: AppError | None = None
     away: AppError | None = None
 
@@ -99,6 +134,9 @@ class World:
         self.bus.serve("rpc.records.record", Json, self._record)
         self.bus.serve("rpc.records.records", Json, self._records)
         self.bus.serve("rpc.records.field_update", Json, self._update)
+        self.bus.serve("rpc.records.lock", Json, self._lock)
+        self.bus.serve("rpc.records.renew_locks", Json, self._renew)
+        self.bus.serve("rpc.records.unlock", Json, self._unlock)
 
     async def _definition(self, question: Json) -> Json:
         found = self.pipelines.get(UUID(question["pipeline_id"]))
@@ -134,6 +172,28 @@ class World:
         values = {question["field"]: question["value"]}
         await self.update(record, values, actor=actor, operation_id=question["operation_id"])
         return {"version": record["version"], "event": record}
+
+    async def _lock(self, question: Json) -> Json:
+        if self.refuse is not None:
+            raise self.refuse
+        self._visible(question["token"], question["record_id"])
+        place, who = (question["record_id"], question["field"]), claims(question["token"])
+        held = self.locks.get(place)
+        if held is not None and held["connection"] != question["connection"]:
+            raise Conflict(code="locked", extra={"field": place[1], "holder": {"id": who["sub"], "name": "Ann"}})
+        if held is None:
+            self.tokens += 1
+            held = self.locks[place] = {"token": self.tokens, "connection": question["connection"]}
+        return {"token": held["token"], "pipeline_id": str(new_id())}
+
+    async def _renew(self, question: Json) -> Json:
+        present = {lock["token"] for lock in self.locks.values()}
+        return {"tokens": [lock["token"] for lock in question["locks"] if lock["token"] in present]}
+
+    async def _unlock(self, question: Json) -> Json:
+        gone = [lock["token"] for lock in question["locks"]]
+        self.locks = {place: lock for place, lock in self.locks.items() if lock["token"] not in gone}
+        return {"tokens": gone}
 
     def pipeline(self, *fields: Json, tenant: UUID | None = None, **more: Any) -> UUID:
         """A pipeline; without fields it has `name` (text), `score` (number) and `secret` (text)."""

@@ -80,7 +80,7 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
 
 
 class Conflict(Message, frozen=True, kw_only=True, tag="conflict"):
-    """Another change of the same field came first."""
+    """Another change of the same field came first; or, where there is a `holder`, somebody has locked the field."""
 
     operation_id: str
     field: str
@@ -88,6 +88,7 @@ class Conflict(Message, frozen=True, kw_only=True, tag="conflict"):
     current: Any
     attempted: Any
     version: int | None
+    holder: Any = None
 
 
 class PresenceJoin(Message, frozen=True, kw_only=True, tag="presence_join"):
@@ -123,6 +124,28 @@ class Pointed(Message, frozen=True, kw_only=True, tag="cursor"):
     record_id: UUID
     field: str | None
     position: msgspec.Raw
+    user: Person
+    connection: str
+
+
+class Locked(Message, frozen=True, kw_only=True, tag="locked"):
+    """Somebody holds a field. Its holder alone is told the token, and after how many seconds of silence it ends."""
+
+    channel: str
+    record_id: UUID
+    field: str
+    user: Person
+    connection: str
+    token: int | None = None
+    expires_in: float | None = None
+
+
+class Unlocked(Message, frozen=True, kw_only=True, tag="unlocked"):
+    """Nobody holds the field any more."""
+
+    channel: str
+    record_id: UUID
+    field: str
     user: Person
     connection: str
 
@@ -165,6 +188,7 @@ class Failed(Message, frozen=True, kw_only=True, tag="error"):
     operation_id: str | None = None
     channel: str | None = None
     errors: tuple[Fault, ...] = ()
+    holder: Any = None
 
 
 class Pong(Message, frozen=True, kw_only=True, tag="pong"):
@@ -199,4 +223,7 @@ def encode(message: msgspec.Struct) -> str:
 def failed(error: AppError, operation_id: str | None = None, channel: str | None = None) -> Failed:
     """The frame that tells of an error; an unexpected one tells nothing of itself."""
     detail = error.detail if error.kind != "internal" else "An unexpected error occurred"
-    return Failed(code=error.code, detail=detail, operation_id=operation_id, channel=channel, errors=error.errors)
+    return Failed(
+        code=error.code, detail=detail, operation_id=operation_id, channel=channel, errors=error.errors,
+        holder=error.extra.get("holder"),
+    )  # fmt: skip

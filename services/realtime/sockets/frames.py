@@ -35,13 +35,31 @@ class Unsubscribe(ClientFrame, frozen=True, kw_only=True, tag="unsubscribe"):
 
 
 class FieldUpdate(ClientFrame, frozen=True, kw_only=True, tag="field_update"):
-    """Sets one field. `record_id` may be left out on a socket that has exactly one record open."""
+    """Sets one field. `record_id` may be left out on a socket that has exactly one record open.
+
+    `lock_token` is that of the lock by which the client writes; left out it is that which the socket holds, if it does.
+    """
 
     field: Name
     value: msgspec.Raw
     operation_id: OperationId
     record_id: UUID | None = None
     base_version: int | None = None
+    lock_token: int | None = None
+
+
+class Lock(ClientFrame, frozen=True, kw_only=True, tag="lock"):
+    """Asks for a field to be written by this socket alone, until it lets go of it, leaves the record or is gone."""
+
+    field: Name
+    record_id: UUID | None = None
+
+
+class Unlock(ClientFrame, frozen=True, kw_only=True, tag="unlock"):
+    """Lets go of a field."""
+
+    field: Name
+    record_id: UUID | None = None
 
 
 class Focus(ClientFrame, frozen=True, kw_only=True, tag="focus"):
@@ -63,4 +81,4 @@ class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
     """Asks for a pong."""
 
 
-AnyFrame: TypeAlias = Authenticate | Subscribe | Unsubscribe | FieldUpdate | Focus | Cursor | Ping
+AnyFrame: TypeAlias = Authenticate | Subscribe | Unsubscribe | FieldUpdate | Lock | Unlock | Focus | Cursor | Ping

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Forbidden, Invalid, NotFound, StaleVersion
+from libs.common.errors import AppError, Forbidden, Invalid, NotFound, StaleVersion
+from libs.common.errors import Conflict as Taken
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import Ack, Conflict, Focused, Message, Person, Pointed, encode
 from services.realtime.usecases import records
@@ -26,15 +27,19 @@ def record_of(connection: Connected, record_id: UUID | None) -> UUID:
 
 
 async def update(live: Live, update: FieldUpdate) -> Message:
-    """Has a field stored; what the sender is told. Raises what records raises, except for a collision."""
+    """Has a field stored; what the sender is told. Raises what records raises, except for a collision or a lock."""
     try:
         stored = await records.update_field(live.bus, update)
     except StaleVersion as error:
         return _conflict(update, error)
+    except Taken as error:
+        if error.code != "locked":
+            raise
+        return _conflict(update, error)
     return Ack(operation_id=update.operation_id, version=stored.version)
 
 
-def _conflict(update: FieldUpdate, error: StaleVersion) -> Conflict:
+def _conflict(update: FieldUpdate, error: AppError) -> Conflict:
     conflicts = error.extra.get("conflicts")
     found = next((c for c in conflicts if isinstance(c, dict)), {}) if isinstance(conflicts, list) else {}
     version = error.extra.get("version")
@@ -45,6 +50,7 @@ def _conflict(update: FieldUpdate, error: StaleVersion) -> Conflict:
         current=found.get("current"),
         attempted=update.value,
         version=version if isinstance(version, int) else None,
+        holder=error.extra.get("holder"),
     )
 
 
@@ -62,6 +68,14 @@ async def cursor(live: Live, connection: Connected, record_id: UUID, field: str 
         channel=channel.name, record_id=record_id, field=field, position=position, user=user, connection=connection.id
     )
     await _show(live, connection, channel, field, message)
+
+
+async def lock(live: Live, connection: Connected, record_id: UUID, field: str) -> None:
+    """Gives a field to a connection that has the record open, and tells those who may read it."""
+    hub = live.hubs.get(connection.principal.tenant_id)
+    if hub is None or Channel("record", record_id).name not in connection.subscriptions:
+        raise NotFound("Subscribe to the record first", code="not-subscribed")
+    await live.locks.seize(hub, connection, record_id, field)
 
 
 def _place(live: Live, connection: Connected, record_id: UUID, field: str | None) -> tuple[Channel, Person]:

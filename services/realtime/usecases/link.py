@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from libs.common.bus import Bus
 from libs.common.errors import Unavailable
 from libs.common.resilience import end, keep_running
+from services.realtime.domain.locks import Lock
 from services.realtime.storage.presence import Entry
 
 log = structlog.get_logger()
@@ -45,6 +46,18 @@ class Shown(Word, frozen=True, tag="show"):
     frame: str
 
 
+class Seized(Word, frozen=True, tag="lock"):
+    """A connection holds a field of a record, or holds it still."""
+
+    lock: Lock
+
+
+class Freed(Word, frozen=True, tag="unlock"):
+    """A connection has let go of a field."""
+
+    lock: Lock
+
+
 class Told(Word, frozen=True, tag="notify"):
     """A frame for one user, wherever they are; its node is none, so that every node takes it in."""
 
@@ -52,7 +65,7 @@ class Told(Word, frozen=True, tag="notify"):
     frame: str
 
 
-AnyWord = Came | Went | Shown | Told
+AnyWord = Came | Went | Shown | Told | Seized | Freed
 
 
 class Voice:

@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 from libs.common.bus import Bus
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.hubs import Hubs
+from services.realtime.usecases.locks import Locks
 from services.realtime.usecases.metrics import LiveMetrics
 from services.realtime.usecases.presence import Presence
 from services.realtime.usecases.registry import Registry
@@ -20,5 +21,6 @@ class Live:
     definitions: Definitions
     hubs: Hubs
     presence: Presence
+    locks: Locks
     registry: Registry
     metrics: LiveMetrics

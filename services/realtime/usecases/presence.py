@@ -20,7 +20,8 @@ from services.realtime.domain.messages import Frame, Person, PresenceJoin, Prese
 from services.realtime.storage import presence
 from services.realtime.storage.presence import Entry
 from services.realtime.usecases.hub import Hub
-from services.realtime.usecases.link import AnyWord, Came, Shown, Told, Went
+from services.realtime.usecases.link import AnyWord, Came, Freed, Seized, Shown, Told, Went
+from services.realtime.usecases.locks import Locks
 from services.realtime.usecases.subscribers import Subscription
 
 RENEWALS_PER_LEASE = 3
@@ -46,8 +47,9 @@ class Presence:
     Beyond `members` connections in a channel the list is cut off, and comings and goings are not announced.
     """
 
-    def __init__(self, redis: "Redis", node: str, lease_seconds: float, members: int) -> None:
+    def __init__(self, redis: "Redis", node: str, lease_seconds: float, members: int, locks: Locks) -> None:
         self._redis = redis
+        self._locks = locks
         self._node = node
         self._lease = lease_seconds
         self._members = members
@@ -87,6 +89,8 @@ class Presence:
             return hub.tell(word.user, Frame(word.frame))
         if isinstance(word, Shown):
             return hub.show(word)
+        if isinstance(word, Seized | Freed):
+            return self._locks.hear(hub, word)
         self._heard[word.node] = time.time()
         view = self._views.get((hub.tenant_id, word.channel))
         if view is not None:

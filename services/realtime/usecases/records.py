@@ -1,11 +1,12 @@
 """What realtime asks of records."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import msgspec
 
 from libs.common.bus import Bus
+from services.realtime.domain.locks import Holding
 
 SECONDS = 3.0
 
@@ -33,6 +34,25 @@ class FieldUpdate(msgspec.Struct, frozen=True, kw_only=True):
     value: msgspec.Raw
     base_version: int | None
     operation_id: str
+    lock_token: int | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The question `rpc.records.lock`."""
+
+    token: str
+    record_id: UUID
+    field: str
+    connection: str
+    seconds: float
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    token: int
+
+
+class _Held(msgspec.Struct, frozen=True):
+    tokens: list[int]
 
 
 async def find(bus: Bus, token: str, record_id: UUID) -> Found:
@@ -56,3 +76,19 @@ async def look_all(bus: Bus, token: str, ids: Collection[UUID]) -> dict[UUID, ms
 async def update_field(bus: Bus, update: FieldUpdate) -> Stored:
     """Has records validate and store one field; raises what records raises."""
     return await bus.request("rpc.records.field_update", update, Stored, seconds=SECONDS)
+
+
+async def lock(bus: Bus, wanted: Wanted) -> int:
+    """Has records give a field to a connection; the token. Raises what records raises, Conflict where it is taken."""
+    return (await bus.request("rpc.records.lock", wanted, _Granted, seconds=SECONDS)).token
+
+
+async def renew_locks(bus: Bus, tenant_id: UUID, held: Sequence[Holding], seconds: float) -> list[int]:
+    """Lengthens leases; the tokens that are still held."""
+    question = {"tenant_id": tenant_id, "locks": held, "seconds": seconds}
+    return (await bus.request("rpc.records.renew_locks", question, _Held, seconds=SECONDS)).tokens
+
+
+async def unlock(bus: Bus, tenant_id: UUID, held: Sequence[Holding]) -> None:
+    """Ends leases."""
+    await bus.request("rpc.records.unlock", {"tenant_id": tenant_id, "locks": held}, _Held, seconds=SECONDS)

@@ -45,11 +45,14 @@ async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subs
     connection.subscriptions[name] = subscription
     connection.deliver(_frame(Subscribed(channel=name, seq=begin, presence=present)))
     await replay.join(live.bus, hub, subscription, begin)
+    await live.locks.greet(hub, subscription)
 
 
 async def _present(live: Live, hub: Hub, subscription: Subscription) -> list[Present]:
     if subscription.channel.kind == "user":
         return []
+    if subscription.channel.kind == "record" and subscription.channel.id is not None:
+        await live.locks.watch(hub, subscription.channel.id)
     return await live.presence.join(hub, subscription)
 
 
@@ -60,6 +63,7 @@ def leave(live: Live, connection: Connected, subscription: Subscription) -> None
     if hub is not None:
         live.presence.leave(hub, subscription)
         live.hubs.detach(subscription)
+        live.locks.leave(subscription)
 
 
 def regroup(live: Live, connection: Connected) -> None:
@@ -71,13 +75,14 @@ def regroup(live: Live, connection: Connected) -> None:
 
 
 async def reconsider(live: Live, connection: Connected) -> None:
-    """Ends the subscriptions that a connection's present permissions do not allow."""
+    """Ends the subscriptions and locks that a connection's present permissions do not allow."""
     for subscription in list(connection.subscriptions.values()):
         try:
             await _pipeline(live, connection, subscription.channel)
             await _check(live, subscription)
         except (Forbidden, NotFound, Invalid) as error:
             _end(live, connection, subscription, error)
+    await live.locks.review(connection)
 
 
 async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> None:

@@ -1,14 +1,8 @@
 """Presence: who is in a channel, on whichever node, and what happens when a node or Redis goes away."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
@@ -16,10 +10,8 @@ from libs.common.ids import new_id
 from ops.client import Live
 from ops.embedded import Valkey, free_port, started
 from services.realtime.settings import Settings
-from tests.realtime.support import World, claims, quiet, running_node
-from tests.support.waiting import eventually, until
-
-ROOT = Path(__file__).parents[3]
+from tests.realtime.support import World, claims, process, quiet, running_node
+from tests.support.waiting import eventually
 
 
 def who(frame: dict[str, Any]) -> set[str]:
@@ -30,32 +22,6 @@ def who(frame: dict[str, Any]) -> set[str]:
 def brisk(settings: Settings) -> Settings:
     """Settings with a short lease."""
     return msgspec.structs.replace(settings, presence_lease_seconds=1.5)
-
-
-@contextmanager
-def process(settings: Settings) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """A node in a process of its own: its address, and what to kill."""
-    port = free_port()
-    told = {
-        "PORT": str(port), "DATABASE_URL": settings.database_url, "NATS_URL": settings.nats_url,
-        "REDIS_URL": settings.redis_url, "PRESENCE_LEASE_SECONDS": str(settings.presence_lease_seconds),
-    }  # fmt: skip
-    command = [sys.executable, "-m", "services.realtime.main"]
-    node = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            return bool(httpx.get(f"{url}/health").json()["status"] == "ok")
-        except httpx.TransportError:
-            return False
-
-    try:
-        until(ready, 20)
-        yield url, node
-    finally:
-        node.kill()
-        node.wait()
 
 
 async def test_presence_spans_the_nodes(settings: Settings, world: World) -> None:

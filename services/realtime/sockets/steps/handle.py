@@ -16,12 +16,14 @@ from services.realtime.sockets.frames import (
     Cursor,
     FieldUpdate,
     Focus,
+    Lock,
     Ping,
     Subscribe,
+    Unlock,
     Unsubscribe,
 )
 from services.realtime.sockets.steps import authenticate
-from services.realtime.sockets.steps.edit import cursor, field_update, focus
+from services.realtime.sockets.steps.edit import cursor, field_update, focus, lock, unlock
 from services.realtime.sockets.steps.subscribe import subscribe, unsubscribe
 
 _decoder: msgspec.json.Decoder[AnyFrame] = msgspec.json.Decoder(AnyFrame)
@@ -72,6 +74,10 @@ async def _answer(context: Context, connection: Connection, frame: AnyFrame) -> 
             await unsubscribe(context, connection, frame)
         case FieldUpdate():
             await field_update(context, connection, frame)
+        case Lock():
+            await lock(context, connection, frame)
+        case Unlock():
+            await unlock(context, connection, frame)
         case Focus():
             await focus(context, connection, frame)
         case Cursor():
