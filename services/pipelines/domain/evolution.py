@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from libs.common.errors import Conflict
 from libs.common.identity import Principal, PrincipalKind
-from services.pipelines.domain.fields import AnyField, NumberField, StageField
+from services.pipelines.domain.fields import AnyField, ComputedField, NumberField, StageField
 
 HIDDEN = "@"
 
@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal[
     "constraint_changed", "made_required", "made_optional", "made_unique", "made_not_unique", "made_indexed",
     "made_not_indexed", "made_searchable", "made_not_searchable", "described_differently",
 ]  # fmt: skip
-Effect: TypeAlias = Literal["none", "keep", "convert", "fill", "unique"]
+Effect: TypeAlias = Literal["none", "keep", "convert", "fill", "unique", "compute"]
 
 CONVERTIBLE = frozenset(
     ("text", "textarea", "number", "rating", "boolean", "date", "datetime", "email", "url", "phone", "select",
@@ -33,6 +33,7 @@ TREATMENTS: Mapping[Effect, str] = {
     "convert": "values that do not fit are taken out of the field; a rollback brings them back",
     "fill": "records without a value get the default; without one they stay until they are next changed",
     "unique": "while several records have the same value the field cannot become unique",
+    "compute": "values are computed anew for all records",
 }
 _WORDS = ("label", "help", "default")
 _CHOICES = ("options", "stages", "transitions")
@@ -71,6 +72,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     purges: tuple[str, ...] = ()
+    computes: tuple[str, ...] = ()
     attempts: int = 1
 
     @property
@@ -82,7 +84,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def only_removes(self) -> bool:
         """Whether nothing is done but to take values away."""
-        kept = self.converts or self.fills or self.claims
+        kept = self.converts or self.fills or self.claims or self.computes
         return not kept and all(HIDDEN in move.new for move in self.moves)
 
 
@@ -138,6 +140,8 @@ def differences(old: tuple[AnyField, ...], step: Step) -> list[Change]:
         if was is None:
             kind: Kind = "field_restored" if now.name in back else "field_added"
             effect: Effect = "fill" if now.required and kind == "field_added" else "none"
+            if isinstance(now, ComputedField):
+                effect = "compute"
             found.append(Change(now.name, kind, effect, now.name, now))
         else:
             found += _between(was, now)
@@ -153,6 +157,9 @@ def _between(was: AnyField, now: AnyField) -> Iterator[Change]:
     else:
         options = {name for name in now.__struct_fields__ if getattr(was, name) != getattr(now, name)}
         options -= {"name", *_WORDS, *(flag for flag, _, _ in _FLAGS)}
+        if options and isinstance(now, ComputedField):
+            yield Change(now.name, "constraint_changed", "compute", was.name, now)
+            return
         if chosen := options & set(_CHOICES):
             yield Change(now.name, "options_changed", "none" if chosen == {"transitions"} else "keep", was.name, now)
         if options - set(_CHOICES):
@@ -199,7 +206,20 @@ def demanded(
     return Pending(
         job_id=job_id, version=version, by=maker, moves=(*gone, *moves, *stashes), converts=tuple(converts),
         fills=tuple(fills), claims=tuple(claims), purges=tuple(move.new for move in gone) if step.purge else (),
+        computes=_computed(old, step, bool(converts or fills or step.restores)),
     )  # fmt: skip
+
+
+def _computed(old: tuple[AnyField, ...], step: Step, values_change: bool) -> tuple[str, ...]:
+    """The computed fields whose values may be others: all of them, where any is new or looks at something else."""
+    own = [(was, now) for was, now in pairs(old, step) if isinstance(now, ComputedField)]
+    names = {*_WORDS, *(flag for flag, _, _ in _FLAGS), "name"}
+    changed = values_change or any(
+        was is None or any(getattr(was, it) != getattr(now, it) for it in now.__struct_fields__ if it not in names)
+        for was, now in own
+        if was is None or type(was) is type(now)
+    )
+    return tuple(now.name for _, now in own) if changed else ()
 
 
 def claimed_anew(was: AnyField | None, now: AnyField) -> bool:

@@ -155,6 +155,21 @@ def _address(_: types.AddressField) -> Json:
     return {"type": "object", "properties": parts, "additionalProperties": False}
 
 
+_RESULTS: dict[str | None, Json] = {
+    "number": {"type": "number"},
+    "text": {"type": "string"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+}
+
+
+def _computed(field: types.ComputedField) -> Json:
+    one = _RESULTS.get(field.result_type, {})
+    several = isinstance(field, types.LookupField) and field.multiple
+    return {**(_list_of(one, MAX_RELATED) if several else one), "readOnly": True}
+
+
 _MAY_BE_EMPTY = (
     types.TextField, types.EmailField, types.UrlField, types.PhoneField, types.DurationField,
 )  # fmt: skip
@@ -185,4 +200,7 @@ _SCHEMAS: dict[type[types.AnyField], Callable[[Any], Json]] = {
     types.JsonField: lambda _: {"not": {"type": "null"}},
     types.ButtonField: lambda _: {"type": "null"},
     types.AutoNumberField: lambda _: {"type": "string", "readOnly": True},
+    types.FormulaField: _computed,
+    types.LookupField: _computed,
+    types.RollupField: _computed,
 }

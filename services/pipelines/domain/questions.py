@@ -6,7 +6,16 @@ from libs.common import filters
 from libs.common.errors import Fault, Invalid
 from libs.common.filters import COLUMNS, Node, Schema
 from services.pipelines.domain.definitions import Fields
-from services.pipelines.domain.fields import AnyField, ButtonField, FileField, RelationField, UserField
+from services.pipelines.domain.fields import (
+    COMPUTED_KINDS,
+    AnyField,
+    ButtonField,
+    ComputedField,
+    FileField,
+    LookupField,
+    RelationField,
+    UserField,
+)
 
 
 def schema(fields: Fields, *, columns: bool = True) -> Schema:
@@ -20,10 +29,19 @@ def _names(field: AnyField) -> Iterable[tuple[str, filters.Field]]:
         return
     many = isinstance(field, UserField | FileField) and field.multiple
     many = many or (isinstance(field, RelationField) and field.cardinality in ("one_to_many", "many_to_many"))
-    yield field.name, filters.Field(field.name, field.kind_of, many=many)
+    yield field.name, filters.Field(field.name, kind_of(field), many=many)
     for part, kind in field.parts.items():
         path = f"{field.name}.{part}"
         yield path, filters.Field(path, kind)
+
+
+def kind_of(field: AnyField) -> filters.Kind:
+    """The kind of a field's values to filters: that of what is computed, a list of texts where it is of several."""
+    if not isinstance(field, ComputedField):
+        return field.kind_of
+    if isinstance(field, LookupField) and field.multiple:
+        return filters.Kind.LIST if field.result_type == "text" else filters.Kind.JSON
+    return COMPUTED_KINDS.get(field.result_type or "", filters.Kind.JSON)
 
 
 def parsed(tree: object, known: Schema, pointer: str) -> tuple[Node | None, list[Fault]]:

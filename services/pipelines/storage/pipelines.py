@@ -107,6 +107,16 @@ async def find(connection: Connection, tenant_id: UUID, ids: Iterable[UUID]) -> 
     return {row["id"]: _pipeline(row) for row in rows}
 
 
+async def lock_computed(connection: Connection, tenant_id: UUID) -> None:
+    """Waits until nobody else changes what computed fields of the tenant look at."""
+    await connection.execute(SQL["lock_computed"], tenant_id)
+
+
+async def computed(connection: Connection, tenant_id: UUID) -> list[Pipeline]:
+    """The pipelines with fields that look at other pipelines."""
+    return [_pipeline(row) for row in await connection.fetch(SQL["computed_pipelines"], tenant_id)]
+
+
 async def relation_users(connection: Connection, tenant_id: UUID, type_name: str) -> list[str]:
     """The relation fields of a type of relationship, as `pipeline.field`."""
     return [row["name"] for row in await connection.fetch(SQL["relation_users"], tenant_id, type_name)]

@@ -72,8 +72,20 @@ select
 from pipelines where tenant_id = $1 and id = any($2) and deleted_at is null;
 
 -- name: relation_users
--- The relation fields of a type, as `pipeline.field`; pipelines in the trash may come back.
+-- The relation fields of a type, and those that look through it, as `pipeline.field`; pipelines in the trash may come back.
 select p.slug || '.' || (field.value ->> 'name') as name
 from pipelines p cross join lateral jsonb_array_elements(p.fields) as field (value)
-where p.tenant_id = $1 and field.value ->> 'type' = 'relation' and field.value ->> 'relationship_type' = $2
+where p.tenant_id = $1 and field.value ->> 'type' in ('relation', 'lookup', 'rollup')
+    and field.value ->> 'relationship_type' = $2
 order by 1;
+
+-- name: lock_computed
+-- One change at a time of what computed fields of a tenant look at.
+select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 13));
+
+-- name: computed_pipelines -> PipelineRow
+-- Those with fields that look at other pipelines, also those in the trash.
+select
+    id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
+from pipelines where tenant_id = $1 and (fields @> '[{"type": "lookup"}]' or fields @> '[{"type": "rollup"}]');

@@ -40,7 +40,7 @@ async def follow(
     if not step.purge:
         await _retire(connection, caller, old, step, version)
     claims = claims_after(old.fields, step, old.claims, version)
-    needed = always or bool(asked.moves or asked.converts or asked.fills or asked.claims or asked.purges)
+    needed = always or any((asked.moves, asked.converts, asked.fills, asked.claims, asked.purges, asked.computes))
     pending = (*old.pending, asked) if needed else old.pending
     return replace(new, fields=step.fields, claims=claims, pending=pending), asked if needed else None
 

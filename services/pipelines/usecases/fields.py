@@ -25,8 +25,10 @@ from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import rules_faults
 from services.pipelines.domain.schemas import Trashed
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import evolve, pipelines
+from services.pipelines.usecases import computed, evolve, pipelines
 
+FOLLOWED = {"expression", "relation", "function", "field"}
+FOLLOWING = {"result_type", "multiple", "relationship_type", "inverse", "target_pipeline"}
 Versions = Collection[int] | None
 
 
@@ -43,8 +45,8 @@ async def add(
         placed = [] if field is None else [("", field)]
         faults += _among(fields, placed)
         new = replace(old, fields=fields)
-        await pipelines.check(connection, caller, new, placed, faults)
-        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=fields))
+        new = await pipelines.check(connection, caller, new, placed, faults)
+        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields))
         return await pipelines.write(connection, caller, "updated", new)
 
 
@@ -57,7 +59,7 @@ async def change(
         old = await pipelines.locked(connection, caller, pipeline_id, expected)
         index = _place(old, name)
         check_identity(old.fields[index], patch)
-        field, faults = read_field(merge(msgspec.to_builtins(old.fields[index]), patch), "")
+        field, faults = read_field(merge(_given(old.fields[index], patch), patch), "")
         fields = tuple(field if i == index and field is not None else f for i, f in enumerate(old.fields))
         placed = [] if field is None else [("", field)]
         faults += _among(fields, placed)
@@ -75,7 +77,7 @@ async def remove(
             return await _purge(connection, caller, old, name)
         index = _place(old, name)
         new = replace(old, fields=old.fields[:index] + old.fields[index + 1 :])
-        _check_unnamed(new, name)
+        await _check_unnamed(connection, caller, new, name)
         new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields, purge=permanent))
         return await pipelines.write(connection, caller, "updated", new)
 
@@ -107,8 +109,8 @@ async def restore(database: Database, caller: Caller, pipeline_id: UUID, name: s
             raise Conflict("There is no room for the field", errors=faults)
         fields = (*old.fields, gone.field)
         new = replace(old, fields=fields)
-        await pipelines.check(connection, caller, new, [("", gone.field)], _among(fields, [("", gone.field)]))
-        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=fields, restores={gone.key: name}))
+        new = await pipelines.check(connection, caller, new, [("", gone.field)], _among(fields, [("", gone.field)]))
+        new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields, restores={gone.key: name}))
         return await pipelines.write(connection, caller, "updated", new)
 
 
@@ -136,10 +138,19 @@ def _among(fields: Fields, placed: Sequence[Placed]) -> list[Fault]:
     return [*reference_faults([*others, *placed], names), *size_faults(fields, "")]
 
 
-def _check_unnamed(pipeline: Pipeline, removed: str) -> None:
+def _given(field: AnyField, patch: dict[str, Any]) -> dict[str, Any]:
+    """A field as it may have been given: what followed from what changes now follows anew."""
+    values: dict[str, Any] = msgspec.to_builtins(field)
+    if patch.keys() & FOLLOWED:
+        values = {name: value for name, value in values.items() if name not in FOLLOWING}
+    return values
+
+
+async def _check_unnamed(connection: Connection, caller: Caller, pipeline: Pipeline, removed: str) -> None:
     names = [field.name for field in pipeline.fields]
     placed: list[tuple[str, AnyField]] = [(f"{FIELDS}/{i}", field) for i, field in enumerate(pipeline.fields)]
     faults = [*attribute_faults(msgspec.structs.asdict(pipeline), names), *reference_faults(placed, names)]
     faults += rules_faults(pipeline.rules, pipeline.fields)
+    faults = faults or (await computed.settled(connection, caller, pipeline, []))[1]
     if faults:
         raise Conflict(f"'{removed}' is named elsewhere in the definition", errors=faults)

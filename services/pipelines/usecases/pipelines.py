@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from libs.common import clock, outbox
 from libs.common.errors import Fault, Invalid, NotFound
 from libs.common.events import NewEvent
+from libs.common.formulas import names_of
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from services.pipelines.domain import names
@@ -16,7 +17,7 @@ from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.changes import check_changes
 from services.pipelines.domain.definitions import FIELDS, MAX_FAULTS, Placed, attribute_faults, field_names, read_fields
 from services.pipelines.domain.evolution import Step, by
-from services.pipelines.domain.fields import RelationField
+from services.pipelines.domain.fields import AcrossField, AnyField, FormulaField, RelationField
 from services.pipelines.domain.pipelines import (
     Announcement,
     Pipeline,
@@ -27,7 +28,7 @@ from services.pipelines.domain.pipelines import (
 )
 from services.pipelines.domain.rules import rules_faults
 from services.pipelines.storage import pipelines as storage
-from services.pipelines.usecases import evolve, relations
+from services.pipelines.usecases import computed, evolve, relations
 
 
 class NewPipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ async def create(database: Database, caller: Caller, new: NewPipeline) -> Pipeli
         await storage.lock_creation(connection, caller.tenant)
         await _require_room(connection, caller)
         pipeline = _made(caller, new, placed, await _slug(connection, caller, new))
-        await check(connection, caller, pipeline, placed, faults)
+        pipeline = await check(connection, caller, pipeline, placed, faults)
         await storage.insert(connection, caller.tenant, pipeline)
         await announce(connection, caller, "created", pipeline)
     return pipeline
@@ -137,7 +138,7 @@ async def clone(database: Database, caller: Caller, pipeline_id: UUID, name: str
         free = await _slug(connection, caller, NewPipeline(name=copy.name, slug=slug, fields=[]))
         copy = replace(copy, slug=free)
         placed = [(f"{FIELDS}/{i}", field) for i, field in enumerate(copy.fields)]
-        await check(connection, caller, copy, placed, list(attribute_faults({"slug": slug}, ())))
+        copy = await check(connection, caller, copy, placed, list(attribute_faults({"slug": slug}, ())))
         await storage.insert(connection, caller.tenant, copy)
         await announce(connection, caller, "created", copy)
     return copy
@@ -174,22 +175,28 @@ async def save(
     """Writes a changed pipeline as its next version; one that did not change stays as it is."""
     check_changes(old.fields, placed)
     fresh = [(pointer, field) for pointer, field in placed if field not in old.fields]
-    await check(connection, caller, new, fresh, faults)
+    new = await check(connection, caller, new, fresh, faults)
     if new == old:
         return old
+    await computed.check_types(connection, caller, old, new)
     new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields))
     return await write(connection, caller, "updated", new)
 
 
 async def check(
     connection: Connection, caller: Caller, pipeline: Pipeline, placed: list[Placed], faults: list[Fault]
-) -> None:
-    """`Invalid` with these faults, and those that new fields have because of what is around them."""
+) -> Pipeline:
+    """The pipeline with what follows for its computed fields; `Invalid` with these faults, and those that new fields
+    have because of what is around them.
+    """
     own = {field.name for field in pipeline.fields}
     faults = [*faults, *await relations.link(connection, caller, pipeline.id, placed, own)]
+    if not faults:
+        pipeline, faults = await computed.settled(connection, caller, pipeline, placed)
     faults += rules_faults(pipeline.rules, pipeline.fields)
     if faults:
         raise Invalid("The definition is not valid", errors=faults[:MAX_FAULTS])
+    return pipeline
 
 
 async def write(connection: Connection, caller: Caller, verb: str, pipeline: Pipeline) -> Pipeline:
@@ -229,12 +236,23 @@ def _copy(caller: Caller, source: Pipeline, name: str | None) -> Pipeline:
         replace(field, target_pipeline=copy_id)
         if isinstance(field, RelationField) and field.target_pipeline == source.id
         else field
-        for field in source.fields
+        for field in _copied(source)
     )
     return replace(
         source, id=copy_id, version=1, name=name or f"{source.name[:190]} (copy)", fields=fields, claims={}, pending=(),
         created_at=now, created_by=caller.id, updated_at=now, updated_by=caller.id,
     )  # fmt: skip
+
+
+def _copied(source: Pipeline) -> tuple[AnyField, ...]:
+    """The fields that a copy has: not those that look at who points at the original, nor formulas of these."""
+    relations = {field.name for field in source.fields if isinstance(field, RelationField)}
+    gone = {f.name for f in source.fields if isinstance(f, AcrossField) and f.relation not in relations}
+    left = [field for field in source.fields if field.name not in gone]
+    while lost := [f for f in left if isinstance(f, FormulaField) and names_of(f.expression) & gone]:
+        gone |= {field.name for field in lost}
+        left = [field for field in left if field.name not in gone]
+    return tuple(left)
 
 
 def _given(changes: Changes) -> dict[str, Any]:

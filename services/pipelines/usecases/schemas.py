@@ -13,6 +13,7 @@ from libs.common.errors import Conflict, Fault, Gone, Invalid, NotFound, StaleVe
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.computed import renamed_field
 from services.pipelines.domain.definitions import (
     MAX_FAULTS,
     Placed,
@@ -42,7 +43,7 @@ from services.pipelines.domain.rules import rules_faults
 from services.pipelines.domain.schemas import PLAN_SECONDS, Plan, PlannedChange, Sample, Version, check_fit
 from services.pipelines.domain.titles import renamed_template
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import evolve, pipelines, views
+from services.pipelines.usecases import computed, evolve, pipelines, views
 
 FORECAST_SECONDS = 15.0
 
@@ -92,12 +93,27 @@ async def plan(database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, 
     found = await pipelines.get(database, caller, pipeline_id)
     step, faults = _read(found, wanted)
     _check(found, step, faults)
+    step = await _computed(database, caller, found, step, wanted)
     changes = await foresee(bus, caller, found, step)
     until = clock.now() + timedelta(seconds=PLAN_SECONDS)
     made = Plan(new_id(), found.version, step, changes, until)
     async with database.tenant(caller.tenant) as connection:
         await schemas.insert_plan(connection, caller.tenant, pipeline_id, made, caller.id)
     return made
+
+
+async def _computed(database: Database, caller: Caller, found: Pipeline, step: Step, wanted: Wanted) -> Step:
+    """The way with what follows for computed fields."""
+    names = [value.get("name") for value in wanted.fields]
+    given: list[Placed] = [
+        (f"/fields/{names.index(it.name)}", it) for it in step.fields if it.name in names and it not in found.fields
+    ]
+    async with database.tenant(caller.tenant) as connection:
+        new, faults = await computed.settled(connection, caller, _renamed(found, step), given)
+        if faults:
+            raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
+        await computed.check_types(connection, caller, found, new)
+    return replace(step, fields=new.fields)
 
 
 async def apply(
@@ -184,7 +200,7 @@ def _read(pipeline: Pipeline, wanted: Wanted) -> tuple[Step, list[Fault]]:
                 faults.append(Fault(f"/fields/{index}/name", "duplicate", f"'{field.name}' is given twice"))
             given.setdefault(field.name, (f"/fields/{index}", field))
     left = tuple(field for field in pipeline.fields if field.name not in wanted.remove)
-    kept = renamed_fields(left, wanted.rename)
+    kept = tuple(renamed_field(it, wanted.rename, pipeline.id) for it in renamed_fields(left, wanted.rename))
     known = {field.name for field in kept}
     merged = tuple(given[field.name][1] if field.name in given else field for field in kept)
     fields = (*merged, *(field for _, field in given.values() if field.name not in known))
@@ -250,7 +266,9 @@ async def _take(
     fresh: list[Placed] = [
         (f"/fields/{i}", field) for i, field in enumerate(step.fields) if before.get(field.name) != field
     ]
-    await pipelines.check(connection, caller, new, fresh, [])
+    new = await pipelines.check(connection, caller, new, fresh, [])
+    await computed.check_types(connection, caller, old, new)
+    step = replace(step, fields=new.fields)
     if step.renames:
         await views.rename(connection, caller, old.id, step.renames)
     new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)

@@ -17,6 +17,9 @@ MINIMAL: dict[str, Json] = {
     "multiselect": {"options": [{"value": "a"}, {"value": "b"}]},
     "stage": {"stages": [{"value": "a"}]},
     "relation": {"target_pipeline": TARGET, "relationship_type": "r"},
+    "formula": {"expression": "1 + 1"},
+    "lookup": {"relation": "r", "field": "name"},
+    "rollup": {"relation": "r", "function": "count"},
 }
 
 
@@ -53,6 +56,14 @@ CASES: list[tuple[Json, set[tuple[str, str]]]] = [
     (field("button", required=True, url="javascript:x"), {("/required", "not_applicable"), ("/url", "invalid_url")}),
     (field("json", default=DEEP), {("/default", "invalid_default")}),
     (field("user", unique=True), {("/unique", "not_applicable")}),
+    (field("formula", required=True, default=1), {("/required", "not_applicable"), ("/default", "not_applicable")}),
+    (field("formula", expression="1 +"), {("/expression", "invalid_syntax")}),
+    (field("formula", expression="1" + " + 1" * 600), {("/expression", "invalid_value")}),
+    (field("formula", expression="(" * 50 + "1" + ")" * 50), set()),
+    (field("formula", expression="-" * 50 + "1"), {("/expression", "too_complex")}),
+    (field("rollup", function="sum"), {("/field", "required")}),
+    (field("rollup", function="median", field="x"), {("/function", "invalid_value")}),
+    (field("lookup", unique=True), {("/unique", "not_applicable")}),
     (field("text", name=""), {("/name", "invalid_name")}),
     (field("text", name="a" * 64), {("/name", "invalid_value")}),
     (field("text", name="a\n"), {("/name", "invalid_name")}),

@@ -128,7 +128,7 @@ async def test_field_types_describe_their_options(service: Service) -> None:
     assert set(types) == {
         "text", "textarea", "number", "boolean", "date", "datetime", "email", "url", "select", "multiselect", "tags",
         "stage", "relation", "currency", "auto_number", "duration", "phone", "address", "rating", "user", "file",
-        "json", "button",
+        "json", "button", "formula", "lookup", "rollup",
     }  # fmt: skip
     assert set(types["text"]["options"]["properties"]) == {"min_length", "max_length", "pattern", "case"}
     assert types["relation"]["options"]["required"] == ["target_pipeline", "relationship_type"]
