@@ -3,6 +3,9 @@
 A file `0001_create_records.sql` has a section `-- migrate: up` and one `-- migrate: down`; `-- include: outbox.sql`
 pulls in `libs/common/ddl/outbox.sql`; `{service}` stands for the service's name. Each runs in one transaction with lock
 and statement timeouts, and is noted with its checksum in `schema_migrations` of the service's schema.
+
+A file that says `-- migrate: alone` above its sections has one statement each way, `create index concurrently if not
+exists` or `drop index concurrently if exists`, which blocks no writer and so takes its time outside a transaction.
 """
 
 import asyncio
@@ -22,6 +25,14 @@ SERVICES = ("auth", "pipelines", "records", "realtime")
 _INCLUDE = re.compile(r"^-- include: (\S+)\s*$", re.MULTILINE)
 _SECTIONS = re.compile(r"^-- migrate: up\s*$(.*)^-- migrate: down\s*$(.*)\Z", re.MULTILINE | re.DOTALL)
 
+_LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "5s", "10min"
+_ALONE = "-- migrate: alone\n"
+_CONCURRENT = re.compile(
+    r"(?:--[^\n]*\n)*(?:create (?:unique )?index concurrently if not exists|drop index concurrently if exists)"
+    r" (?P<index>\w+)[^;]*;"
+)
+_IS_BROKEN = "select not indisvalid from pg_index where indexrelid = to_regclass($1)"
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -37,6 +48,7 @@ class Migration:
     name: str
     up: str
     down: str
+    alone: bool = False
 
     @property
     def checksum(self) -> str:
@@ -46,19 +58,23 @@ class Migration:
 
 def read(service: str, directory: Path) -> list[Migration]:
     """The migrations of a service, in order, numbered from 1 without gaps."""
-    found = [_parse(service, path) for path in sorted(directory.glob("[0-9]*.sql"))]
+    found = [parse(service, path) for path in sorted(directory.glob("[0-9]*.sql"))]
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise MigrationError(f"{service}: migrations are not numbered 1, 2, 3 …")
     return found
 
 
-def _parse(service: str, path: Path) -> Migration:
+def parse(service: str, path: Path) -> Migration:
+    """One file of a service."""
     text = _INCLUDE.sub(lambda match: (DDL / match[1]).read_text(), path.read_text())
     sections = _SECTIONS.search(text)
     if sections is None:
         raise MigrationError(f"{path.name}: sections '-- migrate: up' and '-- migrate: down' are needed")
     up, down = (section.replace("{service}", service).strip() for section in sections.groups())
-    return Migration(int(path.name[:4]), path.stem, up, down)
+    alone = text[: sections.start()].find(_ALONE) >= 0
+    if alone and not all(_CONCURRENT.fullmatch(section) for section in (up, down)):
+        raise MigrationError(f"{path.name}: alone is one index, concurrently, if not exists and if exists")
+    return Migration(int(path.name[:4]), path.stem, up, down, alone)
 
 
 async def bootstrap(admin_dsn: str, passwords: Mapping[str, str]) -> None:
@@ -125,7 +141,7 @@ async def down(dsn: str, service: str, directory: Path, to: int) -> list[str]:
         present = await _present(connection)
         for migration in reversed(read(service, directory)):
             if migration.number in present and migration.number > to:
-                async with connection.transaction():
+                async with _step(connection, migration):
                     await connection.execute(migration.down)
                     await connection.execute("delete from schema_migrations where number = $1", migration.number)
                 undone.append(migration.name)
@@ -134,12 +150,16 @@ async def down(dsn: str, service: str, directory: Path, to: int) -> list[str]:
 
 @asynccontextmanager
 async def _locked(dsn: str, service: str) -> AsyncIterator[Connection]:
-    settings = {"search_path": f"{service}, extensions", "lock_timeout": "5s", "statement_timeout": "10min"}
+    settings = {
+        "search_path": f"{service}, extensions",
+        "lock_timeout": _LOCK_TIMEOUT,
+        "statement_timeout": _STATEMENT_TIMEOUT,
+    }
     connection = await asyncpg.connect(dsn, timeout=10, server_settings=settings)
     try:
         await connection.execute("set lock_timeout = '2min'")
         await connection.execute("select pg_advisory_lock(hashtext($1))", f"millrace migrate {service}")
-        await connection.execute("set lock_timeout = '5s'")
+        await connection.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         await connection.execute(
             "create table if not exists schema_migrations (number int primary key, name text not null,"
             " checksum text not null, applied_at timestamptz not null default now())"
@@ -160,9 +180,25 @@ def _compare(migration: Migration, checksum: str) -> None:
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    async with connection.transaction():
+    async with _step(connection, migration):
         await connection.execute(migration.up)
         await connection.execute(
             "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
             migration.number, migration.name, migration.checksum,
         )  # fmt: skip
+
+
+@asynccontextmanager
+async def _step(connection: Connection, migration: Migration) -> AsyncIterator[None]:
+    """A transaction, or for what is done alone none and as much time as it takes; what broke off before is cleared."""
+    if not migration.alone:
+        async with connection.transaction():
+            yield
+        return
+    index = _CONCURRENT.fullmatch(migration.up)
+    assert index is not None
+    await connection.execute("set lock_timeout = 0; set statement_timeout = 0")
+    if await connection.fetchval(_IS_BROKEN, index["index"]):
+        await connection.execute(f"drop index concurrently {index['index']}")
+    yield
+    await connection.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'; set statement_timeout = '{_STATEMENT_TIMEOUT}'")

@@ -12,6 +12,7 @@ from ops.embedded import Postgres
 from tests.support.guard import PASSWORD
 from tests.support.postgres import PASSWORDS
 from tests.support.postgres import Database as Clone
+from tests.support.waiting import eventually
 
 ONE = "-- migrate: up\ncreate table one (a int);\n-- migrate: down\ndrop table one;\n"
 TWO = "-- migrate: up\ncreate table two (a int);\n-- migrate: down\ndrop table two;\n"
@@ -152,3 +153,49 @@ async def test_databases_of_one_server_are_bootstrapped_at_once(database_templat
         for database in databases:
             await admin.execute(f"drop database {database.name} with (force)")
         await admin.close()
+
+
+INDEX = (
+    "-- migrate: alone\n-- migrate: up\ncreate index concurrently if not exists one_a on one (a);\n"
+    "-- migrate: down\ndrop index concurrently if exists one_a;\n"
+)
+
+WAITING = """
+    select exists (
+        select from pg_stat_activity
+        where query like '%index concurrently%' and wait_event_type = 'Lock' and datname = current_database()
+    )
+"""
+
+
+async def test_an_index_of_a_busy_table_is_made_alone(empty: Clone, tmp_path: Path) -> None:
+    """Outside a transaction, while others write; what is left of one that broke off is made anew."""
+    await up(empty, files(tmp_path, ONE))
+    admin = await asyncpg.connect(empty.admin_dsn)
+    await admin.execute("create index one_a on records.one (a)")
+    await admin.execute("update pg_index set indisvalid = false where indexrelid = 'records.one_a'::regclass")
+    writer = await asyncpg.connect(empty.dsn("records"))
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("insert into one values (1)")
+    making = asyncio.create_task(up(empty, files(tmp_path, ONE, INDEX)))
+
+    async def waits() -> bool:
+        return bool(await admin.fetchval(WAITING))
+
+    await eventually(waits)
+    second = await asyncpg.connect(empty.dsn("records"), timeout=5)
+    await second.execute("insert into one values (2)", timeout=5)
+    await transaction.commit()
+    assert await making == ["0002_m2"]
+    assert await admin.fetchval("select indisvalid from pg_index where indexrelid = 'records.one_a'::regclass")
+    assert await migrate.down(empty.dsn("migrate"), "records", tmp_path, to=1) == ["0002_m2"]
+    for connection in (admin, writer, second):
+        await connection.close()
+
+
+def test_only_an_index_is_made_alone(tmp_path: Path) -> None:
+    """What may not be repeated needs a transaction."""
+    text = "-- migrate: alone\n-- migrate: up\nupdate one set a = 2;\n-- migrate: down\nselect 1;\n"
+    with pytest.raises(MigrationError, match="alone is one index"):
+        migrate.read("records", files(tmp_path, text))

@@ -1,3 +1,6 @@
+-- accept: ban-drop-constraint in 0.1.0: before the first release
+-- accept: constraint-missing-not-valid in 0.1.0: before the first release
+-- accept: require-concurrent-index-creation in 0.1.0: before the first release
 -- migrate: up
 
 alter table tenants add column limits jsonb not null default '{}';

@@ -1,3 +1,4 @@
+-- accept: require-concurrent-index-creation in 0.1.0: before the first release
 -- migrate: up
 
 -- What people and roles are called by the system that provisions them (SCIM's `externalId`).

@@ -1,3 +1,4 @@
+-- accept: require-concurrent-index-creation in 0.1.0: before the first release
 -- migrate: up
 -- Records that were deleted for good and that other rows may still mention: where a process that looks for these goes on.
 create table tombstones (

@@ -1,0 +1,17 @@
+-- name: lock
+-- One instance at a time makes keys.
+select pg_advisory_xact_lock(hashtext('millrace signing keys'));
+
+-- name: published -> KeyRow
+-- The key that signs, the one that will, and those whose tokens may still live.
+select kid, state, public_key, private_key from signing_keys where state <> 'retired' or retired_at > $1
+order by created_at;
+
+-- name: insert
+insert into signing_keys (kid, state, public_key, private_key) values ($1, $2, $3, $4);
+
+-- name: retire
+update signing_keys set state = 'retired', retired_at = now(), private_key = null where state = 'active';
+
+-- name: promote
+update signing_keys set state = 'active' where state = 'next' returning kid;

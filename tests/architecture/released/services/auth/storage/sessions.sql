@@ -1,0 +1,67 @@
+-- name: insert -> Seen
+-- A new session; returns whether the user's others know the device, and their addresses.
+insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id,
+    actor_name, reason)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+returning exists (
+        select from sessions s where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
+            and s.user_agent is not distinct from $4
+    ) as device,
+    array(
+        select distinct coalesce(s.address, '') from sessions s
+        where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
+    ) as addresses;
+
+-- name: page -> Session
+select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason
+from sessions
+where tenant_id = $1 and (user_id = $2 or actor_id = $2) and id > $3 and revoked_at is null and expires_at > now() order by id limit $4;
+
+-- name: use -> Session
+-- A session that goes on; none where it has ended.
+update sessions set last_used_at = $3, user_agent = $4, address = $5
+where tenant_id = $1 and id = $2 and revoked_at is null and expires_at > $3
+returning id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason;
+
+-- name: began
+-- When a session began that goes on.
+select created_at from sessions where tenant_id = $1 and user_id = $2 and id = $3 and revoked_at is null;
+
+-- name: mark_mfa
+update sessions set mfa = true where tenant_id = $1 and id = $2;
+
+-- name: revoke
+update sessions set revoked_at = now()
+where tenant_id = $1 and (user_id = $2 or actor_id = $2) and id = $3 and revoked_at is null and expires_at > now()
+returning true;
+
+-- name: revoke_all
+update sessions set revoked_at = now() where tenant_id = $1 and user_id = $2 and revoked_at is null;
+
+-- name: revoke_others
+update sessions set revoked_at = now()
+where tenant_id = $1 and user_id = $2 and id <> $3 and revoked_at is null and expires_at > now() returning id;
+
+-- name: revoke_oldest
+-- Ends what is beyond the newest of a user's sessions, and forgets those that are over: a revoked one is kept until its
+-- last token would have ended, so that a reuse is still noticed.
+with forgotten as (delete from sessions where tenant_id = $1 and user_id = $2 and expires_at < now())
+update sessions set revoked_at = now() where tenant_id = $1 and id in (
+    select id from sessions
+    where tenant_id = $1 and user_id = $2 and revoked_at is null and expires_at > now()
+    order by last_used_at desc, id desc offset $3
+) returning id;
+
+-- name: insert_token
+insert into refresh_tokens (tenant_id, hash, session_id, created_at, expires_at) values ($1, $2, $3, $4, $5);
+
+-- name: take_token -> TokenRow
+select t.session_id, s.user_id, t.expires_at, t.used_at
+from refresh_tokens t join sessions s on s.tenant_id = t.tenant_id and s.id = t.session_id
+where t.tenant_id = $1 and t.hash = $2 for update of t;
+
+-- name: mark_used
+update refresh_tokens set used_at = $3 where tenant_id = $1 and hash = $2 and used_at is null;
+
+-- name: forget_expired
+delete from refresh_tokens where tenant_id = $1 and session_id = $2 and expires_at < now();

@@ -1,0 +1,76 @@
+-- name: expect
+-- Notes an object that is about to be written, so that it goes if nothing comes of it.
+insert into file_ends (tenant_id, file_id, due) values ($1, $2, now() + make_interval(secs => $3));
+
+-- name: stored_bytes
+select coalesce(sum(size), 0)::bigint from files where tenant_id = $1;
+
+-- name: insert
+-- A file whose object is whole.
+insert into files (tenant_id, id, pipeline_id, field, name, media_type, size, digest, uploaded_at, uploaded_by)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: get -> File
+-- One file of a pipeline.
+select id, pipeline_id, field, name, media_type, size, digest, uploaded_at, uploaded_by from files
+where tenant_id = $1 and pipeline_id = $2 and id = $3;
+
+-- name: hold -> File
+-- Files of a pipeline, which stay until the transaction ends.
+select id, pipeline_id, field, name, media_type, size, digest, uploaded_at, uploaded_by from files
+where tenant_id = $1 and pipeline_id = $2 and id = any($3::uuid[]) order by id for update;
+
+-- name: names
+-- What files are called.
+select id, name from files where tenant_id = $1 and id = any($2::uuid[]);
+
+-- name: uses -> Use
+-- Where files are held, or once were.
+select file_id, record_id, field from file_uses where tenant_id = $1 and file_id = any($2::uuid[])
+order by file_id, record_id, field limit 10000;
+
+-- name: use
+-- Lets records hold files, which therefore stay.
+with kept as (
+    delete from file_ends where tenant_id = $1 and file_id = any($2::uuid[])
+)
+insert into file_uses (tenant_id, file_id, record_id, field)
+select $1, new.file_id, new.record_id, new.field
+from unnest($2::uuid[], $3::uuid[], $4::text[]) as new(file_id, record_id, field)
+on conflict do nothing;
+
+-- name: claim -> End
+-- What is due, of all tenants, left alone by others for a minute.
+update file_ends set due = now() + interval '1 minute'
+where (tenant_id, file_id) in (
+    select tenant_id, file_id from file_ends where due <= now() order by due limit 100 for update skip locked
+)
+returning tenant_id, file_id;
+
+-- name: lock
+select id from files where tenant_id = $1 and id = $2 for update;
+
+-- name: forget
+-- A file that nothing holds.
+delete from files f where f.tenant_id = $1 and f.id = $2 and not exists (
+    select 1 from file_uses u where u.tenant_id = $1 and u.file_id = f.id
+);
+
+-- name: is_used
+select exists (select 1 from file_uses where tenant_id = $1 and file_id = $2);
+
+-- name: ended
+-- The object is gone, or stays.
+delete from file_ends where tenant_id = $1 and file_id = $2;
+
+-- name: of_tenant
+-- Files of a tenant, and objects that may become some.
+select id from files where tenant_id = $1
+union select file_id from file_ends where tenant_id = $1
+order by id limit $2;
+
+-- name: forget_all
+-- The files of a tenant whose objects are gone.
+with a as (delete from files where tenant_id = $1 and id = any($2::uuid[])),
+    b as (delete from file_uses where tenant_id = $1 and file_id = any($2::uuid[]))
+delete from file_ends where tenant_id = $1 and file_id = any($2::uuid[]);

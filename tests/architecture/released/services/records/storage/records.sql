@@ -1,0 +1,225 @@
+-- name: body
+-- A record as the API shows it, written by PostgreSQL so that it reaches the socket undecoded.
+'{"id":"' || r.id || '","pipeline_id":"' || r.pipeline_id || '","version":' || r.version
+    || ',"title":' || to_json({title})::text || ',"data":' || {data}::text
+    || ',"created_at":"' || to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    || '","created_by":"' || r.created_by
+    || '","updated_at":"' || to_char(r.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    || '","updated_by":"' || r.updated_by || '"}';
+
+-- name: get
+-- One record that may be seen.
+select r.version, {body} as body from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null and {condition};
+
+-- name: look_up
+-- One record that may be seen, in a single round trip.
+select found.version, found.body from tenant cross join lateral (
+    select r.version, {body} as body from records r
+    where r.tenant_id = tenant.id and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null and {condition}
+    offset 0
+) found;
+
+-- name: bodies
+-- Several records of one pipeline that may be seen, with the ids that their relations hold.
+select r.id, {body} as body, {links} as links from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[]) and r.deleted_at is null and {condition};
+
+-- name: count
+-- How many records of a list there are, up to a bound.
+select count(1) from (
+    select 1 from records r
+    where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {trashed} and {condition} limit {bound}
+) counted;
+
+-- name: explain
+-- How many records of a list the planner expects.
+explain (format json) select 1 from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {trashed} and {condition};
+
+-- name: aggregate
+-- The groups of a list with their metrics, the largest first.
+select jsonb_build_object('group', jsonb_build_object({group}), 'metrics', jsonb_build_object({metrics}))::text
+from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is null and {condition}
+{grouped} order by count(1) desc{then} limit {limit};
+
+-- name: place -> Place
+-- The pipeline that a record is in.
+select id, pipeline_id, deleted_at is not null as deleted from records where tenant_id = $1 and id = $2;
+
+-- name: places -> Place
+-- The pipelines that records are in.
+select id, pipeline_id, deleted_at is not null as deleted from records where tenant_id = $1 and id = any($2::uuid[]);
+
+-- name: visible
+-- Which of these records may be seen and related to; they stay where they are until the transaction ends.
+select r.id from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[]) and r.deleted_at is null and {condition}
+order by r.id for key share of r;
+
+-- name: seen
+-- Which of these records may be seen.
+select r.id from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[]) and r.deleted_at is null and {condition};
+
+-- name: lock
+-- Records about to be changed, and which grants' rules hold on them.
+select r.id, r.pipeline_id, r.version, r.title, r.data::text as data,
+    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, r.created_by,
+    to_char(r.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at, r.updated_by,
+    r.deleted_at is not null as deleted, {read} as reads, {update} as updates, {delete} as deletes, r.fenced
+from records r
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[])
+order by r.id for update of r;
+
+-- name: lock_any -> Locked
+-- Records of any pipeline about to be changed because another one is.
+select id, pipeline_id, version, title, data::text as data,
+    to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, created_by,
+    to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at, updated_by,
+    deleted_at is not null as deleted, null::boolean[] as reads, null::boolean[] as updates, null::boolean[] as deletes,
+    fenced
+from records where tenant_id = $1 and id = any($2::uuid[]) order by id for update;
+
+-- name: passes
+-- Which grants' rules hold on records that were just made.
+select r.id, {passes} as passes from records r where r.tenant_id = $1 and r.id = any($2::uuid[]);
+
+-- name: insert
+-- New records, and the first line of their history.
+with made as (
+    insert into records
+        (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at, updated_by)
+    select $1, new.id, $2, 1, new.title, new.data::jsonb, $3, $4, $3, $4
+    from unnest($5::uuid[], $6::text[], $7::text[]) as new(id, title, data)
+    returning id, data
+)
+insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
+select $1, made.id, 1, 'created', (
+    select coalesce(jsonb_object_agg(field.key, jsonb_build_object('old', null, 'new', field.value)), '{}')
+    from jsonb_each(made.data) as field(key, value)
+), $4, $8, $9, $3, $10::jsonb
+from made;
+
+-- name: advance
+-- The next version of records that are locked, and a line of their history.
+with next as (
+    select id, version, title, data, deleted, operation, changes
+    from unnest($5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::boolean[], $10::text[], $11::text[])
+        as next(id, version, title, data, deleted, operation, changes)
+), advanced as (
+    update records r
+    set version = next.version, title = next.title, data = next.data::jsonb, updated_at = $2, updated_by = $3,
+        deleted_at = case when next.deleted then $2::timestamptz end
+    from next where r.tenant_id = $1 and r.id = next.id
+)
+insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
+select $1, id, version, operation, changes::jsonb, $3, $4, $12, $2, $13::jsonb from next;
+
+-- name: increment
+-- Adds to a number in one step, so that none of many at once is lost; not where there may be locks to look at first.
+with changed as (
+    update records r
+    set data = jsonb_set(r.data, array[$4::text], to_jsonb(
+            case when jsonb_typeof(r.data->$4) = 'number' then (r.data->$4)::numeric else 0 end + $5::numeric)),
+        version = r.version + 1, updated_at = $6, updated_by = $7
+    where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null
+        and ({condition}) and ({writable}) and {unfenced}
+    returning r.id, r.pipeline_id, r.version, r.title, r.data, r.created_at, r.created_by, r.updated_by,
+        old.data->$4 as old, old.version as old_version
+), noted as (
+    insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
+    select $1, id, version, 'updated', jsonb_build_object($4::text, jsonb_build_object('old', old, 'new', data->$4)),
+        $7, $8, $9, $6, $10::jsonb
+    from changed
+)
+select id, pipeline_id, version, title, data::text as data,
+    to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, created_by,
+    updated_by, old::text as old
+from changed;
+
+-- name: retitle
+-- A title that followed from a number.
+update records set title = $3 where tenant_id = $1 and id = $2;
+
+-- name: purge
+-- Takes records away for good, with all that is kept of them.
+with history_gone as (
+    delete from history where tenant_id = $1 and record_id = any($2::uuid[])
+), operations_gone as (
+    delete from operations where tenant_id = $1 and record_id = any($2::uuid[])
+), values_gone as (
+    delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
+), trashed_gone as (
+    delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
+), locks_gone as (
+    delete from field_locks where tenant_id = $1 and record_id = any($2::uuid[])
+), files_released as (
+    delete from file_uses where tenant_id = $1 and record_id = any($2::uuid[]) returning file_id
+), files_due as (
+    insert into file_ends (tenant_id, file_id, due)
+    select distinct $1::uuid, file_id, now() from files_released
+    on conflict (tenant_id, file_id) do update set due = excluded.due
+)
+delete from records where tenant_id = $1 and id = any($2::uuid[]);
+
+-- name: history_page -> HistoryRow
+-- The history of a record, newest first; of one actor, or of fields, where these are named.
+select version, operation, changes::text as changes, actor_id, actor_kind, actor_name, at, client::text as client
+from history
+where tenant_id = $1 and record_id = $2 and version < $3
+    and ($5::uuid is null or actor_id = $5) and ($6::text[] is null or changes ?| $6)
+order by version desc limit $4;
+
+-- name: moment -> Moment
+-- The last line of a record's history at a version, or else at a time.
+select version, operation, actor_id, at from history
+where tenant_id = $1 and record_id = $2 and version <= coalesce($3::bigint, version) and at <= coalesce($4::timestamptz, at)
+order by version desc limit 1;
+
+-- name: present
+-- A record with all its data, and which grants' rules hold on it.
+select r.version, {data}::text as data,
+    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, r.created_by,
+    {passes} as passes
+from records r where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r.deleted_at is null;
+
+-- name: passes_then
+-- Which grants' rules would hold on a record if it still were as it once was.
+select {passes} as passes from (
+    select tenant_id, id, pipeline_id, $3::bigint as version, $4::text as title, $5::jsonb as data, created_at, created_by,
+        $6::timestamptz as updated_at, $7::uuid as updated_by, deleted_at
+    from records where tenant_id = $1 and id = $2
+) r;
+
+-- name: changes_since
+-- The values at a version of the fields that were changed after it.
+select distinct on (field.key) field.key as name, (field.value->'old')::text as base
+from history h, jsonb_each(h.changes) as field(key, value)
+where h.tenant_id = $1 and h.record_id = $2 and h.version > $3
+order by field.key, h.version;
+
+-- name: remember_operation
+-- Notes a client's operation; nothing comes back where it was noted before. After a day nobody repeats one any more.
+with forgotten as (
+    delete from operations where tenant_id = $1 and created_at < $5::timestamptz - interval '1 day'
+)
+insert into operations (tenant_id, principal_id, operation_id, record_id, version, created_at)
+values ($1, $2, $3, $4, 0, $5) on conflict do nothing returning true;
+
+-- name: finish_operation
+-- Notes the version that an operation made.
+update operations set version = $4 where tenant_id = $1 and principal_id = $2 and operation_id = $3;
+
+-- name: count_live
+-- Records that are not in the trash.
+select count(*) from records where tenant_id = $1 and deleted_at is null;
+
+-- name: take_turns
+-- Who adds to what is limited waits for who does so already.
+select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 12));
+
+-- name: recall_operation
+-- What an operation did.
+select record_id, version from operations where tenant_id = $1 and principal_id = $2 and operation_id = $3;
