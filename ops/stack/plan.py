@@ -16,11 +16,15 @@ ALL = (*SERVICES, "gateway")
 SERVERS = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL", "nats": "NATS_URL"}
 DATABASE = "millrace"
 DEFAULT_PORT = 8000
+MOST = 16
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One stack: its servers, its ports, and where everything is reached."""
+    """One stack: its servers, its ports, and where everything is reached.
+
+    `services` are the processes; the further ones of a service are called `records-2` and so on.
+    """
 
     home: Home
     ports: Mapping[str, int]
@@ -53,7 +57,8 @@ class Plan:
         return servers | {name: self._service(name) for name in self.services}
 
     def _service(self, name: str) -> Process:
-        module = "gateway.main" if name == "gateway" else f"services.{name}.main"
+        service = service_of(name)
+        module = "gateway.main" if service == "gateway" else f"services.{service}.main"
         return Process(
             name=name,
             argv=(sys.executable, "-m", module),
@@ -70,12 +75,17 @@ class Plan:
             "NATS_URL": self.nats_url,
             "PYTHONUNBUFFERED": "1",
         }
-        if name == "gateway":
-            return common | {f"{service.upper()}_URL": f"unix://{self.home.socket(service)}" for service in SERVICES}
+        service = service_of(name)
+        if service == "gateway":
+            return common | {f"{service.upper()}_URL": self._sockets(service) for service in SERVICES}
         sealing = {"SEALING_SECRET": self.passwords["sealing"]}
         more = {"auth": self._of_auth(), "records": self._of_records(), "realtime": sealing}
-        own = {"UNIX_SOCKET": str(self.home.socket(name)), "DATABASE_URL": self.dsn(name)}
-        return common | own | more.get(name, {})
+        own = {"UNIX_SOCKET": str(self.home.socket(name)), "DATABASE_URL": self.dsn(service)}
+        return common | own | more.get(service, {})
+
+    def _sockets(self, service: str) -> str:
+        names = [name for name in self.services if service_of(name) == service] or [service]
+        return ",".join(f"unix://{self.home.socket(name)}" for name in names)
 
     def _of_records(self) -> dict[str, str]:
         return {"MIGRATION_DATABASE_URL": self.dsn("migrate"), "FILES_URL": self.files_url}
@@ -92,7 +102,7 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
     """The plan of a stack; `assign` chooses ports, otherwise those of the running stack are told."""
     if (kind := environ.get("STACK", "embedded")) != "embedded":
         raise StackError(f"STACK={kind}: this is for STACK=embedded; give the servers' addresses, as in NATS_URL.")
-    names = (*SERVERS, *SERVICES)
+    names = (*SERVERS, *SERVICES, *further(environ.get("PROCESSES", "")))
     ports = home.assign_ports(names, gateway_port(environ)) if assign else home.ports()
     if not ports:
         raise StackError("The stack was never started here: ./taskw up")
@@ -113,8 +123,24 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
         nats_url=environ.get("NATS_URL") or nats.url,
         files_url=environ.get("FILES_URL") or home.files.as_uri(),
         servers=servers,
-        services=services,
+        services=(*services, *(name for name in ports if name not in ALL and service_of(name) in services)),
     )
+
+
+def service_of(process: str) -> str:
+    """The service that a process is one of."""
+    return process.partition("-")[0]
+
+
+def further(text: str) -> list[str]:
+    """The processes besides the first of each service, of `PROCESSES=records:2,auth:3`."""
+    found: list[str] = []
+    for item in filter(None, text.split(",")):
+        service, _, count = item.strip().partition(":")
+        if service not in SERVICES or not count.isdigit() or not 0 < int(count) <= MOST:
+            raise StackError(f"PROCESSES={text}: give services and numbers up to {MOST}, as in records:2,realtime:2.")
+        found += [f"{service}-{number}" for number in range(2, int(count) + 1)]
+    return found
 
 
 def _archiver(home: Home, environ: Mapping[str, str], postgres: Postgres) -> Server:

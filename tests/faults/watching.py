@@ -14,9 +14,9 @@ import nats
 import nats.errors
 from websockets.exceptions import WebSocketException
 
+from libs.common.resilience import backoff
 from ops.client import Live, NotHeard
 from ops.stack import Stack
-from ops.stack.plan import ALL, SERVERS
 from tests.journeys.crm import Json
 from tests.support.platform import Tenant
 from tests.support.waiting import eventually
@@ -76,6 +76,7 @@ class Watcher:
         self._token = tenant.access_token
         self._channel = f"pipeline:{pipeline['id']}"
         self._position: int | None = None
+        self._delays = backoff(0.1, 1.0)
         self.heard: Counter[str] = Counter()
         self.ready = asyncio.Event()
 
@@ -95,7 +96,7 @@ class Watcher:
             with suppress(*_AWAY):
                 async with Live.open(self._url, self._token) as live:
                     await self._follow(live)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(next(self._delays))
 
     async def _follow(self, live: Live) -> None:
         resume = {} if self._position is None else {"from_seq": self._position}
@@ -107,6 +108,7 @@ class Watcher:
             frame = live.unread.pop(0) if live.unread else await live.receive()
             assert frame["type"] != "resync_required", frame
             if frame["type"] == "record_created":
+                assert frame["seq"] > self._position, frame
                 self._position = frame["seq"]
                 self.heard[frame["record"]["id"]] += 1
 
@@ -118,12 +120,12 @@ def recovered(stack: Stack, seconds: float = 60.0) -> None:
         ill = [condition for condition in conditions if not condition.ready]
         assert time.monotonic() < deadline, f"not recovered after {seconds:g} s: {ill}"
         time.sleep(0.05)
-    assert len(conditions) == len(ALL) + len(SERVERS)
+    assert len(conditions) == len(stack.plan.processes())
 
 
 async def announced(stack: Stack, tenant: Tenant, verb: str = "created") -> Counter[str]:
     """How often the stream holds an event of each record of a tenant."""
-    connection = await nats.connect(stack.plan.nats_url)
+    connection = await nats.connect(stack.plan.nats_url.split(","))
     try:
         jetstream = connection.jetstream()
         subscription = await jetstream.pull_subscribe(f"evt.{tenant.id}.records.record.{verb}", stream="EVENTS")
