@@ -8,7 +8,6 @@ import httpx
 import nats
 import pytest
 
-from libs.common.bus import Bus
 from services.auth.main import build
 from services.auth.settings import Settings
 from tests.auth.support import Heard, Mailbox, Tenant, settings, sign_up
@@ -37,16 +36,6 @@ async def heard(nats_url: str) -> AsyncIterator[Heard]:
     await client.flush()
     yield heard
     await client.close()
-
-
-@pytest.fixture
-async def bus(nats_url: str) -> AsyncIterator[Bus]:
-    """Another process on the bus."""
-    bus = Bus(nats_url, "peer")
-    await bus.start()
-    await bus.ready()
-    yield bus
-    await bus.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from libs.common.bus import Bus
 from libs.common.postgres import Database
 from ops.embedded import Nats
 from tests.support.postgres import Database as Clone
@@ -27,16 +26,6 @@ async def admin(database: Clone) -> AsyncIterator["asyncpg.Connection[asyncpg.Re
     connection = await asyncpg.connect(database.admin_dsn, server_settings={"search_path": "pipelines"})
     yield connection
     await connection.close()
-
-
-@pytest.fixture
-async def bus(nats_url: str) -> AsyncIterator[Bus]:
-    """A connection to the broker that stands."""
-    bus = Bus(nats_url, "test")
-    await bus.start()
-    await bus.ready()
-    yield bus
-    await bus.stop()
 
 
 @pytest.fixture

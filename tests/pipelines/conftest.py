@@ -78,16 +78,6 @@ async def _ready(client: httpx.AsyncClient) -> None:
 
 
 @pytest.fixture
-async def bus(nats_url: str, service: Service) -> AsyncIterator[Bus]:
-    """Another connection to the service's broker."""
-    bus = Bus(nats_url, "test")
-    await bus.start()
-    await bus.ready()
-    yield bus
-    await bus.stop()
-
-
-@pytest.fixture
 async def admin(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A look behind the service, past row level security."""
     connection = await asyncpg.connect(database.admin_dsn)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from libs.common.bus import Bus
 from ops.embedded import Nats, Postgres, Valkey, running
 from ops.embedded.server import ask
 from tests.support import logs, platform, postgres
@@ -50,6 +51,16 @@ def nats_server() -> Iterator[Nats]:
 def nats_url(nats_server: Nats) -> str:
     """The URL of this test's NATS server."""
     return nats_server.url
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    """A connection to this test's broker, as another process has it."""
+    bus = Bus(nats_url, "peer")
+    await bus.start()
+    await bus.ready()
+    yield bus
+    await bus.stop()
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,6 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from botocore.session import Session
-from moto.server import ThreadedMotoServer
 
 from ops.backup import BackupFailed, Table
 from ops.backup.physical import Archive, BaseManifest, open_objects
@@ -27,6 +25,7 @@ from ops.embedded.process import Spawned
 from ops.embedded.server import started
 from ops.stack.home import PROJECT
 from tests.ops.backup.test_backup import IDENTITY, RECIPIENT, migrated, millrace
+from tests.support import s3
 from tests.support.postgres import PASSWORDS
 from tests.support.waiting import eventually, until
 
@@ -220,22 +219,14 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     if request.param == "folder":
         return Archive(open_objects(f"file://{tmp_path}/archive"), "7000")
     server = request.getfixturevalue("s3_server")
-    return Archive(open_objects(f"s3://backups/{uuid4().hex}?endpoint={server}"), "7000")
+    return Archive(open_objects(f"s3://objects/{uuid4().hex}?endpoint={server}"), "7000")
 
 
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
-    """The URL of a server that speaks S3, with the bucket `backups`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = Session().create_client(
-        "s3", region_name="us-east-1", endpoint_url=url, aws_access_key_id="key", aws_secret_access_key="secret"
-    )
-    client.create_bucket(Bucket="backups")
-    client.close()
-    yield url
-    server.stop()
+    """The URL of a server that speaks S3."""
+    with s3.serving() as url:
+        yield url
 
 
 def base(archive: Archive, taken_at: datetime, first: str) -> str:

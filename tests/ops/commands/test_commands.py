@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -40,16 +39,6 @@ def millrace(*arguments: str, typed: str = "", **environ: str) -> subprocess.Com
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
     return subprocess.run(run, env=given, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=60)
-
-
-@pytest.fixture
-async def bus(nats_url: str) -> AsyncIterator[Bus]:
-    """A peer on the bus that can answer in the place of a service."""
-    bus = Bus(nats_url, "peer")
-    await bus.start()
-    await bus.ready()
-    yield bus
-    await bus.stop()
 
 
 async def test_tenant_create_asks_auth(bus: Bus, nats_url: str) -> None:

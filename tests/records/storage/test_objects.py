@@ -6,28 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from botocore.session import Session
-from moto.server import ThreadedMotoServer
 
 from libs.common.errors import NotFound, Unavailable
 from services.records.storage.objects import DRAFTS, STALE_SECONDS, ObjectStore, open_store
+from tests.support import s3
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
-    """The URL of a server that speaks S3, with the bucket `files`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = Session().create_client(
-        "s3", region_name="us-east-1", endpoint_url=url, aws_access_key_id="key", aws_secret_access_key="secret"
-    )
-    client.create_bucket(Bucket="files")
-    client.close()
-    yield url
-    server.stop()
+    """The URL of a server that speaks S3."""
+    with s3.serving() as url:
+        yield url
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -36,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
         return open_store(f"file://{tmp_path}/files")
     server = request.getfixturevalue("s3_server")
-    return open_store(f"s3://files/some/prefix?endpoint={server}", "key", "secret")
+    return open_store(f"s3://objects/some/prefix?endpoint={server}", "key", "secret")
 
 
 async def pieces(*given: bytes) -> AsyncIterator[bytes]:

@@ -3,24 +3,19 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import openpyxl
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.errors import Invalid
-from ops.embedded import Nats, Postgres
 from services.records.domain.fields import checked
 from services.records.domain.rows import RowShape
 from services.records.domain.tables import MAX_ROW, Bad, Format, open_table
 from tests.records.domain.test_fields import pipeline as pipeline_of
 from tests.records.routes.test_imports import FIELDS, imported, refusals
-from tests.records.support import Service, records_service
-from tests.support import postgres
+from tests.records.support import Service
 
 MEDIA: dict[str, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson", "xlsx": "application/zip"}
 
@@ -94,17 +89,6 @@ def test_rows_are_bounded() -> None:
     assert isinstance(found[0], Bad)
     found = list(open_table(io.BytesIO(b'{"a":"' + long + b'"}\n{"a":1}'), "ndjson").rows)
     assert [isinstance(row, Bad) for row in found] == [True, False]
-
-
-@pytest.fixture
-def loop(database_template: Postgres, nats_server: Nats, redis_url: str) -> Iterator[tuple[asyncio.Runner, Service]]:
-    """A loop that synchronous code drives, and the service in it."""
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        clone = runner.run(stack.enter_async_context(postgres.cloned(database_template)))
-        service = runner.run(stack.enter_async_context(records_service(clone, nats_server.url, redis_url)))
-        yield runner, service
-        runner.run(stack.aclose())
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,19 +1,14 @@
 """Whatever two clients do in whatever order, nobody's acknowledged change is lost unseen."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ops.embedded import Nats, Postgres
-from tests.records.support import Service, records_service
-from tests.support import postgres
+from tests.records.support import Service
 
 FIELDS = ("a", "b")
 
@@ -39,17 +34,6 @@ class Acknowledged:
 steps = st.builds(
     Step, st.integers(0, 1), st.lists(st.sampled_from(FIELDS), max_size=2, unique=True).map(tuple), st.integers(0, 3)
 )
-
-
-@pytest.fixture
-def loop(database_template: Postgres, nats_server: Nats, redis_url: str) -> Iterator[tuple[asyncio.Runner, Service]]:
-    """A loop that synchronous code drives, and the service in it."""
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        clone = runner.run(stack.enter_async_context(postgres.cloned(database_template)))
-        service = runner.run(stack.enter_async_context(records_service(clone, nats_server.url, redis_url)))
-        yield runner, service
-        runner.run(stack.aclose())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
