@@ -7,24 +7,21 @@ same way each time, so a row's number is its name.
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import msgspec
-import openpyxl
 from charset_normalizer import from_bytes
 
 from libs.common.errors import Invalid
+from services.records.domain.workbooks import Workbook
 
 Format = Literal["csv", "ndjson", "xlsx"]
 
 MAX_ROW = 1024 * 1024
 MAX_COLUMNS = 1_000
 MAX_SHEET_ROWS = 1_048_576
-MAX_UNPACKED = 4 * 1024**3
-MAX_STRINGS = 256 * 1024**2
 SAMPLE = 64 * 1024
 DELIMITERS = ",;\t|"
 
@@ -226,32 +223,23 @@ def _document(line: bytes) -> Values | Bad:
 
 def _xlsx(file: BinaryIO) -> Table:
     try:
-        _check_archive(file)
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        cells = _cells(sheet)
-        header = next((row for row in cells if not isinstance(row, Bad)), ())
+        cells = _cells(Workbook(file).rows())
+        header = next((row for row in cells if not isinstance(row, Bad)), {})
     except Invalid:
         raise
     except Exception as error:  # What a broken archive makes of its reader is anything.
         raise Invalid(f"The file is not a workbook: {error!r:.200}", code="unreadable-file") from None
-    columns = _columns(header)
+    columns = _columns([header.get(place) for place in range(1, max(header, default=0) + 1)])
     return Table("xlsx", columns, _sheet_rows(columns, cells))
 
 
-def _check_archive(file: BinaryIO) -> None:
-    with zipfile.ZipFile(file) as archive:
-        sizes = {info.filename: info.file_size for info in archive.infolist()}
-    if sum(sizes.values()) > MAX_UNPACKED or sizes.get("xl/sharedStrings.xml", 0) > MAX_STRINGS:
-        raise Invalid("The workbook is too large when it is unpacked", code="too-large")
-    file.seek(0)
-
-
-def _cells(sheet: Any) -> Iterator[Sequence[object] | Bad]:
-    rows = sheet.iter_rows(values_only=True)
+def _cells(rows: Iterator[dict[int, object]]) -> Iterator[dict[int, object] | Bad]:
+    """The rows that hold something."""
     for number in range(MAX_SHEET_ROWS + 1):
         try:
             row = next(rows, None)
+        except Invalid:
+            raise
         except Exception as error:
             yield Bad("unreadable", f"The sheet cannot be read from here on: {error!r:.200}")
             return
@@ -260,21 +248,20 @@ def _cells(sheet: Any) -> Iterator[Sequence[object] | Bad]:
         if number == MAX_SHEET_ROWS:
             yield Bad("too_many_rows", f"A sheet has at most {MAX_SHEET_ROWS} rows; nothing below was read")
             return
-        if any(cell not in (None, "") for cell in row):
+        if row:
             yield row
 
 
-def _sheet_rows(columns: Sequence[str], rows: Iterator[Sequence[object] | Bad]) -> Iterator[Values | Bad]:
+def _sheet_rows(columns: Sequence[str], rows: Iterator[dict[int, object] | Bad]) -> Iterator[Values | Bad]:
     width = len(columns)
     for row in rows:
         if isinstance(row, Bad):
             yield row
-        elif any(cell not in (None, "") for cell in row[width:]):
-            yield Bad(
-                "too_many_cells", "The row has more cells than there are columns", readable([str(c) for c in row])
-            )
+        elif max(row) > width:
+            shown = readable([str(row.get(place)) for place in range(1, min(max(row), MAX_COLUMNS) + 1)])
+            yield Bad("too_many_cells", "The row has more cells than there are columns", shown)
         else:
-            yield dict(zip(columns, row, strict=False))
+            yield {name: row.get(place) for place, name in enumerate(columns, 1)}
 
 
 _READERS: dict[Format, Callable[[BinaryIO], Table]] = {"csv": _csv, "ndjson": _ndjson, "xlsx": _xlsx}
