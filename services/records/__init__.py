@@ -1,10 +1,10 @@
 """What tenants keep: records of pipelines, the relationships between them, and what became of each.
 
 owns      records with their history and words, files, relationships, locks of fields, values that are unique, what
-          removed fields held, tombstones, jobs, refused rows, merges, read models of pipelines, their types, views and users,
-          counters of automatic numbers
+          removed fields held, tombstones, jobs, refused rows, merges, read models of pipelines, their types, views and
+          users, counters of automatic numbers, tallies of analytics
 answers   /pipelines/{id}/records… files imports exports duplicates, /records/{id}/traverse,
-          /records/{a}/shortest-path/{b}, /records/merge, /search, /jobs, /imports, /exports;
+          /records/{a}/shortest-path/{b}, /records/merge, /search, /analytics, /jobs, /imports, /exports;
           rpc.records.record, rpc.records.records, rpc.records.field_update, rpc.records.plan,
           rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
 emits     records.record.created updated deleted restored, records.relationship.created deleted,

@@ -5,6 +5,7 @@ from litestar.types import ASGIApp
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from services.records.consumers import auth, locks, looks, persons, pipelines, questions
+from services.records.routes.analytics import AnalyticsController
 from services.records.routes.batch import BatchController
 from services.records.routes.exports import ExportJobsController, ExportsController
 from services.records.routes.files import FilesController
@@ -18,6 +19,7 @@ from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.storage.objects import open_store
 from services.records.usecases import exports, imports, searching
+from services.records.usecases.analytics import Counter
 from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.ending import Ending
 from services.records.usecases.evolving import evolve
@@ -40,6 +42,7 @@ ROUTES = (
     MergeController,
     SearchController,
     FilesController,
+    AnalyticsController,
 )
 
 
@@ -81,8 +84,9 @@ def build(given: Settings) -> ASGIApp:
     pruner = Pruner(platform.database, objects)
     platform.purger.first = Ending(pruner, objects).purge
     forgetter = Forgetter(platform.database, catalog)
-    start += [pruner.start, forgetter.start]
-    stop += [pruner.stop, forgetter.stop]
+    counter = Counter(platform.database)
+    start += [pruner.start, forgetter.start, counter.start]
+    stop += [pruner.stop, forgetter.stop, counter.stop]
     given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}
     return create_app(
         platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True

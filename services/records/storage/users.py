@@ -19,6 +19,13 @@ async def forget(connection: Connection, tenant_id: UUID, user_id: UUID) -> None
     await connection.execute(SQL["forget"], tenant_id, user_id)
 
 
+async def names(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """What users are called."""
+    if not ids:
+        return {}
+    return {row["id"]: row["name"] for row in await connection.fetch(SQL["names"], tenant_id, list(ids))}
+
+
 async def known(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:
     """Which of these are users of the tenant."""
     if not ids:

@@ -9,3 +9,7 @@ delete from users where tenant_id = $1 and id = $2;
 -- name: known
 -- Which of these are users of the tenant.
 select id from users where tenant_id = $1 and id = any($2::uuid[]);
+
+-- name: names
+-- What users are called.
+select id, name from users where tenant_id = $1 and id = any($2::uuid[]);

@@ -94,6 +94,8 @@ class World:
                 yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form}}
                 yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form, "fields": "secret"}}
                 yield "GET", f"/pipelines/{pipeline}/exports", {"params": {"format": form, "sort": "secret"}}
+        for params in ({}, {"pipeline_id": str(self.things)}, {"interval": "month"}):
+            yield "GET", "/analytics/dashboard", {"params": params}
         yield "GET", f"/records/{self.thing}/traverse", {"params": {"path": "belongs_to"}}
         yield "GET", f"/records/{self.parent}/traverse", {"params": {"path": "~belongs_to"}}
         yield "GET", f"/records/{self.thing}/shortest-path/{self.twin}", {}
