@@ -23,11 +23,6 @@ async def migrate_up(plan: Plan, service: str, to: int | None = None) -> list[st
     return await migrate.up(plan.dsn("migrate"), service, PROJECT / "services" / service / "migrations", to)
 
 
-async def migrate_down(plan: Plan, service: str, to: int) -> list[str]:
-    """Take a service's migrations back to a number; returns the names of those taken back."""
-    return await migrate.down(plan.dsn("migrate"), service, PROJECT / "services" / service / "migrations", to)
-
-
 def role_passwords(plan: Plan) -> dict[str, str]:
     """The passwords of the migrating role and of each service's."""
     return {role: plan.passwords[role] for role in ("migrate", *SERVICES)}

@@ -78,11 +78,6 @@ class Sight:
         self.asks = reaching and whole is None
         """Whether a rule looks at other records, so that only the records service can judge it."""
 
-    @property
-    def nothing(self) -> bool:
-        """Whether no record is visible."""
-        return not self._alternatives and not self.asks
-
     def of(self, state: State) -> Mask | None:
         """What may be seen of a record, or None where it is not visible."""
         return self._fixed or _union(a for a in self._alternatives if a.rule is None or a.rule.passes(state))
