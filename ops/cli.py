@@ -5,7 +5,7 @@ import sys
 import click
 
 from ops.backup import BackupFailed
-from ops.commands import audit, backup, bootstrap, doctor, keys, migrate, openapi, outbox, stack, tenant, user
+from ops.commands import audit, backup, bootstrap, deploy, doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
@@ -18,7 +18,7 @@ def millrace() -> None:
 
 NOUNS = (
     *(tenant.tenant, user.user, keys.keys, audit.audit, outbox.outbox, openapi.openapi, doctor.doctor),
-    *(bootstrap.bootstrap, migrate.migrate, backup.backup, backup.restore),
+    *(bootstrap.bootstrap, migrate.migrate, backup.backup, backup.restore, deploy.deploy),
 )
 
 for command in (*stack.COMMANDS, *NOUNS):

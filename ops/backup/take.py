@@ -9,10 +9,11 @@ import asyncpg
 import pyrage
 
 from libs.common.migrate import SERVICES
+from ops import deployments
 from ops.backup import programs
 from ops.backup.manifest import Manifest, ServiceDump, Table
 from ops.backup.store import Store, sha256, write_manifest
-from ops.backup.tables import SETTINGS, tables
+from ops.backup.tables import SETTINGS, Connection, tables
 
 _LOCK_WAIT = "--lock-wait-timeout=30s"
 
@@ -29,7 +30,7 @@ async def take(dsn: str, recipient: str, store: Store) -> tuple[str, Manifest]:
             taken_at = datetime.now(UTC).replace(microsecond=0)
             with store.adding(taken_at) as directory:
                 services = {}
-                for service in SERVICES:
+                for service in await _present(connection):
                     held = await tables(connection, service)
                     path = directory / f"{service}.dump.age"
                     await asyncio.to_thread(_dump, dsn, service, snapshot, recipient, path)
@@ -40,6 +41,12 @@ async def take(dsn: str, recipient: str, store: Store) -> tuple[str, Manifest]:
         return directory.name.removesuffix(".partial"), manifest
     finally:
         await connection.close()
+
+
+async def _present(connection: Connection) -> list[str]:
+    """The schemas to back up: the services', and the operators' own where it is there."""
+    own = await connection.fetchval("select to_regnamespace($1) is not null", deployments.SCHEMA)
+    return [*SERVICES, *([deployments.SCHEMA] if own else [])]
 
 
 def _describe(path: Path, held: dict[str, Table]) -> ServiceDump:

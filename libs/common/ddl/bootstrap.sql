@@ -1,4 +1,6 @@
 revoke create on schema public from public;
+-- What operators note, such as deployments: no service sees it.
+create schema if not exists operations authorization millrace_migrate;
 create schema if not exists extensions;
 grant usage on schema extensions to public;
 create extension if not exists pg_trgm schema extensions;
