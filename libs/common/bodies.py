@@ -33,6 +33,13 @@ def decode(body: bytes, type_: type[T]) -> T:
         raise Malformed(_NOT_JSON) from None
 
 
+def convert(form: dict[str, object], type_: type[T]) -> T:
+    """The same for a form that is decoded already."""
+    if found := faults(form, type_):
+        raise _invalid(found)
+    return msgspec.convert(form, type_)
+
+
 def _value(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)

@@ -57,6 +57,10 @@ class JsonBody(AbstractDTO[T]):
         field = self.asgi_connection.route_handler.parsed_data_field
         return bodies.decode(value, field.annotation)
 
+    def decode_builtins(self, value: dict[str, Any]) -> Any:
+        """The same for a handler that takes a form."""
+        return bodies.convert(value, self.asgi_connection.route_handler.parsed_data_field.annotation)
+
     @classmethod
     def create_for_field_definition(
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None

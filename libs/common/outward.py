@@ -35,14 +35,14 @@ class Outward:
     """A client for such calls; `private` allows private addresses and plain HTTP, for tests and development."""
 
     def __init__(self, *, private: bool = False) -> None:
-        self._private = private
+        self.private = private
         self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def start(self) -> None:
         """Gets ready; connections are made when they are needed."""
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(), max_connections=50, max_keepalive_connections=10,
-            keepalive_expiry=10.0, network_backend=_Guarded(private=self._private),
+            keepalive_expiry=10.0, network_backend=_Guarded(private=self.private),
         )  # fmt: skip
 
     async def stop(self) -> None:
@@ -57,11 +57,11 @@ class Outward:
             port_is_fine = parts.port is None or parts.port > 0
         except ValueError:
             return [Fault(pointer, "invalid_url", "An address such as 'https://id.example.com' is expected")]
-        schemes = ("https", "http") if self._private else ("https",)
+        schemes = ("https", "http") if self.private else ("https",)
         plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MAX_URL
         if parts.scheme not in schemes or not parts.hostname or parts.username or not plain or not port_is_fine:
             return [Fault(pointer, "invalid_url", "An address such as 'https://id.example.com' is expected")]
-        if not self._private and _is_private(parts.hostname):
+        if not self.private and _is_private(parts.hostname):
             return [Fault(pointer, "private_address", "The address is not a public one")]
         return []
 

@@ -10,6 +10,8 @@ import pytest
 from tests.journeys.crm import told
 from tests.support.openid import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, provider
 from tests.support.platform import Platform, Tenant, client
+from tests.support.saml import SamlProvider
+from tests.support.saml import provider as saml_provider
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.journey
@@ -75,3 +77,33 @@ async def _sign_in(stack: Platform, tenant: Tenant, openid: OpenIdProvider, prov
         assert (returned.status_code, path) == (303, "/deals")
         fetched = await browser.post("/auth/sso/token", json={"token": arrival}, headers={"cookie": cookie})
         return str(told(fetched)["access_token"])
+
+
+@pytest.fixture
+def saml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamlProvider]:
+    """A SAML provider on loopback."""
+    with saml_provider(tmp_path_factory.mktemp("saml")) as running:
+        yield running
+
+
+async def test_somebody_comes_in_by_the_form_of_a_saml_provider(
+    stack: Platform, tenant: Tenant, saml: SamlProvider, domain: str
+) -> None:
+    """Through the gateway, which takes the form of another site and gives the metadata out."""
+    given = {
+        "kind": "saml", "name": "Head office", "issuer": saml.entity_id, "sso_url": f"{saml.url}/sso",
+        "certificates": [saml.certificate], "email_domains": [domain], "provision": True,
+    }  # fmt: skip
+    made = told(await tenant.client.post("/sso/providers", json=given), 201)
+    path, host = f"/auth/sso/{made['id']}", f"{tenant.slug}.localhost:{urlsplit(stack.url).port}"
+    async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", headers={"Host": host}) as browser:
+        saml.know((await browser.get(f"{path}/metadata")).text)
+        saml.be(f"ann@{domain}")
+        departed = await browser.get(f"{path}/authorize", params={"return_to": "/deals"})
+        cookie = departed.headers["set-cookie"].partition(";")[0]
+        browser.cookies.clear()
+        returned = await browser.post(f"{path}/acs", data=await saml.answer(departed.headers["location"]))
+        there, _, arrival = returned.headers["location"].partition("#sso_token=")
+        assert (returned.status_code, there) == (303, "/deals")
+        fetched = told(await browser.post("/auth/sso/token", json={"token": arrival}, headers={"cookie": cookie}))
+        assert fetched["user"]["email"] == f"ann@{domain}"

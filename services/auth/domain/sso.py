@@ -34,6 +34,8 @@ MAX_TOKEN = 64 * 1024
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
+Kind = Literal["oidc", "saml"]
+
 _STATE = "mss_"
 _ARRIVAL = "msa_"
 _HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
@@ -42,7 +44,11 @@ _TWO_FACTORS = frozenset(("mfa", "mca", "hwk", "otp"))
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """What a provider is told to be. `maker_roles` are those of who set it up last; roles are given by id."""
+    """What a provider is told to be. `maker_roles` are those of who set it up last; roles are given by id.
+
+    A SAML provider has its entity id as `issuer`, and no client; what comes after `maker_roles` but `kind` is of SAML
+    alone. Without `email_attribute` the subject's name is the address.
+    """
 
     issuer: str
     client_id: str
@@ -55,6 +61,11 @@ class Configuration(msgspec.Struct, frozen=True):
     role_mapping: dict[str, UUID]
     trusts_mfa: bool
     maker_roles: tuple[UUID, ...]
+    kind: Kind = "oidc"
+    sso_url: str = ""
+    certificates: tuple[str, ...] = ()
+    email_attribute: str | None = None
+    name_attribute: str | None = None
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -69,7 +80,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """A sign-in under way."""
+    """A sign-in under way. One by SAML has the id of its request as `nonce`, and no verifier."""
 
     provider_id: UUID
     nonce: str
@@ -98,9 +109,11 @@ def check(configuration: Configuration, proven: Collection[str], *, enabled: boo
     ]
     if enabled and not it.email_domains:
         faults.append(Fault("/email_domains", "required", "At least one domain is expected"))
-    if "openid" not in it.scopes:
-        faults.append(Fault("/scopes", "required", "'openid' is one of the scopes"))
-    texts = {"client_id": it.client_id, **{f"scopes/{index}": scope for index, scope in enumerate(it.scopes)}}
+    texts = {}
+    if it.kind == "oidc":
+        texts = {"client_id": it.client_id, **{f"scopes/{index}": scope for index, scope in enumerate(it.scopes)}}
+        if "openid" not in it.scopes:
+            faults.append(Fault("/scopes", "required", "'openid' is one of the scopes"))
     texts |= {"role_claim": it.role_claim} if it.role_claim is not None else {}
     faults += [
         Fault(f"/{name}", "invalid_text", "Printable characters without spaces are expected")
@@ -165,6 +178,11 @@ def browser_hash(browser: str) -> bytes:
 def begin(provider_id: UUID, redirect_uri: str, return_to: str | None) -> Flow:
     """A new sign-in, with a nonce and a verifier (RFC 7636) of its own."""
     return Flow(provider_id, secrets.token_urlsafe(32), secrets.token_urlsafe(48), redirect_uri, return_to)
+
+
+def begin_saml(provider_id: UUID, acs: str, return_to: str | None) -> Flow:
+    """A new sign-in by SAML. Its answer comes by the form of another site, without cookies, so a page always waits."""
+    return Flow(provider_id, f"_{secrets.token_hex(20)}", "", acs, return_to or "/")
 
 
 def authorization_url(endpoint: str, it: Configuration, flow: Flow, state: str) -> str:

@@ -329,6 +329,15 @@ CREATE TABLE auth.roles (
 
 ALTER TABLE ONLY auth.roles FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.saml_assertions (
+    tenant_id uuid NOT NULL,
+    provider_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY auth.saml_assertions FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -520,6 +529,9 @@ ALTER TABLE ONLY auth.roles
 ALTER TABLE ONLY auth.roles
     ADD CONSTRAINT roles_tenant_id_slug_key UNIQUE (tenant_id, slug);
 
+ALTER TABLE ONLY auth.saml_assertions
+    ADD CONSTRAINT saml_assertions_pkey PRIMARY KEY (tenant_id, provider_id, hash);
+
 ALTER TABLE ONLY auth.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -586,6 +598,8 @@ CREATE INDEX refresh_tokens_session ON auth.refresh_tokens USING btree (tenant_i
 
 CREATE INDEX role_members_role ON auth.role_members USING btree (tenant_id, role_id);
 
+CREATE INDEX saml_assertions_expires_at ON auth.saml_assertions USING btree (tenant_id, expires_at);
+
 CREATE INDEX sessions_actor ON auth.sessions USING btree (tenant_id, actor_id) WHERE (actor_id IS NOT NULL);
 
 CREATE INDEX sessions_user ON auth.sessions USING btree (tenant_id, user_id, id);
@@ -645,6 +659,9 @@ ALTER TABLE ONLY auth.role_members
 
 ALTER TABLE ONLY auth.roles
     ADD CONSTRAINT roles_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES auth.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.saml_assertions
+    ADD CONSTRAINT saml_assertions_tenant_id_provider_id_fkey FOREIGN KEY (tenant_id, provider_id) REFERENCES auth.identity_providers(tenant_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.sessions
     ADD CONSTRAINT sessions_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE;
@@ -721,6 +738,8 @@ ALTER TABLE auth.role_members ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.roles ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE auth.saml_assertions ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.sso_arrivals ENABLE ROW LEVEL SECURITY;
@@ -770,6 +789,8 @@ CREATE POLICY tenant_isolation ON auth.role_grants USING ((tenant_id = auth.curr
 CREATE POLICY tenant_isolation ON auth.role_members USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.roles USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
+
+CREATE POLICY tenant_isolation ON auth.saml_assertions USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
 CREATE POLICY tenant_isolation ON auth.sessions USING ((tenant_id = auth.current_tenant())) WITH CHECK ((tenant_id = auth.current_tenant()));
 
@@ -858,6 +879,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.role_grants TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.role_members TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.roles TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.saml_assertions TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.schema_migrations TO millrace_auth;
 

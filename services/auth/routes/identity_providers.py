@@ -15,7 +15,7 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Permissions
-from services.auth.domain.sso import Algorithm, Provider
+from services.auth.domain.sso import Algorithm, Kind, Provider
 from services.auth.routes.shapes import RoleName, role_name
 from services.auth.usecases import identity_providers as providers
 from services.auth.usecases.context import Context
@@ -28,8 +28,17 @@ Names = Annotated[list[str], Meta(description="Ids or slugs of roles")]
 Mapping = Annotated[dict[str, str], Meta(description="Which role (id or slug) a value of `role_claim` stands for")]
 
 
+Url = Annotated[str, Meta(max_length=2048)]
+Certificates = Annotated[list[str], Meta(description="SAML: in PEM, of the keys that sign its answers")]
+SsoUrl = Annotated[str | None, Meta(description="SAML: where it takes requests by the redirect binding")]
+Attribute = Annotated[str | None, Meta(description="SAML: which attribute is the address, if not the NameID")]
+
+
 class ProviderInput(Input):
-    """A client registered with an OpenID provider.
+    """A client registered with an OpenID provider, or (`kind` is `saml`) a SAML 2.0 provider.
+
+    A SAML provider needs `sso_url` and `certificates`, its entity id is the `issuer`, and `role_claim` names an
+    attribute; it gets our metadata from `GET /auth/sso/{provider_id}/metadata`, and has no client.
 
     With `provision`, who has no account gets one with `default_roles`. Roles that `role_mapping` names come and go
     with the claim at each sign-in. With `trusts_mfa`, a sign-in whose `amr` tells of a second factor needs no other.
@@ -37,8 +46,9 @@ class ProviderInput(Input):
 
     name: str
     issuer: Issuer
-    client_id: str
     email_domains: Domains
+    kind: Kind = "oidc"
+    client_id: str | None = None
     client_secret: Secret | None = None
     enabled: bool = True
     scopes: list[str] = msgspec.field(default_factory=lambda: ["openid", "email", "profile"])
@@ -48,6 +58,10 @@ class ProviderInput(Input):
     role_claim: str | None = None
     role_mapping: Mapping = msgspec.field(default_factory=dict)
     trusts_mfa: bool = False
+    sso_url: SsoUrl = None
+    certificates: Certificates = msgspec.field(default_factory=list)
+    email_attribute: Attribute = None
+    name_attribute: str | None = None
 
 
 class ProviderPatch(Input):
@@ -66,6 +80,10 @@ class ProviderPatch(Input):
     role_claim: str | UnsetType | None = UNSET
     role_mapping: Mapping | UnsetType = UNSET
     trusts_mfa: bool | UnsetType = UNSET
+    sso_url: Url | UnsetType = UNSET
+    certificates: Certificates | UnsetType = UNSET
+    email_attribute: str | UnsetType | None = UNSET
+    name_attribute: str | UnsetType | None = UNSET
 
 
 class ProviderAnswer(msgspec.Struct, frozen=True):
@@ -73,9 +91,10 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
 
     id: UUID
     name: str
+    kind: Kind
     enabled: bool
     issuer: str
-    client_id: str
+    client_id: str | None
     has_secret: bool
     scopes: tuple[str, ...]
     algorithm: Algorithm
@@ -85,6 +104,10 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     role_claim: str | None
     role_mapping: dict[str, RoleName]
     trusts_mfa: bool
+    sso_url: str | None
+    certificates: tuple[str, ...]
+    email_attribute: str | None
+    name_attribute: str | None
     created_at: str
     updated_at: str
 
@@ -113,7 +136,7 @@ class ProvidersController(Controller):
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
     ) -> ProviderAnswer:
-        """Asks the issuer for its metadata first, unless it is not enabled."""
+        """Asks an OpenID issuer for its metadata first, unless it is not enabled."""
         given = providers.Given(**msgspec.structs.asdict(data))
         return _answers(await providers.create(auth, principal, permissions, given))[0]
 
@@ -161,8 +184,10 @@ def _answers(found: Providers) -> list[ProviderAnswer]:
 def _answer(it: Provider, found: Providers) -> ProviderAnswer:
     of, roles = it.configuration, found.catalogue
     return ProviderAnswer(
-        it.id, it.name, it.enabled, of.issuer, of.client_id, it.id in found.with_secret, of.scopes, of.algorithm,
-        of.email_domains, of.provision, [role_name(roles[role]) for role in of.default_roles if role in roles],
-        of.role_claim, {value: role_name(roles[role]) for value, role in of.role_mapping.items() if role in roles},
-        of.trusts_mfa, rfc3339(it.created_at), rfc3339(it.updated_at),
+        it.id, it.name, of.kind, it.enabled, of.issuer, of.client_id or None, it.id in found.with_secret, of.scopes,
+        of.algorithm, of.email_domains, of.provision,
+        [role_name(roles[role]) for role in of.default_roles if role in roles], of.role_claim,
+        {value: role_name(roles[role]) for value, role in of.role_mapping.items() if role in roles},
+        of.trusts_mfa, of.sso_url or None, of.certificates, of.email_attribute, of.name_attribute,
+        rfc3339(it.created_at), rfc3339(it.updated_at),
     )  # fmt: skip

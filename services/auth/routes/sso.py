@@ -11,7 +11,9 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import CacheControlHeader, Cookie
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta
 
 from libs.common.http import Input
 from libs.common.ids import parse_id
@@ -21,6 +23,7 @@ from services.auth.routes.shapes import ANYONE, client_of, origin_of
 from services.auth.routes.sign_in import LoginAnswer, MfaAnswer, Secret, signed_in, tenant_of
 from services.auth.usecases import identity_providers, sso
 from services.auth.usecases.context import Context
+from services.auth.usecases.saml import MAX_RESPONSE
 
 _COOKIE = "millrace-sso"
 
@@ -29,6 +32,13 @@ class ArrivalInput(Input):
     """What the address of the page had after `#sso_token=`."""
 
     token: Secret
+
+
+class PostedInput(msgspec.Struct, frozen=True):
+    """What the form of a SAML provider brings."""
+
+    response: Annotated[str, Meta(max_length=MAX_RESPONSE)] = msgspec.field(name="SAMLResponse")
+    state: Annotated[str, Meta(max_length=200)] = msgspec.field(name="RelayState")
 
 
 class OfferedAnswer(msgspec.Struct, frozen=True):
@@ -91,10 +101,38 @@ class SsoController(Controller):
         browser = _browser(request)
         it = await sso.arrive(auth, tenant_id, parse_id(provider_id), browser, told, client_of(request))
         if isinstance(it, sso.Page):
-            what = f"sso_token={it.token}" if it.token else f"sso_error={it.error}"
-            headers = {"location": f"{it.path.partition('#')[0]}#{what}"}
-            return Response(None, status_code=303, headers=headers)
+            return Response(None, status_code=303, headers={"location": _location(it)})
         return Response(await signed_in(auth, tenant_id, it), status_code=200)
+
+    @get(
+        "/{provider_id:str}/metadata", summary="What a SAML provider has to know of us",
+        media_type="application/samlmetadata+xml",
+    )  # fmt: skip
+    async def metadata(
+        self, request: Request[Any, Any, Any], provider_id: FromPath[str], auth: NamedDependency[Context]
+    ) -> bytes:
+        """The metadata document of the host that is asked: the address of this document is the entity id."""
+        origin = origin_of(request)
+        host = urlsplit(origin).hostname or ""
+        return await sso.describe(auth, tenant_of(request), parse_id(provider_id), origin, host)
+
+    @post("/{provider_id:str}/acs", summary="Come back from a SAML provider", status_code=303)
+    async def acs(
+        self,
+        request: Request[Any, Any, Any],
+        provider_id: FromPath[str],
+        data: Annotated[PostedInput, Body(media_type=RequestEncodingType.URL_ENCODED)],
+        auth: NamedDependency[Context],
+    ) -> Response[None]:
+        """Where the provider's form leads. Good once; the page that waits gets `#sso_token=` or `#sso_error=`.
+
+        Browsers send no cookie along with such a form, so it is the page that proves to be in the browser that began.
+        """
+        it = await sso.arrive_saml(
+            auth, tenant_of(request), parse_id(provider_id), origin_of(request), data.state, data.response,
+            client_of(request),
+        )  # fmt: skip
+        return Response(None, status_code=303, headers={"location": _location(it)})
 
     @post("/token", summary="Fetch the tokens of a sign-in by a provider", status_code=200)
     async def token(
@@ -103,6 +141,11 @@ class SsoController(Controller):
         """For the page that was returned to, within a minute and once; a second factor may be asked for."""
         tenant_id, entered = await sso.fetch(auth, data.token, _browser(request), client_of(request))
         return await signed_in(auth, tenant_id, entered)
+
+
+def _location(it: sso.Page) -> str:
+    what = f"sso_token={it.token}" if it.token else f"sso_error={it.error}"
+    return f"{it.path.partition('#')[0]}#{what}"
 
 
 def _is_secure(request: Request[Any, Any, Any]) -> bool:

@@ -97,6 +97,22 @@ async def take_flow(
     return Flow(*row) if row else None
 
 
+async def take_posted_flow(
+    connection: Connection, tenant_id: UUID, digest: bytes, provider_id: UUID, now: datetime
+) -> tuple[Flow, bytes] | None:
+    """The same for an answer that comes without cookies, and the hash of the browser that has to fetch the tokens."""
+    row = await connection.fetchrow(SQL["take_posted_flow"], tenant_id, digest, provider_id, now)
+    return (Flow(*row[:-1]), row[-1]) if row else None
+
+
+async def note_assertion(
+    connection: Connection, tenant_id: UUID, provider_id: UUID, digest: bytes, expires_at: datetime, now: datetime
+) -> bool:
+    """Takes an assertion; false where it was taken before."""
+    await connection.execute(SQL["forget_assertions"], tenant_id, now)
+    return bool(await connection.fetchval(SQL["note_assertion"], tenant_id, provider_id, digest, expires_at))
+
+
 async def insert_arrival(
     connection: Connection, tenant_id: UUID, digest: bytes, browser: bytes, it: Arrival, now: datetime
 ) -> None:

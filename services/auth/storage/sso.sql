@@ -38,6 +38,17 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 delete from sso_flows where tenant_id = $1 and hash = $2 and browser = $3 and provider_id = $4 and expires_at > $5
 returning provider_id, nonce, verifier, redirect_uri, return_to;
 
+-- name: take_posted_flow
+delete from sso_flows where tenant_id = $1 and hash = $2 and provider_id = $3 and expires_at > $4
+returning provider_id, nonce, verifier, redirect_uri, return_to, browser;
+
+-- name: forget_assertions
+delete from saml_assertions where tenant_id = $1 and expires_at < $2;
+
+-- name: note_assertion
+insert into saml_assertions (tenant_id, provider_id, hash, expires_at) values ($1, $2, $3, $4)
+on conflict do nothing returning true;
+
 -- name: forget_arrivals
 delete from sso_arrivals where tenant_id = $1 and expires_at < $2;
 

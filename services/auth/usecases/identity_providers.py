@@ -17,18 +17,24 @@ from services.auth.domain import sso as rules
 from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.organizations import require_active
 from services.auth.domain.roles import Catalogue
-from services.auth.domain.sso import Algorithm, Configuration, Provider
+from services.auth.domain.sso import Algorithm, Configuration, Kind, Provider
 from services.auth.storage import organizations, roles, sso
+from services.auth.usecases import saml
 from services.auth.usecases.context import Context
+
+_ATTRIBUTES = ("email_attribute", "name_attribute")
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A provider as it is to be; roles by id or slug. `client_secret` None stands for a client without one."""
+    """A provider as it is to be; roles by id or slug. `client_secret` None stands for a client without one.
+
+    A SAML provider has no client, scopes and algorithm; another nothing of what comes after `kind`.
+    """
 
     name: str
     enabled: bool
     issuer: str
-    client_id: str
+    client_id: str | None
     client_secret: str | None
     scopes: Sequence[str]
     algorithm: Algorithm
@@ -38,6 +44,11 @@ class Given(msgspec.Struct, frozen=True):
     role_claim: str | None
     role_mapping: Mapping[str, str]
     trusts_mfa: bool
+    kind: Kind
+    sso_url: str | None
+    certificates: Sequence[str]
+    email_attribute: str | None
+    name_attribute: str | None
 
 
 class Providers(msgspec.Struct, frozen=True):
@@ -71,6 +82,7 @@ async def offered(context: Context, tenant_id: UUID) -> list[Provider]:
 async def create(context: Context, principal: Principal, permissions: Permissions, given: Given) -> Providers:
     """A new provider, which answers as it should."""
     permissions.require("manage", "organization")
+    _check(context, given)
     await _ask(context, given)
     tenant_id, now = principal.tenant_id, clock.now()
     async with context.database.tenant(tenant_id) as connection:
@@ -95,6 +107,7 @@ async def change(
         before = await _present(connection, principal, provider_id)
         secret = await sso.secret(connection, tenant_id, provider_id)
     given = _merged(before, changes)
+    _check(context, given)
     if {"issuer", "enabled"} & changes.keys():
         await _ask(context, given)
     async with context.database.tenant(tenant_id) as connection:
@@ -122,12 +135,22 @@ async def delete(context: Context, principal: Principal, permissions: Permission
         await _note(context, connection, principal, "deleted", provider)
 
 
-async def _ask(context: Context, given: Given) -> None:
-    """Raises where the issuer is no provider; a disabled one is not asked."""
-    faults = [*people.check_name(given.name), *context.openid.outward.check(given.issuer, "/issuer")]
+def _check(context: Context, given: Given) -> None:
+    """Raises where a provider cannot be as it is given."""
+    faults = people.check_name(given.name)
+    if given.kind == "saml":
+        plain = context.openid.outward.private
+        faults = [*faults, *_out_of_place(given), *saml.check(_configured(given), plain=plain)]
+    else:
+        faults = [*faults, *_out_of_place(given), *context.openid.outward.check(given.issuer, "/issuer")]
+        faults += [Fault("/client_id", "required", "'client_id' is required")] if given.client_id is None else []
     if faults:
         raise Invalid(errors=faults)
-    if given.enabled:
+
+
+async def _ask(context: Context, given: Given) -> None:
+    """Raises where the issuer is no provider; a disabled one is not asked, and one of SAML never is."""
+    if given.enabled and given.kind == "oidc":
         context.openid.forget(given.issuer)
         try:
             await context.openid.metadata(given.issuer)
@@ -142,11 +165,9 @@ async def _configuration(
     organization = require_active(await organizations.get(connection, tenant_id))
     catalogue = await roles.catalogue(connection, tenant_id)
     mapping = {value: role_rules.choose(catalogue, [named])[0] for value, named in given.role_mapping.items()}
-    configuration = Configuration(
-        given.issuer, given.client_id, tuple(given.scopes), given.algorithm,
-        tuple(domain.strip().lower() for domain in given.email_domains), given.provision,
-        role_rules.choose(catalogue, given.default_roles), given.role_claim, mapping, given.trusts_mfa,
-        principal.roles,
+    configuration = msgspec.structs.replace(
+        _configured(given), default_roles=role_rules.choose(catalogue, given.default_roles), role_mapping=mapping,
+        maker_roles=principal.roles,
     )  # fmt: skip
     if faults := rules.check(configuration, organization.domains, enabled=given.enabled):
         raise Invalid(errors=faults)
@@ -155,15 +176,35 @@ async def _configuration(
     return configuration
 
 
+def _configured(given: Given) -> Configuration:
+    """The configuration that is given, still without roles."""
+    return Configuration(
+        given.issuer, given.client_id or "", tuple(given.scopes) if given.kind == "oidc" else (), given.algorithm,
+        tuple(domain.strip().lower() for domain in given.email_domains), given.provision, (), given.role_claim, {},
+        given.trusts_mfa, (), given.kind, given.sso_url or "", tuple(given.certificates), given.email_attribute,
+        given.name_attribute,
+    )  # fmt: skip
+
+
+def _out_of_place(given: Given) -> list[Fault]:
+    """Faults of what the other kind of provider has."""
+    of = ("client_id", "client_secret") if given.kind == "saml" else ("sso_url", "certificates", *_ATTRIBUTES)
+    detail = "Providers of this kind have none"
+    return [Fault(f"/{name}", "not_of_this_kind", detail) for name in of if getattr(given, name)]
+
+
 def _merged(before: Provider, changes: Mapping[str, object]) -> Given:
     """A provider with what changes of it; roles that are gone are left out."""
     it = before.configuration
     kept: dict[str, object] = {
         "name": before.name, "enabled": before.enabled, "client_secret": None, "issuer": it.issuer,
-        "client_id": it.client_id, "scopes": it.scopes, "algorithm": it.algorithm, "email_domains": it.email_domains,
-        "provision": it.provision, "default_roles": [str(role) for role in it.default_roles],
+        "client_id": it.client_id or None, "scopes": it.scopes, "algorithm": it.algorithm,
+        "email_domains": it.email_domains, "provision": it.provision,
+        "default_roles": [str(role) for role in it.default_roles],
         "role_claim": it.role_claim, "trusts_mfa": it.trusts_mfa,
-        "role_mapping": {value: str(role) for value, role in it.role_mapping.items()},
+        "role_mapping": {value: str(role) for value, role in it.role_mapping.items()}, "kind": it.kind,
+        "sso_url": it.sso_url or None, "certificates": it.certificates, "email_attribute": it.email_attribute,
+        "name_attribute": it.name_attribute,
     }  # fmt: skip
     return Given(**kept | dict(changes))  # type: ignore[arg-type]
 

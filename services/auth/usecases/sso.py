@@ -1,5 +1,8 @@
 """Signing in by an identity provider: going there, coming back, and whose account it is."""
 
+import asyncio
+from collections.abc import Awaitable
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -17,15 +20,18 @@ from services.auth.domain.organizations import Organization, require_active
 from services.auth.domain.people import User
 from services.auth.domain.roles import Catalogue
 from services.auth.domain.sessions import Client
-from services.auth.domain.sso import Flow, Provider, Vouched, refused
+from services.auth.domain.sso import Flow, Kind, Provider, Vouched, refused
 from services.auth.storage import organizations, roles, sso, users
 from services.auth.storage.sso import Arrival
-from services.auth.usecases import sign_in
+from services.auth.usecases import saml, sign_in
 from services.auth.usecases.context import Context
+from services.auth.usecases.saml import Expected
 from services.auth.usecases.sign_in import Challenge, SignedIn
 from services.auth.usecases.users import require_room
 
 CALLBACK = "/api/v1/auth/sso/{provider_id}/callback"
+METADATA = "/api/v1/auth/sso/{provider_id}/metadata"
+ACS = "/api/v1/auth/sso/{provider_id}/acs"
 MAX_CODE = 4096
 
 
@@ -61,14 +67,27 @@ async def depart(
         raise Invalid(errors=faults)
     provider, organization = await _provider(context, tenant_id, provider_id)
     _require_own(context, organization, host)
-    metadata = await context.openid.metadata(provider.configuration.issuer)
-    flow = rules.begin(provider_id, origin + CALLBACK.format(provider_id=provider_id), return_to)
-    state, digest = rules.make_state(tenant_id)
-    browser = rules.make_browser()
+    it, (state, digest), browser = provider.configuration, rules.make_state(tenant_id), rules.make_browser()
+    if it.kind == "saml":
+        flow = rules.begin_saml(provider_id, origin + ACS.format(provider_id=provider_id), return_to)
+        url = saml.request_url(it, _expected(provider_id, origin, flow), state, clock.now())
+    else:
+        metadata = await context.openid.metadata(it.issuer)
+        flow = rules.begin(provider_id, origin + CALLBACK.format(provider_id=provider_id), return_to)
+        url = rules.authorization_url(metadata.authorization_endpoint, it, flow, state)
     async with context.database.tenant(tenant_id) as connection:
         await sso.insert_flow(connection, tenant_id, digest, rules.browser_hash(browser), flow, clock.now())
-    url = rules.authorization_url(metadata.authorization_endpoint, provider.configuration, flow, state)
     return Departure(url, browser)
+
+
+async def describe(context: Context, tenant_id: UUID, provider_id: UUID, origin: str, host: str) -> bytes:
+    """What a SAML provider has to know of us: the metadata of the host that is asked."""
+    provider, organization = await _provider(context, tenant_id, provider_id)
+    _require_own(context, organization, host)
+    if provider.configuration.kind != "saml":
+        raise NotFound("There is no such identity provider", code="provider-not-found")
+    own = {"provider_id": provider_id}
+    return saml.metadata(origin + METADATA.format(**own), origin + ACS.format(**own))
 
 
 async def arrive(
@@ -83,23 +102,49 @@ async def arrive(
         flow = await sso.take_flow(connection, tenant_id, digest, held, provider_id, clock.now())
     if flow is None:
         raise refused()
+    if flow.return_to is None:
+        try:
+            return await _enter(context, tenant_id, await _by_openid(context, tenant_id, flow, told, client), client)
+        except (Unauthenticated, Forbidden):
+            await sign_in.note_failure(context, tenant_id, None, client, "sso")
+            raise
+    return await _page(
+        context, tenant_id, flow.return_to, held, _by_openid(context, tenant_id, flow, told, client), client
+    )
+
+
+async def arrive_saml(
+    context: Context, tenant_id: UUID, provider_id: UUID, origin: str, state: str, response: str, client: Client
+) -> Page:
+    """Takes a browser back whose form brings a SAML response; the page fetches the tokens with the cookie it has."""
+    of_state, digest = rules.read_state(state)
+    if of_state != tenant_id:
+        raise refused()
+    async with context.database.tenant(tenant_id) as connection:
+        found = await sso.take_posted_flow(connection, tenant_id, digest, provider_id, clock.now())
+    if found is None:
+        raise refused()
+    flow, held = found
+    path = flow.return_to or "/"
+    return await _page(
+        context, tenant_id, path, held, _by_saml(context, tenant_id, flow, origin, response, client), client
+    )
+
+
+async def _page(
+    context: Context, tenant_id: UUID, path: str, held: bytes, coming: Awaitable[Arrival], client: Client
+) -> Page:
+    """The page that waits, which learns how it went; only the browser that began can fetch what it is told."""
     try:
-        arrival = await _vouched(context, tenant_id, flow, told, client)
-        if flow.return_to is None:
-            return await _enter(context, tenant_id, arrival, client)
-    except (Unauthenticated, Forbidden) as error:
-        await sign_in.note_failure(context, tenant_id, None, client, "sso")
-        if flow.return_to is None:
-            raise
-        return Page(flow.return_to, None, error.code)
+        arrival = await coming
     except AppError as error:
-        if flow.return_to is None:
-            raise
-        return Page(flow.return_to, None, error.code)
+        if isinstance(error, (Unauthenticated, Forbidden)):
+            await sign_in.note_failure(context, tenant_id, None, client, "sso")
+        return Page(path, None, error.code)
     token, digest = rules.make_arrival(tenant_id)
     async with context.database.tenant(tenant_id) as connection:
         await sso.insert_arrival(connection, tenant_id, digest, held, arrival, clock.now())
-    return Page(flow.return_to, token)
+    return Page(path, token)
 
 
 async def fetch(context: Context, token: str, browser: str, client: Client) -> tuple[UUID, SignedIn | Challenge]:
@@ -116,10 +161,31 @@ async def _enter(context: Context, tenant_id: UUID, arrival: Arrival, client: Cl
     return await sign_in.enter(context, tenant_id, arrival.user_id, client, proven=arrival.mfa)
 
 
-async def _vouched(context: Context, tenant_id: UUID, flow: Flow, told: Answer, client: Client) -> Arrival:
-    """Who it is that the provider speaks of."""
-    provider, _ = await _provider(context, tenant_id, flow.provider_id)
+async def _by_openid(context: Context, tenant_id: UUID, flow: Flow, told: Answer, client: Client) -> Arrival:
+    """Who it is that an OpenID provider speaks of."""
+    provider, _ = await _provider(context, tenant_id, flow.provider_id, "oidc")
     of = await _ask(context, tenant_id, provider, flow, told)
+    return await _vouched(context, tenant_id, provider, of, client)
+
+
+async def _by_saml(
+    context: Context, tenant_id: UUID, flow: Flow, origin: str, response: str, client: Client
+) -> Arrival:
+    """Who it is that a SAML provider speaks of, in an assertion that was not taken before."""
+    provider, _ = await _provider(context, tenant_id, flow.provider_id, "saml")
+    expected, now = _expected(provider.id, origin, flow), clock.now()
+    if expected.acs != flow.redirect_uri:
+        raise refused()
+    told = await asyncio.to_thread(saml.read, response, provider.configuration, expected, now)
+    digest = sha256(told.id.encode()).digest()
+    async with context.database.tenant(tenant_id) as connection:
+        if not await sso.note_assertion(connection, tenant_id, provider.id, digest, told.forgettable_at, now):
+            raise refused()
+    return await _vouched(context, tenant_id, provider, told.vouched, client)
+
+
+async def _vouched(context: Context, tenant_id: UUID, provider: Provider, of: Vouched, client: Client) -> Arrival:
+    """Whose account it is that a provider speaks of."""
     async with context.database.tenant(tenant_id) as connection:
         await organizations.lock(connection, tenant_id)
         organization = require_active(await organizations.get(connection, tenant_id))
@@ -231,11 +297,19 @@ async def _update(
     return after
 
 
-async def _provider(context: Context, tenant_id: UUID, provider_id: UUID) -> tuple[Provider, Organization]:
+def _expected(provider_id: UUID, origin: str, flow: Flow) -> Expected:
+    """What a SAML response to a sign-in has to name."""
+    of = {"provider_id": provider_id}
+    return Expected(origin + METADATA.format(**of), origin + ACS.format(**of), flow.nonce)
+
+
+async def _provider(
+    context: Context, tenant_id: UUID, provider_id: UUID, kind: Kind | None = None
+) -> tuple[Provider, Organization]:
     async with context.database.tenant(tenant_id) as connection:
         organization = require_active(await organizations.get(connection, tenant_id))
         found = await sso.provider(connection, tenant_id, provider_id)
-    if found is None or not found.enabled:
+    if found is None or not found.enabled or kind not in (None, found.configuration.kind):
         raise NotFound("There is no such identity provider", code="provider-not-found")
     return found, organization
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -13,6 +12,7 @@ import pytest
 
 from services.auth.main import build
 from services.auth.settings import Settings
+from tests.auth.browser import Browser
 from tests.auth.support import Mailbox, Tenant, faults, problem, settings, sign_up
 from tests.support.asgi import running
 from tests.support.openid import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, provider
@@ -34,54 +34,6 @@ def auth_settings(database: Database, nats_url: str, redis_url: str, mailbox: Ma
     return settings(
         database, nats_url, redis_url, mail_directory=str(mailbox.directory), outward_private_addresses=True
     )
-
-
-@dataclass
-class Browser:
-    """A browser at the tenant's host, with its cookies."""
-
-    tenant: Tenant
-    provider_id: str
-    cookies: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def host(self) -> str:
-        """The tenant's host."""
-        return f"{self.tenant.slug}.localhost"
-
-    async def get(self, path: str, **rest: Any) -> httpx.Response:
-        """A request as the gateway passes it on."""
-        return await self._ask("GET", path, **rest)
-
-    async def _ask(self, method: str, path: str, host: str | None = None, **rest: Any) -> httpx.Response:
-        headers = {
-            "x-forwarded-host": host or self.host, "x-forwarded-proto": "https",
-            "x-millrace-tenant": str(self.tenant.id),
-            "cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
-        }  # fmt: skip
-        answer = await self.tenant.http.request(method, f"/api/v1{path}", headers=headers, **rest)
-        self.cookies |= dict(answer.cookies)
-        self.tenant.http.cookies.clear()
-        return answer
-
-    async def depart(self, return_to: str | None = None, host: str | None = None) -> httpx.Response:
-        """Goes off."""
-        params = {"return_to": return_to} if return_to is not None else {}
-        return await self.get(f"/auth/sso/{self.provider_id}/authorize", params=params, host=host)
-
-    async def arrive(self, told: httpx.QueryParams) -> httpx.Response:
-        """Comes back."""
-        return await self.get(f"/auth/sso/{self.provider_id}/callback", params=told)
-
-    async def sign_in(self, openid: OpenIdProvider, return_to: str | None = None) -> httpx.Response:
-        """There and back."""
-        departed = await self.depart(return_to)
-        assert departed.status_code == 302, departed.text
-        return await self.arrive(await openid.answer(departed.headers["location"]))
-
-    async def fetch(self, token: str) -> httpx.Response:
-        """What the page does that was returned to."""
-        return await self._ask("POST", "/auth/sso/token", json={"token": token})
 
 
 def given(openid: OpenIdProvider, tenant: Tenant, **changes: Any) -> dict[str, Any]:
