@@ -59,6 +59,18 @@ async def alike(
     return found
 
 
+async def holder(connection: Connection, tenant_id: UUID, pipeline_id: UUID, of: Suspect) -> UUID | None:
+    """A record that has a key, whoever may see it."""
+    found: UUID | None = await connection.fetchval(SQL["holder"], tenant_id, pipeline_id, of.field, of.key)
+    return found
+
+
+async def key_of(connection: Connection, tenant_id: UUID, pipeline_id: UUID, field: str, record_id: UUID) -> str | None:
+    """The key that a record has in a field."""
+    found: str | None = await connection.fetchval(SQL["key_of"], tenant_id, record_id, pipeline_id, field)
+    return found
+
+
 async def edges_of(connection: Connection, tenant_id: UUID, ids: Collection[UUID], limit: int) -> list[Edge]:
     """The relationships of records, as they are while the records live."""
     return [Edge(*row) for row in await connection.fetch(SQL["edges_of"], tenant_id, list(ids), limit)]

@@ -15,6 +15,15 @@ from unnest($4::text[]) as wanted(key) cross join lateral (
     order by k.record_id limit $5
 ) found;
 
+-- name: holder
+-- A record that has a key.
+select record_id from match_keys
+where tenant_id = $1 and pipeline_id = $2 and field = $3 and key = $4 order by record_id limit 1;
+
+-- name: key_of
+-- The key that a record has in a field.
+select key from match_keys where tenant_id = $1 and record_id = $2 and pipeline_id = $3 and field = $4;
+
 -- name: edges_of -> Edge
 -- The relationships of records in both directions.
 select id, type, source_id, source_pipeline, target_id, target_pipeline, field,

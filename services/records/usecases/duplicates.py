@@ -18,7 +18,14 @@ TITLE = "title"
 LOOKED = ("text", "textarea", "email", "phone", "url", "select")
 PER_GROUP = 20
 ROUNDS = 20
-FIRST = Suspect("", "")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a cursor says: after which key, or where nothing of that key was shown, after that of which record."""
+
+    field: str = ""
+    key: str = ""
+    record: UUID | None = None
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -33,24 +40,28 @@ async def duplicates(
     caller: Caller, pipeline_id: UUID, by: str | None, limit: int, cursor: str | None
 ) -> tuple[list[Group], str | None]:
     """A page of groups, and the cursor of the next; a page may be short although there is one."""
-    after = FIRST if cursor is None else _after(cursor)
+    place = Place() if cursor is None else _place(cursor)
 
     async def work(reach: Reach) -> tuple[list[Group], str | None]:
         access = reach.require("read")
         fields = _fields(access, by)
         found: list[Group] = []
-        last = after
+        seen = True
         async with caller.database.tenant(caller.tenant_id) as connection:
+            last = await _after(connection, caller, pipeline_id, place)
             for _ in range(ROUNDS):
                 page = await _suspects(connection, caller, pipeline_id, fields, last, limit - len(found) + 1)
                 shown = page[: limit - len(found)]
-                found += await _groups(caller, access, connection, shown)
+                groups = await _groups(caller, access, connection, shown)
+                found += groups
                 if len(page) == len(shown):
                     return found, None
                 last = shown[-1]
+                seen = bool(groups) and (groups[-1].field, groups[-1].value) == (last.field or TITLE, last.key)
                 if len(found) >= limit:
                     break
-        return found, _cursor(last)
+            following = Place(last.field, last.key) if seen else await _hidden(connection, caller, pipeline_id, last)
+        return found, _cursor(following)
 
     return await caller.settled(pipeline_id, work)
 
@@ -94,15 +105,33 @@ async def _groups(caller: Caller, access: Access, connection: Connection, page: 
     ]
 
 
-def _cursor(last: Suspect) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode().rstrip("=")
+async def _hidden(connection: Connection, caller: Caller, pipeline_id: UUID, last: Suspect) -> Place:
+    """A place that does not tell the key, because the caller may not see what has it."""
+    return Place(last.field, "", await merging.holder(connection, caller.tenant_id, pipeline_id, last))
 
 
-def _after(cursor: str) -> Suspect:
+async def _after(connection: Connection, caller: Caller, pipeline_id: UUID, place: Place) -> Suspect:
+    if place.record is None:
+        return Suspect(place.field, place.key)
+    key = await merging.key_of(connection, caller.tenant_id, pipeline_id, place.field, place.record)
+    if key is None:
+        raise _bad_cursor()
+    return Suspect(place.field, key)
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
     try:
-        found = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="), type=Suspect)
+        found = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="), type=Place)
         if "\0" not in found.field + found.key:
             return found
     except (ValueError, binascii.Error, msgspec.MsgspecError):
         pass
-    raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
+    raise _bad_cursor()
+
+
+def _bad_cursor() -> Invalid:
+    return Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])

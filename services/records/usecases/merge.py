@@ -87,12 +87,13 @@ async def _merge(
     trashed = [writer.trashing(row) for row in gone]
     ids = [row.id for row in gone]
     await uniques.release_records(connection, tenant_id, ids)
-    await records.advance(connection, by, at, trashed)
     await edges.park(connection, tenant_id, ids)
     writer.announce(trashed, [], [])
     before = into.record()
+    # Files of the sources may be taken over as long as they are seen there.
     outcome = await writer.one(Update(into.id, patch))
     assert outcome.record is not None
+    await records.advance(connection, by, at, trashed)
     made = [edge for it in around if not it.field and (edge := _moved(it, set(ids), before)) is not None]
     kept = await edges.insert(connection, by, at, made)
     made = [edge for edge in made if edge.id in kept]

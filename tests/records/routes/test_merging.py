@@ -1,5 +1,6 @@
 """Records that look alike are found, made one, and parted again as they were."""
 
+import base64
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,45 @@ async def test_hidden_fields_make_no_groups(service: Service) -> None:
     assert (await blind.get(f"/pipelines/{pipeline}/duplicates?by=phone")).status_code == 422
     one = service.principal(Grant("records", ("read",), row_rule={"field": "note", "op": "eq", "value": "a"}))
     assert await groups(service, pipeline, client=one) == []
+
+
+async def test_a_cursor_tells_no_hidden_value(service: Service) -> None:
+    """Where a page ends among values that the caller may not see, its cursor leads on without telling them."""
+    pipeline = service.pipeline(*FIELDS)
+    shared = [f"+4930{number:07}" for number in range(30)]
+    for phone in shared:
+        for name in ("a", "b"):
+            await service.client.create(pipeline, {"name": name, "phone": phone, "note": "secret"})
+    for name in ("a", "b"):
+        await service.client.create(pipeline, {"name": name, "phone": "+49999999999", "note": "mine"})
+    one = service.principal(Grant("records", ("read",), row_rule={"field": "note", "op": "eq", "value": "mine"}))
+    cursor, found = "", []
+    for _ in range(10):
+        page = (await one.get(f"/pipelines/{pipeline}/duplicates?by=phone&limit=1{cursor}")).json()
+        found += [group["value"] for group in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        told = base64.urlsafe_b64decode(page["next_cursor"] + "==").decode()
+        assert not [phone for phone in shared if phone in told]
+        cursor = f"&cursor={page['next_cursor']}"
+    assert found == ["+49999999999"]
+
+
+async def test_a_merge_takes_files_over_that_others_brought(service: Service) -> None:
+    """A file that somebody else brought for a source is the target's once they are merged, and the source's again."""
+    pipeline = service.pipeline({"name": "name", "type": "text"}, {"name": "paper", "type": "file"})
+    brought = await service.client.post(f"/pipelines/{pipeline}/files", params={"field": "paper"}, content=b"text")
+    target = await service.client.create(pipeline, {"name": "a"})
+    source = await service.client.create(pipeline, {"name": "a", "paper": brought.json()["id"]})
+    other = service.principal(Grant("records", ("*",)))
+    merged = await other.post("/records/merge", json={"target": target["id"], "sources": [source["id"]]})
+    assert merged.status_code == 200, merged.text
+    shown = (await other.get(f"/pipelines/{pipeline}/records/{target['id']}")).json()
+    assert shown["data"]["paper"] == brought.json()["id"]
+    undone = await other.post(f"/records/merges/{merged.json()['id']}/undo")
+    assert undone.status_code == 200, undone.text
+    back = (await other.get(f"/pipelines/{pipeline}/records/{source['id']}")).json()
+    assert back["data"]["paper"] == brought.json()["id"]
 
 
 async def test_merging_moves_everything_and_undoing_brings_it_back(service: Service) -> None:
