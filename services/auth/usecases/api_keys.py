@@ -102,23 +102,21 @@ async def delete(context: Context, principal: Principal, permissions: Permission
     """Ends a key and its tokens."""
     async with context.database.tenant(principal.tenant_id) as connection:
         _, key = await _changeable(connection, principal, permissions, kind, key_id)
-        await _end(context, connection, principal, [key])
+        await _end(context, connection, principal.tenant_id, of_principal(principal), [key])
 
 
-async def _end(context: Context, connection: Connection, principal: Principal, keys: Sequence[ApiKey]) -> None:
-    tenant_id = principal.tenant_id
+async def _end(context: Context, connection: Connection, tenant_id: UUID, by: Party, keys: Sequence[ApiKey]) -> None:
     for key in keys:
         await api_keys.delete(connection, tenant_id, key.id)
-        by, target = of_principal(principal), Party(key.kind, key.id, key.name)
+        target = Party(key.kind, key.id, key.name)
         await context.audit.note(connection, tenant_id, f"{key.kind}.ended", by, target)
     await outbox.record(connection, tenant_id, [events.session_revoked(key.id, key.id) for key in keys])
 
 
 async def end_beyond(
-    context: Context, connection: Connection, principal: Principal, user_id: UUID, holds: Permissions | None
+    context: Context, connection: Connection, tenant_id: UUID, by: Party, user_id: UUID, holds: Permissions | None
 ) -> None:
     """Ends those of a user's API keys that may do more than the user from now on; all where the user is gone."""
-    tenant_id = principal.tenant_id
     keys = await api_keys.of_maker(connection, tenant_id, user_id)
     catalogue = await roles.catalogue(connection, tenant_id) if keys else {}
 
@@ -126,7 +124,7 @@ async def end_beyond(
         given = role_rules.flatten_all(catalogue, key.roles)
         return holds is None or not all(grants.covered(holds, grant) for grant in given)
 
-    await _end(context, connection, principal, [key for key in keys if beyond(key)])
+    await _end(context, connection, tenant_id, by, [key for key in keys if beyond(key)])
 
 
 async def exchange(context: Context, secret: str, address: str | None) -> tuple[str, int]:

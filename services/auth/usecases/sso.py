@@ -23,7 +23,7 @@ from services.auth.domain.sessions import Client
 from services.auth.domain.sso import Flow, Kind, Provider, Vouched, refused
 from services.auth.storage import organizations, roles, sso, users
 from services.auth.storage.sso import Arrival
-from services.auth.usecases import saml, sign_in
+from services.auth.usecases import api_keys, saml, sign_in
 from services.auth.usecases.context import Context
 from services.auth.usecases.saml import Expected
 from services.auth.usecases.sign_in import Challenge, SignedIn
@@ -290,6 +290,9 @@ async def _update(
         return before
     after = msgspec.structs.replace(after, updated_at=clock.now())
     await users.update(connection, organization.id, after)
+    if after.roles != before.roles:
+        holds = Permissions(role_rules.flatten_all(catalogue, after.roles))
+        await api_keys.end_beyond(context, connection, organization.id, by, after.id, holds)
     ended = [events.tokens_revoked(after.id)] if after.roles != before.roles else []
     await outbox.record(connection, organization.id, [*ended, events.user("updated", after)])
     details = {"roles": [[catalogue[it].slug for it in of.roles if it in catalogue] for of in (before, after)]}

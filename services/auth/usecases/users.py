@@ -192,7 +192,9 @@ async def change_within(
     after = msgspec.structs.replace(after, updated_at=clock.now())
     await users.update(connection, tenant_id, after)
     if (after.status, after.roles) != (before.status, before.roles):
-        await api_keys.end_beyond(context, connection, principal, user_id, _holds(catalogue, after))
+        await api_keys.end_beyond(
+            context, connection, tenant_id, of_principal(principal), user_id, _holds(catalogue, after)
+        )
     await outbox.record(connection, tenant_id, await _ended(connection, tenant_id, before, after))
     await outbox.record(connection, tenant_id, [events.user("updated", after)])
     if after.email != before.email:
@@ -211,7 +213,7 @@ async def take_out(
     catalogue, user = await _lock(connection, principal.tenant_id, user_id)
     grants.require_covered(permissions, rules.flatten_all(catalogue, user.roles))
     await _keep_an_owner(connection, principal.tenant_id, catalogue, user, None)
-    await api_keys.end_beyond(context, connection, principal, user_id, None)
+    await api_keys.end_beyond(context, connection, principal.tenant_id, of_principal(principal), user_id, None)
     await users.delete(connection, principal.tenant_id, user_id)
     new = [events.user("deleted", told_as(user)), events.tokens_revoked(user_id)]
     await outbox.record(connection, principal.tenant_id, new)

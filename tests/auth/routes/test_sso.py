@@ -213,6 +213,21 @@ async def test_mapped_roles_come_and_go(openid: OpenIdProvider, acme: Tenant) ->
     assert sorted(roles) == ["manager", "member"]
 
 
+async def test_keys_end_with_the_roles_that_the_claim_takes(openid: OpenIdProvider, acme: Tenant) -> None:
+    """An API key that somebody made with a mapped role does not outlive the role, and others of theirs do."""
+    browser = await add(openid, acme, role_claim="groups", role_mapping={"it": "admin"})
+    someone(openid, acme, groups=["it"])
+    token = (await browser.sign_in(openid)).json()["access_token"]
+    keys = {
+        role: (await acme.ask("POST", "/api-keys", token, json={"name": role, "roles": [role]})).json()["id"]
+        for role in ("admin", "member")
+    }
+    someone(openid, acme, groups=[])
+    token = (await browser.sign_in(openid)).json()["access_token"]
+    left = (await acme.ask("GET", "/api-keys", token)).json()["items"]
+    assert [key["id"] for key in left] == [keys["member"]]
+
+
 async def test_nobody_comes_in_above_who_set_it_up(openid: OpenIdProvider, acme: Tenant, admin: Admin) -> None:
     """An admin's provider gives no owner's rights, and does not vouch for an owner either."""
     admins = await acme.token_of("admin")
