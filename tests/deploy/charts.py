@@ -29,10 +29,10 @@ def rendered(example: str) -> tuple[Manifest, ...]:
     return tuple(render("millrace", values(example)))
 
 
-def render(chart: str, given: dict[str, Any]) -> Iterator[Manifest]:
+def render(chart: str, given: dict[str, Any], release: str = "crm") -> Iterator[Manifest]:
     """The objects of a chart."""
     with helm_python.Chart.load(HELM / chart) as loaded:
-        files = loaded.render(given, name="crm", namespace="crm")
+        files = loaded.render(given, name=release, namespace="crm")
     for path, text in sorted(files.items()):
         if path.endswith(".yaml"):
             yield from (document for document in yaml.safe_load_all(text) if document)

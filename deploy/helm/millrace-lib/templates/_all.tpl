@@ -1,6 +1,6 @@
 {{/* Everything a service's chart consists of. */}}
 {{- define "millrace-lib.all" -}}
-{{- range list "serviceAccount" "config" "secret" "deployment" "service" "autoscaler" "disruption" "networkPolicy" "ingress" "serviceMonitor" "certificate" }}
+{{- range list "serviceAccount" "config" "secret" "deployment" "service" "autoscaler" "disruption" "networkPolicy" "ingress" "route" "serviceMonitor" "certificate" }}
 ---
 {{ include (printf "millrace-lib.%s" .) $ }}
 {{- end }}

@@ -33,8 +33,15 @@ metadata:
   name: {{ $name }}
   labels: {{- include "millrace-lib.labels" . | nindent 4 }}
   {{- $annotations := deepCopy $ingress.annotations }}
+  {{- $canary := $ingress.canary }}
+  {{- if $canary.of }}
+  {{- $_ := set $annotations "nginx.ingress.kubernetes.io/canary" "true" }}
+  {{- $_ := set $annotations "nginx.ingress.kubernetes.io/canary-weight" (toString $canary.weight) }}
+  {{- with $canary.header }}{{ $_ := set $annotations "nginx.ingress.kubernetes.io/canary-by-header" . }}{{ end }}
+  {{- else }}
   {{- with $ingress.clusterIssuer }}{{ $_ := set $annotations "cert-manager.io/cluster-issuer" . }}{{ end }}
   {{- with $ingress.issuer }}{{ $_ := set $annotations "cert-manager.io/issuer" . }}{{ end }}
+  {{- end }}
   {{- with $annotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -43,7 +50,7 @@ spec:
   ingressClassName: {{ . }}
   {{- end }}
   tls:
-    - secretName: {{ $ingress.tlsSecret | default (printf "%s-tls" $name) }}
+    - secretName: {{ $ingress.tlsSecret | default (printf "%s-tls" (ternary (printf "%s-%s" $canary.of .Chart.Name) $name (not (empty $canary.of)))) }}
       hosts:
         {{- range $ingress.hosts }}
         - {{ tpl . $ | quote }}
@@ -60,5 +67,32 @@ spec:
                 name: {{ $name }}
                 port: {name: http}
     {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* A route of the Gateway API, which divides requests between this release and another one. */}}
+{{- define "millrace-lib.route" -}}
+{{- $values := include "millrace-lib.values" . | fromYaml -}}
+{{- $route := $values.route -}}
+{{- if $route.enabled -}}
+{{- if not (and $route.hosts $route.parents) }}{{ fail "route: name the hosts, and as parents the Gateways that have their certificates" }}{{ end -}}
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: {{ include "millrace-lib.name" . }}
+  labels: {{- include "millrace-lib.labels" . | nindent 4 }}
+spec:
+  parentRefs: {{- toYaml $route.parents | nindent 4 }}
+  hostnames:
+    {{- range $route.hosts }}
+    - {{ tpl . $ | quote }}
+    {{- end }}
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /}}]
+      backendRefs:
+        - {name: {{ include "millrace-lib.name" . }}, port: {{ $values.port }}, weight: {{ sub 100 (int $route.canary.weight) }}}
+        {{- with $route.canary.release }}
+        - {name: {{ . }}-{{ $.Chart.Name }}, port: {{ $values.port }}, weight: {{ $route.canary.weight }}}
+        {{- end }}
 {{- end -}}
 {{- end -}}

@@ -20,7 +20,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* The secret settings of the jobs that are on, as JSON. */}}
 {{- define "millrace.operationsSecrets" -}}
 {{- $secrets := list -}}
-{{- if .Values.operations.migrate.enabled }}{{ $secrets = concat $secrets (list "MIGRATION_DATABASE_URL") }}{{ end -}}
+{{- if or .Values.operations.migrate.enabled .Values.operations.record.enabled }}{{ $secrets = concat $secrets (list "MIGRATION_DATABASE_URL") }}{{ end -}}
 {{- if .Values.operations.bootstrap.enabled -}}
 {{- $secrets = concat $secrets (list "ADMIN_DATABASE_URL" "MIGRATION_DATABASE_URL" "AUTH_DATABASE_URL" "PIPELINES_DATABASE_URL" "RECORDS_DATABASE_URL" "REALTIME_DATABASE_URL") -}}
 {{- end -}}
