@@ -64,7 +64,8 @@ class ComplianceController(Controller):
     ) -> JobAnswer:
         """Begins to gather it from all services. Everyone may ask for their own by their `user_id`.
 
-        By an address alone it finds the records that hold it in a field of type e-mail.
+        Records that hold the person's address in a field of type e-mail are a part of it where it is asked for by who
+        manages the organization. By an address alone it finds these.
         """
         return _answer(await compliance.request_export(auth, principal, permissions, *_person(data)))
 

@@ -47,10 +47,14 @@ async def request_export(
     context: Context, principal: Principal, permissions: Permissions, user_id: UUID | None, email: str | None
 ) -> Job:
     """Begins to gather what is held on a person; everyone may ask for their own."""
+    managing = permissions.allow("manage", "organization")
     if user_id != principal.id:
         permissions.require("manage", "organization")
     async with context.database.tenant(principal.tenant_id) as connection:
         subject = await _subject(connection, principal.tenant_id, user_id, email)
+        if not managing:
+            # Records that hold the address are the organization's, whoever may read them: it tells of them, or not.
+            subject = msgspec.structs.replace(subject, email=None)
         return await _begin(context, connection, principal, "export", subject, {})
 
 
@@ -71,11 +75,11 @@ async def request_erasure(
 
 
 async def get(context: Context, principal: Principal, permissions: Permissions, kind: Kind, job_id: UUID) -> Job:
-    """A request; those who asked for their own see it."""
+    """A request; those who asked for their own see it, and nobody in their name."""
     async with context.database.tenant(principal.tenant_id) as connection:
         found = await compliance.get(connection, principal.tenant_id, job_id)
     own = found is not None and found.kind == "export" and found.user_id == found.requested_by == principal.id
-    if not own:
+    if not own or principal.actor is not None:
         permissions.require("manage", "organization")
     if found is None or found.kind != kind:
         raise NotFound

@@ -149,3 +149,33 @@ async def test_a_service_that_is_away_is_waited_for(tenant: Tenant, bus: Bus) ->
 
     await eventually(at_pipelines)
     assert problem(await tenant.ask("GET", f"{path}/report")) == (409, "not-done")
+
+
+async def test_ones_own_export_tells_no_records_of_others(tenant: Tenant, asked: list[tuple[str, Question]]) -> None:
+    """Records that hold an address are looked for only where who manages the organization asks: all of it is told."""
+    member = await tenant.add("member", "ada@example.com")
+    token = (await tenant.sign_in("ada@example.com"))["access_token"]
+    for by in (token, None):
+        begun = await tenant.ask("POST", "/compliance/exports", by, json={"user_id": member["id"]})
+        path = f"/compliance/exports/{begun.json()['id']}"
+
+        async def done(path: str = path) -> bool:
+            return bool((await tenant.ask("GET", path)).json()["state"] == "done")
+
+        await eventually(done, 20)
+    told = [question.email for service, question in asked if service == "records"]
+    assert told == [None, None, "ada@example.com", "ada@example.com"]
+
+
+async def test_nobody_fetches_an_export_in_anothers_name(tenant: Tenant, asked: list[tuple[str, Question]]) -> None:
+    """What somebody was told of themselves is not shown to who acts in their name."""
+    member = await tenant.add("member", "ada@example.com")
+    token = (await tenant.sign_in("ada@example.com"))["access_token"]
+    begun = await tenant.ask("POST", "/compliance/exports", token, json={"user_id": member["id"]})
+    await tenant.ask("PATCH", "/organizations/current", json={"security": {"impersonation": True}})
+    acting = await tenant.ask("POST", f"/users/{member['id']}/impersonate", json={"reason": "ticket 4711"})
+    path = f"/compliance/exports/{begun.json()['id']}"
+    assert (await tenant.ask("GET", path, token)).status_code == 200
+    for part in ("", "/report"):
+        refused = await tenant.ask("GET", path + part, acting.json()["access_token"])
+        assert problem(refused) == (403, "forbidden")
