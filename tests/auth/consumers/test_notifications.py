@@ -36,7 +36,7 @@ async def test_a_notification_is_mailed_once_with_its_way_out(tenant: Tenant, bu
     await due(bus, tenant, later["id"])
 
     async def all_sent() -> bool:
-        return bool(told(mailbox, later["email"]))
+        return bool(told(mailbox, later["email"]) and told(mailbox, person["email"]))
 
     await eventually(all_sent)
     (mail,) = told(mailbox, person["email"])

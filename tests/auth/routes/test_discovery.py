@@ -54,6 +54,8 @@ async def test_a_host_is_resolved_by_slug_or_domain(tenant: Tenant, bus: Bus) ->
         "name": "Demo Company",
         "status": "active",
         "addresses": [],
+        "requests_per_minute": None,
+        "requests_per_day": None,
     }
 
 

@@ -328,7 +328,7 @@ async def test_tenants_are_apart(api: httpx.AsyncClient, node: Node, world: Worl
 
 
 async def test_a_webhook_rests_while_its_owner_may_not_sign_in(node: Node, world: World, receiver: Receiver) -> None:
-    """Deactivating the owner pauses the webhook, and what waited goes on when the owner is back."""
+    """Deactivating the owner pauses the webhook: what happens meanwhile is not sent, what comes later is."""
     token = world.token()
     owner = {"id": claims(token)["sub"], "name": "Test", "roles": claims(token)["roles"]}
 
@@ -345,7 +345,10 @@ async def test_a_webhook_rests_while_its_owner_may_not_sign_in(node: Node, world
         await set_status("deactivated")
         await eventually(lambda: state("paused"))
         assert told(await api.get(f"/webhooks/{webhook['id']}"))["reason"] == "owner-deactivated"
+        async with client(node, world.token()) as other:
+            await made(other, receiver.url("/other"))
         record = await world.create(world.pipeline(), name="unsent")
+        await receiver.got(1, "/other")
         await set_status("active")
         await eventually(lambda: state("active"))
         await world.update(record, {"score": 1})
