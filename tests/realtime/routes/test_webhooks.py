@@ -294,9 +294,10 @@ async def test_replay_sends_what_happened_since_a_position(
     api: httpx.AsyncClient, world: World, receiver: Receiver
 ) -> None:
     """What a webhook missed, or had, comes in order with the ids of the events; too old a position is 410."""
-    pipeline = world.pipeline()
-    record = await world.create(pipeline, name="Ann")
+    await made(api, receiver.url("/other"))
+    record = await world.create(world.pipeline(), name="Ann")
     positions = [await world.update(record, {"score": number}) for number in range(5)]
+    await receiver.got(6, "/other")
     webhook = await made(api, receiver.url())
     path = f"/webhooks/{webhook['id']}/replay"
     asked = told(await api.post(path, json={"since": positions[1]}), 202)
