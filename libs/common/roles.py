@@ -8,8 +8,8 @@ import msgspec
 
 from libs.common import events
 from libs.common.bus import Bus, Consumer
-from libs.common.errors import NotFound
-from libs.common.identity import Principal
+from libs.common.errors import NotFound, Unavailable
+from libs.common.identity import Principal, PrincipalKind
 from libs.common.permissions import Grant, Permissions, RoleGrants
 from libs.common.postgres import Connection, Database
 
@@ -30,6 +30,16 @@ _grants = msgspec.json.Encoder(order="deterministic")
 class _Question(msgspec.Struct):
     tenant_id: UUID
     role_id: UUID
+
+
+class _Who(msgspec.Struct):
+    tenant_id: UUID
+    id: UUID
+    kind: PrincipalKind
+
+
+class _Standing(msgspec.Struct):
+    roles: tuple[UUID, ...]
 
 
 class RoleStore:
@@ -76,6 +86,17 @@ class RoleStore:
         if time.monotonic() - self._since > REMEMBERED_SECONDS:
             self._forget()
         return self._compiled.get((principal.tenant_id, principal.roles))
+
+    async def present(self, principal: Principal) -> Principal:
+        """A principal of former times with the roles that they have now; `NotFound` where they may not come in any
+        more. Where auth is away they are as they were.
+        """
+        question = _Who(principal.tenant_id, principal.id, principal.kind)
+        try:
+            standing = await self._bus.request("rpc.auth.standing", question, _Standing)
+        except Unavailable:
+            return principal
+        return msgspec.structs.replace(principal, roles=standing.roles)
 
     async def permissions(self, principal: Principal) -> Permissions:
         """The union of the grants of a principal's roles."""

@@ -12,13 +12,18 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from libs.common.bus import Bus
-from libs.common.errors import NotFound
+from libs.common.errors import NotFound, Unavailable
 from libs.common.identity import AUDIENCE, ISSUER
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, RoleGrants
 
 KID = "test-key"
 ALL = Grant("*", ("*",))
+
+
+class _Who(msgspec.Struct):
+    tenant_id: UUID
+    id: UUID
 
 
 class _RoleQuestion(msgspec.Struct):
@@ -32,6 +37,8 @@ class Issuer:
 
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     roles: dict[tuple[UUID, UUID], RoleGrants] = field(default_factory=dict)
+    standing: dict[UUID, tuple[UUID, ...] | None] = field(default_factory=dict)
+    """The roles by now of those of whom more is known than their token tells; none where they were let go."""
 
     @property
     def jwks(self) -> list[dict[str, Any]]:
@@ -71,6 +78,14 @@ class Issuer:
                 raise NotFound
             return found
 
+        async def standing(question: _Who) -> dict[str, Any]:
+            if question.id not in self.standing:
+                raise Unavailable
+            if (roles := self.standing[question.id]) is None:
+                raise NotFound
+            return {"roles": roles}
+
+        bus.serve("rpc.auth.standing", _Who, standing)
         bus.serve("rpc.auth.jwks", dict[str, Any], keys)
         bus.serve("rpc.auth.role", _RoleQuestion, role)
 

@@ -4,13 +4,17 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common import clock
 from libs.common.bus import Bus
 from libs.common.errors import NotFound
+from libs.common.identity import PrincipalKind
 from libs.common.permissions import RoleGrants
 from libs.common.plans import Limits
+from services.auth.domain.api_keys import ApiKey
 from services.auth.domain.events import UserData
 from services.auth.domain.keys import Jwk
-from services.auth.storage import users
+from services.auth.domain.people import User
+from services.auth.storage import api_keys, users
 from services.auth.usecases import organizations, roles
 from services.auth.usecases.context import Context
 
@@ -37,6 +41,20 @@ class UserQuestion(msgspec.Struct):
 
     tenant_id: UUID
     user_id: UUID
+
+
+class StandingQuestion(msgspec.Struct):
+    """Which user, API key or device."""
+
+    tenant_id: UUID
+    id: UUID
+    kind: PrincipalKind
+
+
+class Standing(msgspec.Struct):
+    """The roles that somebody has who may come in."""
+
+    roles: tuple[UUID, ...]
 
 
 class Keys(msgspec.Struct):
@@ -66,6 +84,20 @@ def serve(bus: Bus, context: Context) -> None:
             raise NotFound
         return UserData(found.id, found.email, found.name, found.status, found.roles)
 
+    async def standing(question: StandingQuestion) -> Standing:
+        found: User | ApiKey | None
+        async with context.database.tenant(question.tenant_id) as connection:
+            if question.kind == "user":
+                found = await users.get(connection, question.tenant_id, question.id)
+                good = found is not None and found.status == "active"
+            else:
+                found = await api_keys.get(connection, question.tenant_id, question.kind, question.id)
+                good = found is not None and (found.expires_at is None or found.expires_at > clock.now())
+        if found is None or not good:
+            raise NotFound
+        return Standing(found.roles)
+
+    bus.serve("rpc.auth.standing", StandingQuestion, standing)
     bus.serve("rpc.auth.user", UserQuestion, user)
     bus.serve("rpc.auth.jwks", Nothing, jwks)
     bus.serve("rpc.auth.role", RoleQuestion, role)

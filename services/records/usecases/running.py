@@ -13,8 +13,9 @@ import asyncpg
 import structlog
 
 from libs.common import outbox
-from libs.common.errors import AppError, Unavailable, WireError, to_wire
-from libs.common.ids import new_id
+from libs.common.errors import AppError, Forbidden, NotFound, Unavailable, WireError, to_wire
+from libs.common.identity import Principal
+from libs.common.ids import NIL, new_id
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
 from libs.common.roles import RoleStore
@@ -27,6 +28,7 @@ from services.records.usecases.catalog import Catalog
 
 POLL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 1.0
+PRESENT_SECONDS = 1.0
 MAX_PER_TENANT = 2
 MAX_ATTEMPTS = 8
 MAX_PAUSE_SECONDS = 60.0
@@ -66,12 +68,25 @@ class Steps:
         self._catalog = catalog
         self._seconds = seconds
         self._told = 0.0
+        self._known: tuple[Principal, float] | None = None
 
     async def caller(self) -> Caller:
-        """Who asked for the job, with what their roles allow at this moment."""
-        principal = self.job.principal
+        """Who asked for the job, with what their roles allow at this moment; `Forbidden` where they were let go."""
+        principal = await self._present()
         permissions = self._roles.cached(principal) or await self._roles.permissions(principal)
         return Caller(principal, permissions, self._catalog, self._database)
+
+    async def _present(self) -> Principal:
+        asked = self.job.principal
+        if asked.id == NIL:
+            return asked
+        now = asyncio.get_running_loop().time()
+        if self._known is None or now - self._known[1] > PRESENT_SECONDS:
+            try:
+                self._known = await self._roles.present(asked), now
+            except NotFound:
+                raise Forbidden("Who asked for the job may not come in any more", code="requester-gone") from None
+        return self._known[0]
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[Step]:

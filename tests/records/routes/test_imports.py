@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import jwt
 import openpyxl
 
 from libs.common.permissions import Grant
@@ -183,3 +184,16 @@ async def test_a_preview_suggests_fields(service: Service) -> None:
 def firm_id() -> UUID:
     """An id that nothing has."""
     return UUID("01890000-0000-7000-8000-000000000000")
+
+
+async def test_a_job_does_what_its_maker_may_by_now(service: Service) -> None:
+    """Not what their token said when they asked: with fewer roles rows are refused, and who was let go does nothing."""
+    pipeline = service.pipeline({"name": "name", "type": "text"})
+    reader = service.issuer.role(service.tenant_id, [Grant("records", ("read",))])
+    for standing, code in (((reader,), "forbidden"), (None, "requester-gone")):
+        client = service.principal(Grant("records", ("*",)))
+        claims = jwt.decode(client.headers["Authorization"].split()[1], options={"verify_signature": False})
+        service.issuer.standing[UUID(claims["sub"])] = standing
+        job = await imported(client, pipeline, b"name\nAda\n")
+        assert (job["state"], job["error"]["code"]) == ("failed", code)
+    assert await listed(service.client, pipeline) == []

@@ -1,0 +1,37 @@
+"""What other services ask of auth over NATS."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.bus import Bus
+from libs.common.errors import NotFound
+from tests.auth.support import Tenant
+
+
+class Standing(msgspec.Struct):
+    """The roles of who may come in."""
+
+    roles: tuple[str, ...]
+
+
+async def test_who_may_come_in_is_told_with_the_roles_of_now(tenant: Tenant, bus: Bus) -> None:
+    """Of users that are active and of keys that are good, in their own tenant; of all others nothing."""
+
+    async def standing(id_: str, kind: str, tenant_id: Any = tenant.id) -> tuple[str, ...]:
+        question = {"tenant_id": tenant_id, "id": id_, "kind": kind}
+        return (await bus.request("rpc.auth.standing", question, Standing)).roles
+
+    member, viewer = await tenant.add("member"), await tenant.role("viewer")
+    await tenant.ask("PATCH", f"/users/{member['id']}", json={"roles": ["viewer"]})
+    assert await standing(member["id"], "user") == (viewer["id"],)
+    key = (await tenant.ask("POST", "/api-keys", json={"name": "k", "roles": ["viewer"]})).json()["id"]
+    assert await standing(key, "api_key") == (viewer["id"],)
+    await tenant.ask("POST", f"/users/{member['id']}/deactivate")
+    await tenant.ask("DELETE", f"/api-keys/{key}")
+    for id_, kind in ((member["id"], "user"), (key, "api_key"), (key, "device"), (member["id"], "api_key")):
+        with pytest.raises(NotFound):
+            await standing(id_, kind)
+    with pytest.raises(NotFound):
+        await standing(str(tenant.told["user"]["id"]), "user", member["id"])
