@@ -53,6 +53,7 @@ class Database:
         self._size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self.announced: list[Callable[[], None]] = []
+        self.written: list[Callable[[UUID], None]] = []
         self._server_settings = {
             "application_name": name,
             "jit": "off",
@@ -70,6 +71,11 @@ class Database:
             statement_seconds=settings.statement_seconds,
             name=name,
         )
+
+    def wrote(self, writer: UUID) -> None:
+        """Tells of what a principal has committed other than by a request of theirs."""
+        for callback in self.written:
+            callback(writer)
 
     async def start(self) -> None:
         """Opens the pool; connections are made when they are needed."""

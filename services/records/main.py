@@ -4,6 +4,7 @@ from litestar.types import ASGIApp
 
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
+from libs.common.standby import ReadElsewhere, Reads, Standby
 from services.records.consumers import auth, locks, looks, persons, pipelines, questions
 from services.records.routes.analytics import AnalyticsController
 from services.records.routes.batch import BatchController
@@ -46,6 +47,23 @@ ROUTES = (
 )
 
 
+def reads_of(platform: Platform, given: Settings) -> Reads | None:
+    """What reads a standby, where there is one. What has changed for a tenant as a whole is read from the primary."""
+    if given.replica_database_url is None:
+        return None
+    standby = Standby(
+        settings.latest("REPLICA_DATABASE_URL", given.replica_database_url),
+        pool_size=given.database_pool_size,
+        statement_seconds=given.statement_seconds,
+        name="millrace records standby",
+    )
+    registry, staleness = platform.metrics.registry, given.replica_staleness_seconds
+    reads = Reads("records", platform.database, standby, platform.bus, staleness, registry)
+    reads.heed("evt.*.pipelines.pipeline.*")
+    reads.heed("evt.*.records.job.*")
+    return reads
+
+
 def build(given: Settings) -> ASGIApp:
     """The service as an ASGI application."""
     platform = Platform("records", given)
@@ -60,8 +78,11 @@ def build(given: Settings) -> ASGIApp:
         looks.serve(platform, catalog)
         locks.serve(platform, catalog)
 
+    reads = reads_of(platform, given)
+
     def shortcut(app: ASGIApp) -> ASGIApp:
-        return Shortcut(app, platform, catalog)
+        found = Shortcut(app, platform, catalog)
+        return found if reads is None else ReadElsewhere(found, reads)
 
     runner = Runner(
         platform.database,
@@ -73,6 +94,9 @@ def build(given: Settings) -> ASGIApp:
     runner.add(searching.REBUILD, searching.rebuild)
     runner.add(SCHEMA, evolve)
     start, stop = [listen, runner.start], [runner.stop]
+    if reads is not None:
+        start.append(reads.start)
+        stop.append(reads.stop)
     if given.migration_database_url is not None:
         indexer = Indexer(settings.latest("MIGRATION_DATABASE_URL", given.migration_database_url))
         start.append(indexer.start)

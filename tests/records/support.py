@@ -167,11 +167,11 @@ class Client:
 
 
 @asynccontextmanager
-async def records_service(database: Database, nats_url: str, redis_url: str) -> AsyncIterator[Service]:
+async def records_service(database: Database, nats_url: str, redis_url: str, **more: Any) -> AsyncIterator[Service]:
     """The service on these servers, until the block ends."""
     files = TemporaryDirectory(prefix="millrace-files-")
     urls = {"nats_url": nats_url, "redis_url": redis_url, "files_url": Path(files.name).as_uri()}
-    given = Settings(port=0, database_url=database.dsn("records"), **urls)
+    given = Settings(port=0, database_url=database.dsn("records"), **urls, **more)
     bus = Bus(nats_url, "test pipelines")
     await bus.start()
     definitions = Definitions(bus)

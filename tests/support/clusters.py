@@ -1,11 +1,14 @@
-"""Clusters on loopback: three NATS servers, three Valkey servers, any of which a test may kill."""
+"""Clusters on loopback: three NATS servers, three Valkey servers, PostgreSQL and a standby; each may be killed."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.embedded import Nats, Valkey, free_port
+from ops.embedded import Nats, Postgres, Valkey, free_port
+from ops.embedded.postgres import FORGETFUL, SUPERUSER
+from ops.embedded.process import run_to_end
 from ops.embedded.server import ask
 from tests.support.servers import Mortal, mortal
 from tests.support.waiting import until
@@ -86,3 +89,41 @@ def valkey_cluster(size: int = 3) -> Iterator[ValkeyCluster]:
             assert number == 0 or ask(port, meet.encode()) == b"+OK\r\n"
         until(cluster.whole, 20)
         yield cluster
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A PostgreSQL server and a standby that follows it."""
+
+    primary: Mortal[Postgres]
+    standby: Mortal[Postgres]
+
+
+@dataclass(frozen=True)
+class Copy(Postgres):
+    """A standby, made from a base backup of a running server."""
+
+    of: Postgres | None = None
+
+    def prepare(self) -> None:
+        """Take the base backup."""
+        assert self.of is not None
+        where = ("-h", "127.0.0.1", "-p", str(self.of.port), "-U", SUPERUSER, "-w")
+        self.data.mkdir(mode=0o700)
+        if user := self._user():
+            os.chown(self.data, user.uid, user.gid)
+        options = ("-D", str(self.data), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        process = self._process("pg_basebackup", *where, *options)
+        run_to_end(replace(process, env={**process.env, "PGPASSWORD": self.of.password}), self.data.parent)
+
+
+@contextmanager
+def replicated() -> Iterator[Pair]:
+    """A server and its standby for the length of a block."""
+    settings = {**FORGETFUL, "wal_level": "replica", "max_wal_senders": "4", "synchronous_commit": "on"}
+    following = {**settings, "hot_standby_feedback": "on", "wal_receiver_status_interval": "1s"}
+    with (
+        mortal(lambda data, port: Postgres(data, port, "test", settings)) as primary,
+        mortal(lambda data, port: Copy(data, port, "test", following, of=primary.server)) as standby,
+    ):
+        yield Pair(primary, standby)

@@ -70,6 +70,9 @@ def _field_update(
 ) -> Callable[[FieldUpdateQuestion], Awaitable[FieldUpdated]]:
     async def answer(question: FieldUpdateQuestion) -> FieldUpdated:
         CURRENT.set(Origin("socket"))
-        return await field_update(await caller(question.token), question)
+        asked = await caller(question.token)
+        updated = await field_update(asked, question)
+        asked.database.wrote(asked.principal.id)
+        return updated
 
     return answer

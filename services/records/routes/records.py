@@ -112,7 +112,7 @@ class RecordsController(Controller):
         """The records that may be seen. Filters: `filter[score][gte]=50`, or a JSON tree in `filter`; those of a `view`
         hold besides, and its order and fields where none are given.
         """
-        position = platform.bus.position
+        position = caller.position(platform.bus)
         pairs = list(request.query_params.multi_items())
         asked = ListRequest(
             pairs=pairs, sort=sort, limit=limit, cursor=cursor, fields=fields, expand=expand, count=count, view=view
@@ -133,7 +133,7 @@ class RecordsController(Controller):
         count: FromQuery[str] = "none",
     ) -> ASGIResponse:
         """The records in the trash."""
-        position = platform.bus.position
+        position = caller.position(platform.bus)
         pairs = list(request.query_params.multi_items())
         asked = ListRequest(pairs=pairs, sort=sort, limit=limit, cursor=cursor, count=count, trashed=True)
         page = await read.list_records(caller, parse_id(pipeline_id), asked)
@@ -150,7 +150,7 @@ class RecordsController(Controller):
         metrics: FromQuery[str] = "count",
     ) -> ASGIResponse:
         """Count, sum, avg, min, max, p50, p95 and p99 over the records that may be seen, with the filters of a list."""
-        position = str(platform.bus.position)
+        position = str(caller.position(platform.bus))
         pairs = list(request.query_params.multi_items())
         groups = await aggregate(caller, parse_id(pipeline_id), pairs, group_by, metrics)
         return answer(f'{{"items":[{",".join(groups)}]}}', 200, {"change-seq": position})
@@ -179,7 +179,7 @@ class RecordsController(Controller):
         if_none_match: IfNoneMatch = None,
     ) -> ASGIResponse:
         """One record; its version is its entity tag. With `as_of`, a version or a time, it is shown as it was then."""
-        position = str(platform.bus.position)
+        position = str(caller.position(platform.bus))
         if as_of is not None:
             return await _past(caller, parse_id(pipeline_id), parse_id(record_id), (as_of, fields, expand), position)
         version, body = await read.get(caller, parse_id(pipeline_id), parse_id(record_id), fields, expand)

@@ -109,7 +109,7 @@ class WaysController(Controller):
         count: FromQuery[str] = "none",
     ) -> ASGIResponse:
         """The records at the end of a path of relationship types; without one all within `max_depth` steps."""
-        position = platform.bus.position
+        position = caller.position(platform.bus)
         pages.check_limit(limit)
         steps = parse_steps(path, direction, max_depth)
         after = _after(cursor)
@@ -127,7 +127,7 @@ class WaysController(Controller):
         other_id: FromPath[str],
     ) -> ASGIResponse:
         """The shortest way to another record, by relationships of any type, of at most six steps."""
-        position = platform.bus.position
+        position = caller.position(platform.bus)
         way = await shortest_path(caller, parse_id(record_id), parse_id(other_id))
         bodies, edges = (way.bodies, way.relationships) if way else ([], [])
         length = len(edges) if way else "null"

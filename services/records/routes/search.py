@@ -47,7 +47,7 @@ class SearchController(Controller):
         A search for very common words gives the best five hundred or so of each kind; one over all is over the first
         two hundred pipelines.
         """
-        position = str(platform.bus.position)
+        position = str(caller.position(platform.bus))
         where = None if pipeline_id is None else parse_id(pipeline_id)
         spoken = preferred(language or accept_language)
         asked = SearchRequest(q=q, pipeline_id=where, limit=limit, cursor=cursor, language=spoken)

@@ -56,10 +56,10 @@ class Shortcut:
         await send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def _answer(self, scope: Scope, pipeline_id: UUID, record_id: UUID | None) -> Answer:
-        position = str(self._platform.bus.position).encode()
         authorization, known = _headers(scope["headers"])
         principal, permissions = await self._platform.authenticate(bearer(authorization))
         caller = Caller(principal, permissions, self._catalog, self._platform.database)
+        position = str(caller.position(self._platform.bus)).encode()
         if record_id is None:
             page = await read.list_records(caller, pipeline_id, _asked(scope["query_string"]))
             return 200, page_body(page.bodies, page.next_cursor, page.count), ((b"change-seq", position),)

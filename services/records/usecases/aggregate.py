@@ -20,7 +20,7 @@ async def aggregate(
         node = filters.parse_query(pairs, reach.schema)
         asked = parse_aggregation(group_by, metrics, reach.schema)
         query = _query(caller, reach, node, asked)
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             return await listing.aggregate(connection, caller.tenant_id, query, asked)
 
     return await caller.settled(pipeline_id, work)

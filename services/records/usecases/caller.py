@@ -6,7 +6,8 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from libs.common import clock
+from libs.common import clock, standby
+from libs.common.bus import Bus
 from libs.common.errors import Invalid, NotFound, Unavailable, VersionRequired
 from libs.common.filters import Context
 from libs.common.identity import Principal
@@ -39,13 +40,14 @@ class Moved(Unavailable):
 class Caller:
     """One principal at one moment."""
 
-    __slots__ = ("catalog", "context", "database", "gone", "now", "permissions", "principal")
+    __slots__ = ("catalog", "context", "database", "elsewhere", "gone", "now", "permissions", "principal")
 
     def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
         self.principal = principal
         self.permissions = permissions
         self.catalog = catalog
         self.database = database
+        self.elsewhere = standby.enter(principal.id, principal.tenant_id)
         self.gone: set[UUID] = set()
         present = clock.now()
         self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
@@ -55,6 +57,15 @@ class Caller:
     def tenant_id(self) -> UUID:
         """The principal's tenant."""
         return self.principal.tenant_id
+
+    @property
+    def reads(self) -> Database:
+        """Where to read what may be a little old: a standby, where there is one that will do."""
+        return self.database if self.elsewhere is None else self.elsewhere[0]
+
+    def position(self, bus: Bus) -> int:
+        """A position of the stream up to which `reads` contains everything."""
+        return bus.position if self.elsewhere is None else self.elsewhere[1]
 
     async def reach(self, pipeline_id: UUID) -> Reach:
         """A pipeline and what its relations lead to."""

@@ -120,7 +120,7 @@ async def _pieces(caller: Caller, source: Source, asked: ExportRequest) -> Async
     lines = asked.format == "ndjson"
     sheet: Sheet = XlsxSheet() if asked.format == "xlsx" else CsvSheet(bom=asked.bom, guard=asked.guard)
     begun = b"" if lines else sheet.begin(["id", *source.names, "created_at", "updated_at"])
-    batches = exports.rows(caller.database, caller.tenant_id, source.query, bodies=lines)
+    batches = exports.rows(caller.reads, caller.tenant_id, source.query, bodies=lines)
     async with aclosing(batches):
         async for batch in batches:
             called = {} if lines else await _file_names(caller, source, batch)
@@ -140,7 +140,7 @@ async def _file_names(caller: Caller, source: Source, batch: Batch) -> dict[str,
     if not fields:
         return {}
     held = {UUID(it) for _, text, _, _ in batch for name in fields for it in related_ids(_data.decode(text).get(name))}
-    async with caller.database.tenant(caller.tenant_id) as connection:
+    async with caller.reads.tenant(caller.tenant_id) as connection:
         names = await files.names(connection, caller.tenant_id, held)
     words = {str(file_id): name for file_id, name in names.items()}
     return dict.fromkeys(fields, words)

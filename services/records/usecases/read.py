@@ -52,7 +52,7 @@ async def get(
 
     async def work(reach: Reach) -> tuple[int, str]:
         access, only, tree = reach.access("read"), only_fields(reach, fields), parse_expand(expand, reach.schema)
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             found = await records.get(connection, caller.tenant_id, record_id, access, caller.context, only)
             if found is None:
                 raise NotFound("There is no such record")
@@ -68,7 +68,7 @@ async def get(
 async def plain(caller: Caller, reach: Reach, record_id: UUID) -> tuple[int, str]:
     """Version and body of a record with nothing more: the hottest of all ways."""
     access = reach.access("read")
-    found = await records.look_up(caller.database, caller.tenant_id, record_id, access, caller.context)
+    found = await records.look_up(caller.reads, caller.tenant_id, record_id, access, caller.context)
     if found is None:
         raise NotFound("There is no such record")
     return found
@@ -80,7 +80,7 @@ async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) ->
 
     async def work(reach: Reach) -> Page:
         query, tree = compile_query(caller, reach, asked, view)
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             rows = await listing.page(connection, caller.tenant_id, query)
             count = await _count(connection, caller, query, asked.count)
             return await _page(caller, reach, connection, query, tree, rows, count)

@@ -95,7 +95,7 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
         return FoundPage([], None)
 
     async def work() -> FoundPage:
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             await search.begin(connection)
             return await _page(connection, caller, asked, words, targets, cursor)
 

@@ -112,7 +112,7 @@ async def traverse(
     named = [await _named(caller, step) for step in steps]
 
     async def work() -> Reached:
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             walk = Walk(caller, connection)
             levels = await _levels(walk, record_id, named, after, limit + 1)
             wanted = [level for level in levels if not ends_only or level.depth == len(steps)]
@@ -176,7 +176,7 @@ async def shortest_path(caller: Caller, start: UUID, goal: UUID) -> Way | None:
     """The shortest way of at most six steps, by any type in both directions; null where there is none."""
 
     async def work() -> Way | None:
-        async with caller.database.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
             await Walk(caller, connection).begin(goal)
             walk = Walk(caller, connection)
             came = await _search(walk, start, goal)
