@@ -24,6 +24,14 @@ _BEFORE = """
     select version from operations.deployments
     where environment = $1 and outcome <> 'failed' and version <> $2 order by id desc limit 1
 """
+_LAST = """
+    select rollback_version from operations.deployments
+    where environment = $1 and outcome <> 'failed' order by id desc limit 1
+"""
+_SAME = """
+    select rollback_version from operations.deployments
+    where environment = $1 and version = $2 and outcome <> 'failed' order by id desc limit 1
+"""
 _ADD = """
     insert into operations.deployments (environment, version, revision, actor, outcome, rollback_version)
     values ($1, $2, $3, $4, $5, $6)
@@ -32,10 +40,6 @@ _ADD = """
 _LIST = """
     select at, environment, version, revision, actor, outcome, rollback_version from operations.deployments
     where $1::text is null or environment = $1 order by id desc limit $2
-"""
-_BACK = """
-    select rollback_version from operations.deployments
-    where environment = $1 and outcome <> 'failed' order by id desc limit 1
 """
 
 
@@ -54,13 +58,19 @@ class Deployment(msgspec.Struct, frozen=True):
 async def record(
     dsn: str, environment: str, version: str, revision: str, actor: str, outcome: str, rollback_version: str | None
 ) -> Deployment:
-    """Notes a deployment; what to go back to is the version that ran before, unless another one is given."""
+    """Notes a deployment; what to go back to is the version that ran before, unless another one is given.
+
+    Who goes back to that version has `rolled_back`, and what it had before to go back to once more.
+    """
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(hashtext('millrace deployments'))")
             await connection.execute(_MAKE)
-            back = rollback_version or await connection.fetchval(_BEFORE, environment, version)
+            last = await connection.fetchrow(_LAST, environment)
+            returned = last is not None and last["rollback_version"] == version and outcome == "succeeded"
+            outcome = "rolled_back" if returned else outcome
+            back = rollback_version or await connection.fetchval(_SAME if returned else _BEFORE, environment, version)
             row = await connection.fetchrow(_ADD, environment, version, revision, actor, outcome, back)
         assert row is not None
         return Deployment(**row)
@@ -75,7 +85,7 @@ async def listed(dsn: str, environment: str | None, limit: int) -> list[Deployme
 
 async def rollback_version(dsn: str, environment: str) -> str | None:
     """The version to go back to from what runs now; null where nothing ran before."""
-    rows = await _fetched(dsn, _BACK, environment)
+    rows = await _fetched(dsn, _LAST, environment)
     return rows[0]["rollback_version"] if rows else None
 
 

@@ -1,6 +1,7 @@
 """An image holds one service, libs and what these need; it runs as nobody in particular and says how it is."""
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -101,7 +102,9 @@ def test_the_image_runs_without_root() -> None:
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER (\d+):\d+$", last, re.MULTILINE)[1] == "10001"  # type: ignore[index]
     assert 'CMD ["healthy"]' in last
-    assert {"title", "version", "revision"} <= set(re.findall(r"org\.opencontainers\.image\.(\w+)", last))
+    assert {"title", "version", "revision", "created", "source"} <= set(
+        re.findall(r"org\.opencontainers\.image\.(\w+)", last)
+    )
     assert not re.search(r"^(ARG|ENV) .*(PASSWORD|SECRET|TOKEN)", DOCKERFILE, re.MULTILINE | re.IGNORECASE)
 
 
@@ -136,3 +139,27 @@ def test_the_health_check_tells_ready_from_not(tmp_path: Path) -> None:
 def _healthy(port: str) -> int:
     run = [sys.executable, "-I", "-S", IMAGES / "healthy"]
     return subprocess.run(run, env={"PORT": port}, capture_output=True, timeout=10).returncode
+
+
+def test_the_same_source_makes_the_same_files(tmp_path: Path) -> None:
+    """An image's part is the same to the byte and the second, whenever it is made."""
+    made = []
+    for _ in range(2):
+        app = select("gateway", tmp_path)
+        run = ["sh", IMAGES / "settle.sh", sys.executable, app]
+        subprocess.run(run, env={"PATH": "/usr/bin:/bin"}, check=True, timeout=60)
+        made.append(
+            {
+                str(path.relative_to(app)): (path.stat().st_mtime, path.stat().st_mode, _content(path))
+                for path in sorted(app.rglob("*"))
+            }
+        )
+        shutil.rmtree(app)
+        shutil.rmtree(tmp_path / "source")
+    assert any(name.endswith(".pyc") for name in made[0])
+    assert {mtime for mtime, _, _ in made[0].values()} == {0}
+    assert made[0] == made[1]
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -37,6 +37,9 @@ async def test_what_to_go_back_to_is_what_ran_before(database: Database) -> None
     assert (code, told.rstrip().endswith("0.3.1 succeeded by ben, back to 0.1.0")) == (0, True)
     _, lines = await deploy(database, "list", *to, "--json")
     versions = [(line["version"], line["outcome"]) for line in map(json.loads, lines.splitlines())]
+    await deploy(database, "record", "0.1.0", *to, "--who", "helm crm")
+    assert "0.1.0 rolled_back by helm crm" in (await deploy(database, "list", *to, "--limit", "1"))[1]
+    assert "Nothing ran in production" in (await deploy(database, "rollback-version", *to))[1]
     assert versions == [("0.3.1", "succeeded"), ("0.3.0", "failed"), ("0.2.0", "succeeded"), ("0.1.0", "succeeded")]
 
 
