@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from libs.common.postgres import IN_TENANT
 from libs.common.sql import Statement, Statements, load
 from tests.support.postgres import Database
 
@@ -34,6 +35,11 @@ def statements() -> list[tuple[str, ModuleType, Statement]]:
     ]
 
 
+def whole(statement: Statement) -> str:
+    """A statement as it is sent: `Database.look_up` puts the tenant before those that stand beside it."""
+    return IN_TENANT + statement.text if "from tenant cross join lateral" in statement.text else statement.text
+
+
 @pytest.mark.integration
 async def test_every_statement_fits_the_schema_and_its_struct(database: Database) -> None:
     """As its service's role each statement can be prepared; its columns are its Struct's fields, in order."""
@@ -41,7 +47,7 @@ async def test_every_statement_fits_the_schema_and_its_struct(database: Database
     for service in sorted({service for service, _, _ in statements()}):
         connection = await asyncpg.connect(database.dsn(service))
         for _, module, statement in (found for found in statements() if found[0] == service):
-            prepared = await connection.prepare(statement.text)
+            prepared = await connection.prepare(whole(statement))
             columns = tuple(attribute.name for attribute in prepared.get_attributes())
             if statement.row is not None:
                 struct: type[msgspec.Struct] = getattr(module, statement.row)
@@ -76,7 +82,7 @@ async def test_the_last_release_runs_on_this_schema(database: Database) -> None:
             for statement in load(str(path)).statements:
                 if "{" not in statement.text:
                     try:
-                        await connection.prepare(statement.text)
+                        await connection.prepare(whole(statement))
                     except asyncpg.PostgresError as error:
                         broken.append(f"{service} {path.stem}.{statement.name}: {error}")
         await connection.close()

@@ -36,6 +36,14 @@ class Role(msgspec.Struct, frozen=True):
 Catalogue = Mapping[UUID, Role]
 
 
+class RoleName(msgspec.Struct, frozen=True):
+    """A role by name."""
+
+    id: UUID
+    slug: str
+    name: str
+
+
 def slug_of(name: str) -> str:
     """A slug for a role of that name; empty where the name has no letters or digits that serve."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()

@@ -30,10 +30,14 @@ class Client(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """From where a user signed in before, as far as that is kept: this device, and which addresses."""
+    """From where a user signed in before, as far as that is kept: this device, and which addresses.
+
+    Where it is `crowded` some of those sessions are over, or too many.
+    """
 
     device: bool
     addresses: tuple[str, ...]
+    crowded: bool = False
 
     def familiar(self, client: Client) -> bool:
         """Whether a sign-in needs no mention: it is the first, or from a device and a network that were seen before."""

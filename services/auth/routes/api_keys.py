@@ -19,8 +19,8 @@ from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Permissions
 from services.auth.domain.api_keys import ApiKey, Kind
-from services.auth.domain.roles import Catalogue
-from services.auth.routes.shapes import RoleName, role_name
+from services.auth.domain.roles import Catalogue, RoleName
+from services.auth.routes.shapes import role_name
 from services.auth.usecases import api_keys
 from services.auth.usecases.context import Context
 

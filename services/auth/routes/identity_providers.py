@@ -15,8 +15,9 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Permissions
+from services.auth.domain.roles import RoleName
 from services.auth.domain.sso import Algorithm, Kind, Provider
-from services.auth.routes.shapes import RoleName, role_name
+from services.auth.routes.shapes import role_name
 from services.auth.usecases import identity_providers as providers
 from services.auth.usecases.context import Context
 from services.auth.usecases.identity_providers import Providers

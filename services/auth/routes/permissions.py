@@ -9,7 +9,8 @@ from litestar.params import FromQuery
 
 from libs.common.identity import Principal
 from libs.common.permissions import Action, Grant, Permissions
-from services.auth.routes.shapes import RoleName, id_parameter, role_name
+from services.auth.domain.roles import RoleName
+from services.auth.routes.shapes import id_parameter, role_name
 from services.auth.usecases import permissions as cases
 from services.auth.usecases.context import Context
 from services.auth.usecases.permissions import Explanation, Question

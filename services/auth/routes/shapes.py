@@ -13,7 +13,7 @@ from libs.common.errors import Fault, Invalid
 from libs.common.plans import Limits
 from services.auth.domain.organizations import Branding, Organization, Security
 from services.auth.domain.people import User
-from services.auth.domain.roles import Catalogue, Role
+from services.auth.domain.roles import Catalogue, Role, RoleName
 from services.auth.domain.sessions import Client
 
 ANYONE: list[dict[str, list[str]]] = [{}]
@@ -21,14 +21,6 @@ MAX_USER_AGENT = 400
 MAX_ADDRESS = 64
 
 Moment = Annotated[datetime, Meta(tz=True)]
-
-
-class RoleName(msgspec.Struct, frozen=True):
-    """A role by name."""
-
-    id: UUID
-    slug: str
-    name: str
 
 
 class UserAnswer(msgspec.Struct, frozen=True):
@@ -70,7 +62,11 @@ def role_name(role: Role) -> RoleName:
 
 def user_answer(user: User, catalogue: Catalogue) -> UserAnswer:
     """A user with the names of its roles."""
-    names = [role_name(catalogue[role_id]) for role_id in user.roles if role_id in catalogue]
+    return named_user(user, [role_name(catalogue[role_id]) for role_id in user.roles if role_id in catalogue])
+
+
+def named_user(user: User, names: list[RoleName]) -> UserAnswer:
+    """The same where the names are known."""
     return UserAnswer(
         user.id, user.email, user.name, user.locale, user.status, user.email_verified_at is not None, names,
         rfc3339(user.created_at), rfc3339(user.updated_at),

@@ -21,6 +21,7 @@ from services.auth.routes.shapes import (
     OrganizationAnswer,
     UserAnswer,
     client_of,
+    named_user,
     organization_answer,
     user_answer,
 )
@@ -182,10 +183,11 @@ async def signed_in(auth: Context, tenant_id: UUID, it: SignedIn | Challenge) ->
     """The answer to one who has proven a first factor."""
     if isinstance(it, Challenge):
         return MfaAnswer(**msgspec.structs.asdict(it))
-    told = await users.named(auth, tenant_id, it.user)
-    return LoginAnswer(
-        **_told(it.tokens), user=user_answer(it.user, told.catalogue), recovery_codes=it.recovery_codes or UNSET
-    )
+    if it.roles is None:
+        user = user_answer(it.user, (await users.named(auth, tenant_id, it.user)).catalogue)
+    else:
+        user = named_user(it.user, list(it.roles))
+    return LoginAnswer(**_told(it.tokens), user=user, recovery_codes=it.recovery_codes or UNSET)
 
 
 def tenant_of(request: Request[Any, Any, Any]) -> UUID:

@@ -16,7 +16,8 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
-from services.auth.routes.shapes import RoleName, UserAnswer, client_of, role_name, user_answer
+from services.auth.domain.roles import RoleName
+from services.auth.routes.shapes import UserAnswer, client_of, role_name, user_answer
 from services.auth.usecases import credentials, impersonation, mailed, second_factors, users
 from services.auth.usecases import permissions as permission_cases
 from services.auth.usecases.context import Context

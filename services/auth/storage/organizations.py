@@ -11,6 +11,8 @@ from libs.common.errors import Conflict, Fault
 from libs.common.plans import Limits
 from libs.common.postgres import Connection
 from services.auth.domain.organizations import Branding, Organization, Security, TenantStatus
+from services.auth.domain.people import User
+from services.auth.domain.roles import RoleName
 
 SQL = sql.load(__file__)
 
@@ -41,6 +43,14 @@ class OrganizationRow(msgspec.Struct, frozen=True):
         return Organization(**given | {"domains": tuple(self.domains)})
 
 
+class Entering(msgspec.Struct, frozen=True):
+    """What a sign-in is judged by besides the user: the tenant, and whether a second factor is confirmed."""
+
+    organization: Organization
+    confirmed: bool
+    roles: tuple[RoleName, ...]
+
+
 async def id_of_slug(connection: Connection, slug: str) -> UUID | None:
     """The tenant of a slug, before a tenant is known."""
     await connection.execute(SQL["look_up"], slug)
@@ -59,6 +69,15 @@ async def get(connection: Connection, tenant_id: UUID) -> Organization | None:
     """A tenant with its domains."""
     row = await connection.fetchrow(SQL["get"], tenant_id)
     return OrganizationRow(*row).organization() if row else None
+
+
+async def entering(connection: Connection, tenant_id: UUID, user: User) -> Entering | None:
+    """The same, with what else a sign-in of a user asks."""
+    row = await connection.fetchrow(SQL["entering"], tenant_id, user.id, list(user.roles))
+    if row is None:
+        return None
+    *of_tenant, confirmed, roles = row
+    return Entering(OrganizationRow(*of_tenant).organization(), confirmed, tuple(RoleName(*role) for role in roles))
 
 
 async def insert(connection: Connection, it: Organization) -> None:

@@ -14,6 +14,19 @@ select id, slug, name, status, locale, time_zone, branding, security, created_at
     (select due_at from deletions where deletions.id = tenants.id) as deletes_at
 from tenants where id = $1;
 
+-- name: entering
+-- The same, with what else a sign-in asks: whether the user has a second factor, and what the roles are called.
+select id, slug, name, status, locale, time_zone, branding, security, created_at, updated_at,
+    array(select host from domains where tenant_id = tenants.id order by host) as domains, limits,
+    (select due_at from deletions where deletions.id = tenants.id) as deletes_at,
+    exists (
+        select from totp_secrets where tenant_id = $1 and user_id = $2 and confirmed_at is not null
+    ) as confirmed,
+    array(
+        select row(r.id, r.slug, r.name) from roles r where r.tenant_id = $1 and r.id = any($3::uuid[]) order by r.id
+    ) as roles
+from tenants where id = $1;
+
 -- name: insert
 insert into tenants (id, slug, name, locale, time_zone, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $6);
 

@@ -7,7 +7,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.postgres import Connection
-from services.auth.domain.sessions import Client, Seen, Session
+from services.auth.domain.sessions import MAX_SESSIONS_OF_USER, Client, Seen, Session
 
 SQL = sql.load(__file__)
 
@@ -21,13 +21,15 @@ class TokenRow(msgspec.Struct, frozen=True):
     used_at: datetime | None
 
 
-async def insert(connection: Connection, tenant_id: UUID, it: Session) -> Seen:
-    """A new session; from where the user signed in before."""
+async def insert(
+    connection: Connection, tenant_id: UUID, it: Session, digest: bytes | None = None, until: datetime | None = None
+) -> Seen:
+    """A new session, with its first token where it has one; from where the user signed in before."""
     values = (it.user_id, it.user_agent, it.address, it.created_at, it.last_used_at, it.expires_at, it.mfa)
     by = (it.actor_id, it.actor_name, it.reason)
-    row = await connection.fetchrow(SQL["insert"], tenant_id, it.id, *values, *by)
+    row = await connection.fetchrow(SQL["insert"], tenant_id, it.id, *values, *by, digest, until, MAX_SESSIONS_OF_USER)
     assert row is not None
-    return Seen(row[0], tuple(row[1]))
+    return Seen(row[0], tuple(row[1]), bool(row[2]))
 
 
 async def page(connection: Connection, tenant_id: UUID, user_id: UUID, after: UUID, limit: int) -> list[Session]:

@@ -1,5 +1,10 @@
 -- name: insert -> Seen
--- A new session; returns whether the user's others know the device, and their addresses.
+-- A new session with its first token, where there is one; returns whether the user's others know the device, their
+-- addresses, and whether any are over or too many.
+with token as (
+    insert into refresh_tokens (tenant_id, hash, session_id, created_at, expires_at)
+    select $1, $13, $2, $6, $14 where $13::bytea is not null
+)
 insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id,
     actor_name, reason)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -10,7 +15,10 @@ returning exists (
     array(
         select distinct coalesce(s.address, '') from sessions s
         where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
-    ) as addresses;
+    ) as addresses,
+    (
+        select count(*) >= $15 or bool_or(s.expires_at < $6) from sessions s where s.tenant_id = $1 and s.user_id = $3
+    ) as crowded;
 
 -- name: page -> Session
 select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason

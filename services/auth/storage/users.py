@@ -8,7 +8,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.errors import Conflict, Fault
-from libs.common.postgres import Connection
+from libs.common.postgres import Connection, Database
 from services.auth.domain.people import User, UserStatus
 
 SQL = sql.load(__file__)
@@ -51,6 +51,12 @@ async def count(connection: Connection, tenant_id: UUID) -> int:
 async def credentials(connection: Connection, tenant_id: UUID, email: str) -> Credentials | None:
     """The credentials of a normalized address."""
     row = await connection.fetchrow(SQL["credentials"], tenant_id, email)
+    return Credentials(*row) if row else None
+
+
+async def find_credentials(database: Database, tenant_id: UUID, email: str) -> Credentials | None:
+    """The same in a transaction of its own."""
+    row = await database.look_up(tenant_id, SQL["find_credentials"], email)
     return Credentials(*row) if row else None
 
 

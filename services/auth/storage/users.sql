@@ -24,6 +24,12 @@ select count(*) from users where tenant_id = $1;
 -- name: credentials -> Credentials
 select id, password_hash, status from users where tenant_id = $1 and email = $2;
 
+-- name: find_credentials
+-- The same, within the round trip that sets the tenant.
+select of.id, of.password_hash, of.status from tenant cross join lateral (
+    select id, password_hash, status from users where tenant_id = tenant.id and email = $2 offset 0
+) as of;
+
 -- name: insert
 insert into users (tenant_id, id, email, name, locale, status, password_hash, created_at, updated_at, email_verified_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9);

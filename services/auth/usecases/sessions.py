@@ -25,7 +25,7 @@ from services.auth.domain.sessions import (
 from services.auth.storage import organizations, roles, sessions, users
 from services.auth.usecases import notices
 from services.auth.usecases.context import Context
-from services.auth.usecases.tokens import Tokens, issue
+from services.auth.usecases.tokens import Tokens, first, issue
 
 
 async def begin(
@@ -38,12 +38,13 @@ async def begin(
     organization = await _admitting(connection, tenant_id, user, known)
     ends = organization.security.session_end(now, context.lifetimes.session)
     session = Session(new_id(), user.id, client.user_agent, client.address, now, now, ends, mfa)
-    before = await sessions.insert(connection, tenant_id, session)
+    tokens, digest, until = first(tenant_id, signer, context.lifetimes, user, session, now)
+    before = await sessions.insert(connection, tenant_id, session, digest, until)
     if not before.familiar(client):
         await notices.to_user(context, connection, tenant_id, user, "new_sign_in", client)
-    ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
-    await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
-    tokens = await issue(connection, tenant_id, signer, context.lifetimes, user, session, now)
+    if before.crowded:
+        ended = await sessions.revoke_oldest(connection, tenant_id, user.id, MAX_SESSIONS_OF_USER)
+        await outbox.record(connection, tenant_id, [events.session_revoked(user.id, it) for it in ended])
     await context.audit.note(
         connection, tenant_id, "session.started", of_user(user), Party("session", session.id),
         address=client.address, details={"mfa": mfa, "user_agent": client.user_agent},

@@ -13,6 +13,7 @@ from services.auth.domain.audit import Party
 from services.auth.domain.keys import Signer
 from services.auth.domain.organizations import require_active
 from services.auth.domain.people import User
+from services.auth.domain.roles import RoleName
 from services.auth.domain.second_factors import Enrolment, Method
 from services.auth.domain.sessions import Client
 from services.auth.storage import organizations, second_factors, users
@@ -25,11 +26,12 @@ from services.auth.usecases.tokens import Tokens
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Who is signed in; recovery codes where the sign-in enrolled a second factor."""
+    """Who is signed in; recovery codes where the sign-in enrolled a second factor, and names of roles if known."""
 
     user: User
     tokens: Tokens
     recovery_codes: list[str] = []
+    roles: tuple[RoleName, ...] | None = None
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -43,8 +45,7 @@ class Challenge(msgspec.Struct, frozen=True):
 async def login(context: Context, tenant_id: UUID, email: str, password: str, client: Client) -> SignedIn | Challenge:
     """Signs a user in. Whatever is wrong, the answer is the same, after one verification of a password."""
     address = people.normalize_email(email)
-    async with context.database.tenant(tenant_id) as connection:
-        known = await users.credentials(connection, tenant_id, address)
+    known = await users.find_credentials(context.database, tenant_id, address)
     counters = attempts.of_account(tenant_id, address, client.address)
     try:
         await credentials.prove(context, counters, known, password, wrong=_wrong())
@@ -65,15 +66,15 @@ async def enter(
         user = await users.hold(connection, tenant_id, user_id)
         if user is None or user.status != "active":
             raise _wrong()
-        kept = await second_factors.get(connection, tenant_id, user_id)
-        confirmed = kept is not None and kept.confirmed_at is not None
-        organization = require_active(await organizations.get(connection, tenant_id), ending=True)
+        found = await organizations.entering(connection, tenant_id, user)
+        confirmed, roles = (found.confirmed, found.roles) if found else (False, ())
+        organization = require_active(found.organization if found else None, ending=True)
         if (confirmed or organization.security.mfa_required) and not proven:
             return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
         tokens = await begin(
             context, connection, tenant_id, signer, user, client, mfa=proven, organization=organization
         )
-        return SignedIn(user, tokens)
+        return SignedIn(user, tokens, roles=roles)
 
 
 async def enrol(context: Context, mfa_token: str) -> Enrolment:

@@ -38,11 +38,19 @@ async def issue(
     connection: Connection, tenant_id: UUID, signer: Signer, lifetimes: Lifetimes, user: User, session: Session,
     now: datetime,
 ) -> Tokens:  # fmt: skip
-    """Tokens of a session; the user's row is held, so that they say what holds."""
-    token, digest = make_refresh_token(tenant_id)
-    expires_at = lifetimes.of_refresh_token(now, session.expires_at)
+    """The next tokens of a session; the user's row is held, so that they say what holds."""
+    tokens, digest, expires_at = first(tenant_id, signer, lifetimes, user, session, now)
     await sessions.insert_token(connection, tenant_id, digest, session.id, now, expires_at)
-    return Tokens(*access_token(signer, tenant_id, subject(user, session.id), lifetimes.access_token), token)
+    return tokens
+
+
+def first(
+    tenant_id: UUID, signer: Signer, lifetimes: Lifetimes, user: User, session: Session, now: datetime
+) -> tuple[Tokens, bytes, datetime]:
+    """Tokens of a session that are not kept yet; also what is to be kept of the refresh token, and until when."""
+    token, digest = make_refresh_token(tenant_id)
+    issued = access_token(signer, tenant_id, subject(user, session.id), lifetimes.access_token)
+    return Tokens(*issued, token), digest, lifetimes.of_refresh_token(now, session.expires_at)
 
 
 def subject(user: User, session_id: UUID) -> Subject:
