@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +16,13 @@ import httpcore
 import msgspec
 
 from libs.common.errors import Fault, Invalid, Unavailable
+from libs.common.networks import is_public
 
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_URL = 2048
 SECONDS = 5.0
 
-_TRANSLATED = ip_network("64:ff9b::/96")
+_AWAY = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -75,7 +76,13 @@ class Outward:
         try:
             async with asyncio.timeout(SECONDS):
                 return await _read(self._pool, method, url, headers or {}, body)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.TimeoutException,
+            OSError,
+            UnicodeError,
+        ) as error:
             host = urlsplit(url).hostname
             raise Unavailable(f"'{host}' does not answer", code="remote-unavailable", retry_after=5) from error
 
@@ -125,12 +132,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
 def _is_private(host: str) -> bool:
     """Whether a literal address is not public; names are judged by what they resolve to."""
     try:
-        address: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
+        ip_address(host.partition("%")[0])
     except ValueError:
         return host.lower().rstrip(".") == "localhost"
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is None and address in _TRANSLATED:
-            inner = IPv4Address(address.packed[-4:])
-        address = inner or address
-    return not address.is_global or address.is_multicast
+    return not is_public(host)

@@ -59,7 +59,8 @@ async def test_an_answer_is_bounded(outward: Outward, answering: Answering) -> N
     "host",
     [
         "127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[64:ff9b::a00:1]", "[fe80::1]",
-        "[2002:7f00:1::]", "224.0.0.1", "0.0.0.0", "localhost", "LOCALHOST.",
+        "[2002:7f00:1::]", "224.0.0.1", "0.0.0.0", "localhost", "LOCALHOST.", "[fec0::1]", "[::7f00:1]",
+        "[64:ff9b:1::7f00:1]", "192.0.0.192", "168.63.129.16",
     ],
 )  # fmt: skip
 async def test_private_addresses_are_refused(host: str) -> None:
@@ -67,6 +68,13 @@ async def test_private_addresses_are_refused(host: str) -> None:
     with pytest.raises(Invalid) as error:
         await Outward().fetch("GET", f"https://{host}/")
     assert error.value.errors[0].code == "private_address"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
+async def test_what_is_no_name_does_not_answer(outward: Outward, host: str) -> None:
+    """A host that no DNS could know is one that is away, not a fault of ours."""
+    with pytest.raises(Unavailable):
+        await outward.fetch("GET", f"https://{host}/")
 
 
 async def test_a_name_of_a_private_address_is_refused_when_it_is_called() -> None:

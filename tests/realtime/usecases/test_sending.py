@@ -104,7 +104,8 @@ async def test_a_name_that_becomes_private_is_not_reached(settings: Settings, wo
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "[::1]", "10.1.2.3", "169.254.169.254", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "2130706433",
-     "localhost", "0.0.0.0", "[fe80::1]", "100.64.0.1", "224.0.0.1"],
+     "localhost", "0.0.0.0", "[fe80::1]", "100.64.0.1", "224.0.0.1", "[fec0::1]", "[::7f00:1]", "[64:ff9b:1::7f00:1]",
+     "192.0.0.192", "168.63.129.16"],
 )  # fmt: skip
 async def test_private_addresses_are_refused_when_a_webhook_is_made(host: str) -> None:
     """However a private address is written, it is known as one."""
@@ -202,6 +203,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after("Thu, 01 Jan 2026 00:01:00 GMT", now) == 60
     assert retry_after("Thu, 01 Jan 2020 00:01:00 GMT", now) == 0
     assert (retry_after("soon", now), retry_after(None, now)) == (None, None)
+    assert retry_after("Thu, 01 Jan 99999999999999 00:00:00 GMT", now) is None
     assert schedule_over(now)
 
 
