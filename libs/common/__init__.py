@@ -5,12 +5,12 @@ identity · tokens · revocations      the principal of a request, JSON Web Toke
 sealing      secrets kept with a secret that is not in the database
 permissions · roles · plans · plan_store      compiled grants and limits, and each service's copy of its tenants'
 settings · logging · metrics · measures · tracing · health · app · server      what every process has alike
-postgres · sql · migrate · ddl      tenant-scoped transactions, named statements, migrations and what these share
+postgres · standby · sql · migrate · ddl      transactions of one tenant, named statements, migrations and what these share
 cache · bus · events · outbox      Redis, NATS, CloudEvents, the transactional outbox and its relay
 tls · networks · outward      certificates, where requests come from, calls to addresses that people give
 purge · persons      the end of a tenant, and what is held on a person, in every service
 filters · formulas      the filter language: parser, syntax tree, SQL, evaluation; expressions of computed fields
-edge · http · bodies · pages · conditions      the outermost layer, strict bodies, bounded lists, versions
+edge · http · bodies · pages · conditions · openapi      the outermost layer, strict bodies, bounded lists, the document
 idempotency      one effect and one answer for one key
 resilience · clock · ids      small mechanisms
 """

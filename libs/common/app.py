@@ -17,7 +17,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from libs.common import cache, health, idempotency, logging, migrate, tracing
+from libs.common import cache, health, idempotency, logging, migrate, openapi, tracing
 from libs.common.bus import Bus
 from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
@@ -268,6 +268,7 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
     required: dict[str, health.Check] = {"database": platform.check_database, "migrations": platform.check_migrations}
     others: dict[str, health.Check] = {"broker": platform.check_broker, "cache": platform.check_cache}
     version = platform.settings.version
+    examples = openapi.read_examples(platform.name)
 
     async def answer(
         required: Mapping[str, health.Check], others: Mapping[str, health.Check]
@@ -293,12 +294,12 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
         return Response(text, media_type=content_type)
 
     @get("/openapi.json", include_in_schema=False)
-    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-        schema = request.app.openapi_schema.to_schema()
+    async def describe(request: Request[Any, Any, Any]) -> Response[bytes]:
+        schema = openapi.complete(request.app, request.app.openapi_schema.to_schema(), examples)
         document = idempotency.document(schema) if idempotent else schema
         return Response(msgspec.json.encode(document), media_type="application/json")
 
-    return [ready, live, database, metrics, openapi]
+    return [ready, live, database, metrics, describe]
 
 
 def anonymous_tenant(request: Request[Any, Any, Any]) -> str:

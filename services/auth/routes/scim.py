@@ -19,7 +19,18 @@ from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from services.auth.domain import scim as rules
 from services.auth.domain.scim import MAX_FILTER, MAX_OPERATIONS, PROVIDER, ScimGroup, ScimUser
-from services.auth.routes.scim_answers import HANDLERS, PATH, answer, found, listed, located, named, of_schema, of_type
+from services.auth.routes.scim_answers import (
+    ERRORS,
+    HANDLERS,
+    PATH,
+    answer,
+    found,
+    listed,
+    located,
+    named,
+    of_schema,
+    of_type,
+)
 from services.auth.routes.shapes import origin_of
 from services.auth.usecases import scim
 from services.auth.usecases.context import Context
@@ -42,6 +53,7 @@ class ScimController(Controller):
     path = "/scim/v2"
     tags = ["Provisioning"]  # noqa: RUF012
     exception_handlers = HANDLERS
+    opt = {"errors": ERRORS}  # noqa: RUF012
     dependencies = {"by": Provide(_caller, sync_to_thread=False)}  # noqa: RUF012
 
     @get("/ServiceProviderConfig", summary="What of SCIM is supported")

@@ -58,6 +58,21 @@ HANDLERS: ExceptionHandlersMap = {
     SCIMException: _of_scim, ValidationError: _of_model, AppError: _of_platform, HTTPException: _of_framework,
 }  # fmt: skip
 
+ERRORS = {
+    MEDIA_TYPE: {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "schemas": {"type": "array", "items": {"const": "urn:ietf:params:scim:api:messages:2.0:Error"}},
+                "status": {"type": "string"},
+                "scimType": {"type": "string"},
+                "detail": {"type": "string"},
+            },
+            "required": ["schemas", "status"],
+        }
+    }
+}
+
 
 def found(result: Found, asked: Any, model: Any) -> Response[bytes]:
     """A list of what was found."""
