@@ -2,13 +2,15 @@
 
 owns      records with their history and words, files, relationships, locks of fields, values that are unique, what
           removed fields held, tombstones, jobs, refused rows, merges, read models of pipelines, their types, views and
-          users, counters of automatic numbers, tallies of analytics
-answers   /pipelines/{id}/records… files imports exports duplicates, /records/{id}/traverse,
-          /records/{a}/shortest-path/{b}, /records/merge, /search, /analytics, /jobs, /imports, /exports;
+          users, counters of automatic numbers, tallies of analytics, links and forms
+answers   /pipelines/{id}/records… files imports exports duplicates view-links forms,
+          /records/{id}/traverse share-links, /records/{a}/shortest-path/{b}, /records/merge, /search,
+          /analytics, /shared, /forms, /jobs, /imports, /exports;
           rpc.records.record, rpc.records.records, rpc.records.field_update, rpc.records.plan,
           rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
-          records.tombstone.created, records.job.created updated done failed cancelled, records.tenant.purged
+          records.tombstone.created, records.link.created deleted,
+          records.job.created updated done failed cancelled, records.tenant.purged
 listens   pipelines.pipeline.*, pipelines.relationship_type.*, pipelines.view.*, auth.role.*, auth.user.*, auth.tenant.*,
           its own records.job.* (every process knows what is under way)
 """

@@ -10,12 +10,14 @@ from services.records.routes.analytics import AnalyticsController
 from services.records.routes.batch import BatchController
 from services.records.routes.exports import ExportJobsController, ExportsController
 from services.records.routes.files import FilesController
+from services.records.routes.forms import FormsController, PublicFormsController
 from services.records.routes.imports import ImportJobsController, ImportsController
 from services.records.routes.jobs import JobsController
 from services.records.routes.merging import DuplicatesController, MergeController
 from services.records.routes.records import RecordsController
 from services.records.routes.relationships import RelationshipsController, WaysController
 from services.records.routes.search import SearchController
+from services.records.routes.sharing import SharedController, ShareLinksController, ViewLinksController
 from services.records.routes.shortcut import Shortcut
 from services.records.settings import Settings
 from services.records.storage.objects import open_store
@@ -27,6 +29,7 @@ from services.records.usecases.evolving import evolve
 from services.records.usecases.files import Pruner
 from services.records.usecases.forgetting import Forgetter
 from services.records.usecases.indexing import Indexer
+from services.records.usecases.owners import Owners
 from services.records.usecases.running import Runner
 
 ROUTES = (
@@ -44,6 +47,11 @@ ROUTES = (
     SearchController,
     FilesController,
     AnalyticsController,
+    ShareLinksController,
+    ViewLinksController,
+    SharedController,
+    FormsController,
+    PublicFormsController,
 )
 
 
@@ -111,7 +119,8 @@ def build(given: Settings) -> ASGIApp:
     counter = Counter(platform.database)
     start += [pruner.start, forgetter.start, counter.start]
     stop += [pruner.stop, forgetter.stop, counter.stop]
-    given_to_all = {"catalog": catalog, "objects": objects, "runner": runner}
+    owners = Owners(platform.bus, platform.database, platform.roles, catalog)
+    given_to_all = {"catalog": catalog, "objects": objects, "runner": runner, "owners": owners}
     return create_app(
         platform, ROUTES, dependencies=given_to_all, on_start=start, on_stop=stop, shortcut=shortcut, idempotent=True
     )

@@ -99,6 +99,8 @@ async def _model(api: httpx.AsyncClient) -> None:
     edge = told(await api.post(f"{record}/relationships", json=link), 201)
     told(await api.delete(f"{record}/relationships/{edge['id']}"), 204)
     told(await api.patch(record, json={"data": {"name": "The one"}}))
+    link = told(await api.post(f"/records/{one['id']}/share-links", json={}), 201)
+    told(await api.delete(f"/records/{one['id']}/share-links/{link['id']}"), 204)
     told(await api.delete(record), 204)
     told(await api.post(f"{record}/restore"))
     told(await api.delete(f"{path}/records/{other['id']}", params={"permanent": "true"}), 204)

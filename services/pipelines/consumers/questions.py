@@ -1,5 +1,6 @@
 """What other services ask over NATS."""
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -51,6 +52,10 @@ def answer(platform: Platform) -> None:
     async def view(question: ViewQuestion) -> ViewAnnouncement:
         return await views.known(platform.database, question.tenant_id, question.view_id)
 
+    async def schema(question: DefinitionQuestion) -> dict[str, Any]:
+        return await pipelines.schema(platform.database, question.tenant_id, question.pipeline_id)
+
+    platform.bus.serve("rpc.pipelines.json_schema", DefinitionQuestion, schema)
     platform.bus.serve("rpc.pipelines.view", ViewQuestion, view)
     platform.bus.serve("rpc.pipelines.definition", DefinitionQuestion, definition)
     platform.bus.serve("rpc.pipelines.relationship_type", TypeQuestion, relationship_type)

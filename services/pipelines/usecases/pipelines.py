@@ -18,6 +18,7 @@ from services.pipelines.domain.changes import check_changes
 from services.pipelines.domain.definitions import FIELDS, MAX_FAULTS, Placed, attribute_faults, field_names, read_fields
 from services.pipelines.domain.evolution import Step, by
 from services.pipelines.domain.fields import AcrossField, AnyField, FormulaField, RelationField
+from services.pipelines.domain.json_schema import json_schema
 from services.pipelines.domain.pipelines import (
     Announcement,
     Pipeline,
@@ -158,6 +159,15 @@ async def definition(database: Database, tenant_id: UUID, pipeline_id: UUID) -> 
     if found is None:
         raise NotFound
     return announcement(found)
+
+
+async def schema(database: Database, tenant_id: UUID, pipeline_id: UUID) -> dict[str, Any]:
+    """The JSON Schema of a pipeline's data, for another service."""
+    async with database.tenant(tenant_id) as connection:
+        found = await storage.get(connection, tenant_id, pipeline_id)
+    if found is None or found.deleted_at is not None:
+        raise NotFound
+    return json_schema(found)
 
 
 async def locked(

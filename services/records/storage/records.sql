@@ -155,6 +155,8 @@ with history_gone as (
     delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), locks_gone as (
     delete from field_locks where tenant_id = $1 and record_id = any($2::uuid[])
+), links_gone as (
+    delete from links where tenant_id = $1 and target_id = any($2::uuid[])
 ), files_released as (
     delete from file_uses where tenant_id = $1 and record_id = any($2::uuid[]) returning file_id
 ), files_due as (

@@ -1,0 +1,223 @@
+"""What whoever has a link may see and do: never more than its owner may at that moment."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import jwt
+import msgspec
+import pytest
+
+from libs.common import clock
+from libs.common.errors import NotFound
+from libs.common.ids import new_id
+from libs.common.permissions import Grant, RoleGrants
+from services.records.domain.views import View
+from services.records.usecases.owners import Person
+from tests.records.support import Client, Service
+from tests.support.waiting import eventually
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "name", "type": "text", "required": True},
+    {"name": "mail", "type": "email", "unique": True},
+    {"name": "score", "type": "number"},
+    {"name": "stage", "type": "select", "options": [{"value": "in"}, {"value": "out"}]},
+]
+ACTIONS = frozenset({"read", "create", "update", "delete", "share"})
+
+
+class PersonQuestion(msgspec.Struct):
+    """Who is asked for."""
+
+    tenant_id: UUID
+    user_id: UUID
+
+
+@dataclass
+class People:
+    """Stands in for what auth and pipelines answer of people, views and schemas."""
+
+    service: Service
+    known: dict[UUID, Person] = field(default_factory=dict)
+
+    def client(self, *grants: Grant) -> Client:
+        """A principal whom auth knows."""
+        found = self.service.principal(*grants)
+        claims = jwt.decode(found.headers["Authorization"][7:], options={"verify_signature": False})
+        self.known[UUID(claims["sub"])] = Person(
+            UUID(claims["sub"]), "Ann", "active", tuple(UUID(role) for role in claims["roles"])
+        )
+        return found
+
+    def answer(self) -> None:
+        """Begins to answer."""
+
+        async def person(question: PersonQuestion) -> Person:
+            if question.user_id not in self.known:
+                raise NotFound
+            return self.known[question.user_id]
+
+        async def schema(_: dict[str, Any]) -> dict[str, Any]:
+            properties = {one["name"]: {"type": "string"} for one in FIELDS}
+            return {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "properties": properties,
+                "required": ["name"],
+            }
+
+        self.service.bus.serve("rpc.auth.user", PersonQuestion, person)
+        self.service.bus.serve("rpc.pipelines.json_schema", dict[str, Any], schema)
+
+    async def dismiss(self) -> None:
+        """Nobody may sign in any more."""
+        self.known = {key: msgspec.structs.replace(it, status="deactivated") for key, it in self.known.items()}
+
+    async def lose(self, *grants: Grant) -> None:
+        """All roles allow this alone from now on."""
+        for key in list(self.service.issuer.roles):
+            old = self.service.issuer.roles[key]
+            new = RoleGrants(old.id, old.slug, old.name, old.version + 1, grants)
+            self.service.issuer.roles[key] = new
+            await self.service.definitions.announce(key[0], "auth.role.updated", key[1], new)
+
+
+@pytest.fixture
+async def people(service: Service) -> People:
+    """Answers of who people are."""
+    found = People(service)
+    found.answer()
+    await service.bus.ready()
+    return found
+
+
+@pytest.fixture
+def anyone(service: Service) -> Client:
+    """Somebody whom nobody knows, at the tenant's host."""
+    return Client(service.http, {"x-millrace-tenant": str(service.tenant_id)})
+
+
+async def ended(anyone: Client, path: str) -> bool:
+    """Whether a link opens nothing any more."""
+    return (await anyone.get(path)).status_code == 410
+
+
+async def shared(
+    owner: Client, pipeline: UUID, data: dict[str, Any], **options: Any
+) -> tuple[str, str, dict[str, Any]]:
+    """A record that is shared: its path, the path of the link, and the link."""
+    made = await owner.create(pipeline, data)
+    link = await owner.post(f"/records/{made['id']}/share-links", options)
+    assert link.status_code == 201, link.text
+    return f"/pipelines/{pipeline}/records/{made['id']}", link.json()["path"].removeprefix("/api/v1"), link.json()
+
+
+async def test_a_link_shows_what_its_owner_may_read_now(service: Service, people: People, anyone: Client) -> None:
+    """Fields that the owner may not read are not shown, nor what the link leaves out; it ends with its owner."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS, readable_fields=frozenset({"name", "mail"})))
+    _, path, link = await shared(owner, pipeline, {"name": "Ada", "mail": "a@x.example", "score": 7})
+    assert (link["ended"], link["token"] in path) == (False, True)
+    found = await anyone.get(path)
+    assert (found.status_code, found.headers["etag"]) == (200, '"1"')
+    assert found.json()["record"]["data"] == {"name": "Ada", "mail": "a@x.example"}
+    assert found.json()["editable"] == []
+    _, narrow, _ = await shared(owner, pipeline, {"name": "Eve", "mail": "e@x.example"}, fields=["mail"])
+    seen = (await anyone.get(narrow)).json()["record"]
+    assert (seen["data"], seen["title"]) == ({"mail": "e@x.example"}, "")
+    assert (await anyone.patch(path, {"data": {"name": "x"}})).status_code == 403
+    assert (await Client(service.http, {"x-millrace-tenant": str(new_id())}).get(path)).status_code == 404
+    assert (await Client(service.http, {}).get(path)).status_code == 401
+    await people.dismiss()
+    assert (await anyone.get(path)).status_code == 410
+
+
+async def test_a_link_ends_with_the_right_to_share(service: Service, people: People, anyone: Client) -> None:
+    """When the owner's roles do not let the record be shared any more, the link shows nothing."""
+    pipeline = service.pipeline(*FIELDS)
+    _, path, _ = await shared(people.client(Grant("records", ACTIONS)), pipeline, {"name": "Ada"})
+    assert (await anyone.get(path)).status_code == 200
+    await people.lose(Grant("records", frozenset({"read"})))
+    await eventually(partial(ended, anyone, path))
+
+
+async def test_what_is_changed_by_a_link_says_so(service: Service, people: People, anyone: Client) -> None:
+    """A link for changing takes the fields that it shows; history names it, versions collide as ever."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS, writable_fields=frozenset({"name", "score"})))
+    record, path, link = await shared(owner, pipeline, {"name": "Ada"}, editable=True, fields=["score", "mail"])
+    assert (await anyone.get(path)).json()["editable"] == ["score"]
+    changed = await anyone.patch(path, {"data": {"score": 5}}, headers={"if-match": '"1"'})
+    assert (changed.status_code, changed.json()["record"]["data"]) == (200, {"score": 5})
+    assert (await anyone.patch(path, {"data": {"score": 6}}, headers={"if-match": '"1"'})).status_code == 412
+    assert (await anyone.patch(path, {"data": {"name": "x"}})).status_code == 422
+    assert (await anyone.patch(path, {"data": {"mail": "x@x.example"}})).status_code == 403
+    line = (await service.client.get(f"{record}/history")).json()["items"][0]
+    assert line["actor"]["name"] == "Share link of Ann"
+    assert line["client"] == {"via": "share", "id": link["id"]}
+
+
+async def test_a_link_is_ended_by_hand_by_time_and_with_its_record(
+    service: Service, people: People, anyone: Client
+) -> None:
+    """A link that was revoked, that ran out, or whose record is in the trash opens nothing."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS))
+    record, path, link = await shared(owner, pipeline, {"name": "Ada"})
+    links = f"/records/{record.rpartition('/')[2]}/share-links"
+    listed = (await owner.get(links)).json()["items"]
+    assert [(one["id"], one.get("token")) for one in listed] == [(link["id"], None)]
+    assert (await owner.delete(f"{links}/{link['id']}")).status_code == 204
+    assert (await anyone.get(path)).status_code == 410
+    assert (await owner.get(links)).json()["items"] == []
+    soon = clock.rfc3339(clock.now() + timedelta(seconds=0.5))
+    short = (await owner.post(links, {"expires_at": soon})).json()["path"].removeprefix("/api/v1")
+    await eventually(partial(ended, anyone, short))
+    other = (await owner.post(links, {})).json()["path"].removeprefix("/api/v1")
+    await owner.delete(record)
+    assert (await anyone.get(other)).status_code == 410
+    assert (await anyone.get("/shared/nonsense")).status_code == 404
+
+
+async def test_who_may_not_share_makes_no_link(service: Service, people: People) -> None:
+    """Without the right, of a record out of sight, of unknown fields, or until a time that is over, none is made."""
+    pipeline = service.pipeline(*FIELDS)
+    made = await service.client.create(pipeline, {"name": "Ada", "score": 1})
+    path = f"/records/{made['id']}/share-links"
+    reader = people.client(Grant("records", frozenset({"read"})))
+    assert (await reader.post(path, {})).status_code == 403
+    rule = {"field": "score", "op": "gt", "value": 5}
+    elsewhere = people.client(
+        Grant("records", frozenset({"read"})), Grant("records", frozenset({"share"}), row_rule=rule)
+    )
+    assert (await elsewhere.post(path, {})).status_code == 404
+    owner = people.client(Grant("records", ACTIONS, readable_fields=frozenset({"name"})))
+    for body in ({"fields": ["score"]}, {"expires_at": "2001-01-01T00:00:00Z"}, {"expires_at": "2199-01-01T00:00:00Z"}):
+        assert (await owner.post(path, body)).status_code == 422, body
+
+
+async def test_the_list_of_a_view_is_shared(service: Service, people: People, anyone: Client) -> None:
+    """A link to a view pages through what its filter lets pass, in its order, with its fields."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS))
+    view = View(
+        new_id(), pipeline, 1, "shared", new_id(), {"field": "score", "op": "gte", "value": 2}, "-score", ("score",)
+    )
+
+    async def known(_: dict[str, Any]) -> View:
+        return view
+
+    service.bus.serve("rpc.pipelines.view", dict[str, Any], known)
+    await service.bus.ready()
+    for score in range(5):
+        await owner.create(pipeline, {"name": f"n{score}", "score": score})
+    link = await owner.post(f"/pipelines/{pipeline}/view-links", {"view_id": str(view.id)})
+    assert link.status_code == 201, link.text
+    path = link.json()["path"].removeprefix("/api/v1")
+    page = (await anyone.get(path, params={"limit": 2})).json()
+    assert [(item["data"], item["title"]) for item in page["items"]] == [({"score": 4}, ""), ({"score": 3}, "")]
+    rest = (await anyone.get(path, params={"limit": 2, "cursor": page["next_cursor"]})).json()
+    assert ([item["data"]["score"] for item in rest["items"]], rest["next_cursor"]) == ([2], None)
+    assert (await owner.delete(f"/pipelines/{pipeline}/view-links/{link.json()['id']}")).status_code == 204
+    assert (await anyone.get(path)).status_code == 410
