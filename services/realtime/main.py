@@ -25,6 +25,7 @@ from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.server import Sockets
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.digests import Digests
+from services.realtime.usecases.documents import Bounds, Documents
 from services.realtime.usecases.following import Following, Happened
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.link import Voice
@@ -41,6 +42,7 @@ from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
 from services.realtime.usecases.sending import AT_ONCE, Sender
 from services.realtime.usecases.sending import Limits as SendingLimits
+from services.realtime.usecases.texts import Texts
 from services.realtime.usecases.webhooks import Hooks
 
 
@@ -99,7 +101,7 @@ def hooks_of(platform: Platform, settings: Settings, live: Live, owners: Owners)
     return Hooks(platform.bus, database, live.definitions, poster, sender, seal, settings.webhook_local), planner
 
 
-def outward(platform: Platform, settings: Settings, live: Live) -> Outward:
+def outward(platform: Platform, settings: Settings, live: Live, texts: Texts) -> Outward:
     """What goes out, and what follows the changes for it."""
     bus, database = platform.bus, platform.database
     owners = Owners(bus, database, platform.roles)
@@ -115,7 +117,7 @@ def outward(platform: Platform, settings: Settings, live: Live) -> Outward:
         hooks,
         Notices(bus, database, live.definitions, digest),
         notifier,
-        Following(bus, database, [send, notifier.take]),
+        Following(bus, database, [send, notifier.take, texts.take]),
         Digests(database, digest, settings.digest_poll_seconds),
     )
 
@@ -124,7 +126,13 @@ def build(settings: Settings) -> Sockets:
     """The service as an ASGI application, not yet started."""
     platform = Platform("realtime", settings)
     live = live_of(platform, settings)
-    out = outward(platform, settings, live)
+    bounds = Bounds(
+        settings.max_document_bytes, settings.max_document_clients, settings.document_text_seconds,
+        settings.document_text_latest_seconds,
+    )  # fmt: skip
+    texts = Texts(platform.bus, platform.database, bounds)
+    shared = Documents(platform.bus, platform.database, bounds)
+    out = outward(platform, settings, live, texts)
     revocations = Revocations(auth.on_revoked(live.registry, lambda principal: revocations.covers(principal)))
     reviews = Reviews(live, platform.roles)
     loops: list[asyncio.Task[None]] = []
@@ -144,11 +152,13 @@ def build(settings: Settings) -> Sockets:
         webhooks.follow(platform.bus, platform.database, out.notifier)
         heeding = keep_running("revocations", lambda: revocations.follow(platform.bus), cap=1.0)
         loops.extend(
-            asyncio.create_task(loop) for loop in (*out.loops(), live.presence.run(), live.locks.run(), heeding)
+            asyncio.create_task(loop)
+            for loop in (*out.loops(), texts.run(), live.presence.run(), live.locks.run(), heeding)
         )
 
     async def stop() -> None:
         await end(loops)
+        await shared.stop()
         await live.presence.stop()
         await live.locks.stop()
         await live.hubs.stop()
@@ -166,7 +176,7 @@ def build(settings: Settings) -> Sockets:
         on_stop=[stop],
     )
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__struct_fields__})
-    return Sockets(app, Context(live, limits, platform.authenticate, revocations))
+    return Sockets(app, Context(live, limits, platform.authenticate, revocations, shared))
 
 
 def main() -> None:
@@ -174,8 +184,9 @@ def main() -> None:
     settings = load(Settings)
     logging.configure("realtime", settings.log_level)
     app = build(settings)
+    largest = max(settings.max_frame_bytes, settings.max_update_bytes)
     serve(
-        app, settings, farewell=app.dismiss, ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False,
+        app, settings, farewell=app.dismiss, ws_max_size=largest, ws_per_message_deflate=False,
         ws_ping_interval=settings.ping_seconds, ws_ping_timeout=settings.ping_seconds,
     )  # fmt: skip
 

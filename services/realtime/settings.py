@@ -44,5 +44,10 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     ticket_seconds: int = 30
     presence_lease_seconds: float = 15.0
     presence_members: int = 100
+    max_update_bytes: Annotated[int, Meta(ge=1024)] = 1024 * 1024
+    max_document_bytes: Annotated[int, Meta(ge=1024)] = 2 * 1024 * 1024
+    max_document_clients: Annotated[int, Meta(ge=1)] = 100
+    document_text_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    document_text_latest_seconds: Annotated[float, Meta(gt=0)] = 5.0
     lock_lease_seconds: Annotated[float, Meta(gt=0, le=300)] = 15.0
     reconnect_spread_seconds: float = 10.0

@@ -64,9 +64,10 @@ class Node:
 async def running_node(settings: Settings) -> AsyncIterator[Node]:
     """A node under uvicorn, as `serve` runs it, until the block ends."""
     app = build(settings)
+    largest = max(settings.max_frame_bytes, settings.max_update_bytes)
     config = uvicorn.Config(
         app, port=0, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on",
-        ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False, timeout_graceful_shutdown=5,
+        ws_max_size=largest, ws_per_message_deflate=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = Server(config, app.dismiss)
     serving = asyncio.create_task(server.serve())
@@ -125,6 +126,10 @@ class World:
     updates: list[Json] = field(default_factory=list)
     locks: dict[tuple[str, str], Json] = field(default_factory=dict)
     tokens: int = 0
+    texts: dict[tuple[str, str], int] = field(default_factory=dict)
+    written: list[Json] = field(default_factory=list)
+    readers: set[str] = field(default_factory=set)
+    ruled: bool = False
     refuse: AppError | None = None
     away: AppError | None = None
 
@@ -137,6 +142,8 @@ class World:
         self.bus.serve("rpc.records.lock", Json, self._lock)
         self.bus.serve("rpc.records.renew_locks", Json, self._renew)
         self.bus.serve("rpc.records.unlock", Json, self._unlock)
+        self.bus.serve("rpc.records.document", Json, self._document)
+        self.bus.serve("rpc.records.write_document", Json, self._write_document)
 
     async def _definition(self, question: Json) -> Json:
         found = self.pipelines.get(UUID(question["pipeline_id"]))
@@ -194,6 +201,31 @@ class World:
         gone = [lock["token"] for lock in question["locks"]]
         self.locks = {place: lock for place, lock in self.locks.items() if lock["token"] not in gone}
         return {"tokens": gone}
+
+    async def _document(self, question: Json) -> Json:
+        if self.refuse is not None:
+            raise self.refuse
+        record = self._visible(question["token"], question["record_id"])
+        writable = claims(question["token"])["sub"] not in self.readers
+        text = record["data"].get(question["field"]) or ""
+        return {"pipeline_id": record["pipeline_id"], "text": text, "writable": writable, "ruled": self.ruled}
+
+    async def _write_document(self, question: Json) -> Json:
+        if self.away is not None:
+            raise self.away
+        record = self.records.get(UUID(question["record_id"]))
+        if record is None:
+            return {"state": "gone"}
+        place = question["record_id"], question["field"]
+        if question["seq"] <= self.texts.get(place, 0):
+            return {"state": "older"}
+        self.texts[place] = question["seq"]
+        self.written.append(question)
+        if record["data"].get(question["field"]) != question["text"]:
+            actor = {name: question["by"][name] for name in ("id", "kind", "name")}
+            operation = f"document:{question['field']}:{question['seq']}"
+            await self.update(record, {question["field"]: question["text"]}, actor=actor, operation_id=operation)
+        return {"state": "written"}
 
     def pipeline(self, *fields: Json, tenant: UUID | None = None, **more: Any) -> UUID:
         """A pipeline; without fields it has `name` (text), `score` (number) and `secret` (text)."""

@@ -91,10 +91,13 @@ class TextField(Field, frozen=True, kw_only=True, tag="text"):
 
 
 class TextareaField(TextField, frozen=True, kw_only=True, tag="textarea"):
-    """Text of several lines."""
+    """Text of several lines; `rich` where clients show it formatted, `collaborative` where it is a shared document."""
 
     may_be_unique = False
     may_be_indexed = False
+
+    rich: bool = False
+    collaborative: bool = False
 
 
 class NumberField(Field, frozen=True, kw_only=True, tag="number"):

@@ -7,7 +7,7 @@ from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
 from services.realtime.domain.messages import Frame, JobUpdated, encode
-from services.realtime.storage import notifications
+from services.realtime.storage import documents, notifications
 from services.realtime.usecases.hubs import Hubs
 
 
@@ -30,6 +30,7 @@ def forget_buried(bus: Bus, database: Database) -> None:
 
 async def _forget(connection: Connection, event: Event[Buried]) -> None:
     await notifications.forget_record(connection, event.tenant_id, event.data.id)
+    await documents.forget_record(connection, event.tenant_id, event.data.id)
 
 
 def follow_jobs(bus: Bus, hubs: Hubs) -> None:

@@ -96,6 +96,44 @@ CREATE TABLE realtime.digests (
 
 ALTER TABLE ONLY realtime.digests FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE realtime.document_dues (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    next_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY realtime.document_dues FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE realtime.document_updates (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL,
+    seq bigint NOT NULL,
+    data bytea NOT NULL
+);
+
+ALTER TABLE ONLY realtime.document_updates FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE realtime.documents (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL,
+    pipeline_id uuid NOT NULL,
+    snapshot bytea NOT NULL,
+    compacted bigint DEFAULT 1 NOT NULL,
+    last bigint DEFAULT 1 NOT NULL,
+    written bigint DEFAULT 1 NOT NULL,
+    size bigint NOT NULL,
+    merged bigint DEFAULT 0 NOT NULL,
+    base bigint DEFAULT 1 NOT NULL,
+    branch bytea,
+    editor jsonb
+);
+
+ALTER TABLE ONLY realtime.documents FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE realtime.due (
     tenant_id uuid NOT NULL,
     webhook_id uuid NOT NULL,
@@ -257,6 +295,15 @@ ALTER TABLE ONLY realtime.deliveries
 ALTER TABLE ONLY realtime.digests
     ADD CONSTRAINT digests_pkey PRIMARY KEY (tenant_id, user_id);
 
+ALTER TABLE ONLY realtime.document_dues
+    ADD CONSTRAINT document_dues_pkey PRIMARY KEY (tenant_id, record_id, field);
+
+ALTER TABLE ONLY realtime.document_updates
+    ADD CONSTRAINT document_updates_pkey PRIMARY KEY (tenant_id, record_id, field, seq);
+
+ALTER TABLE ONLY realtime.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (tenant_id, record_id, field);
+
 ALTER TABLE ONLY realtime.due
     ADD CONSTRAINT due_pkey PRIMARY KEY (tenant_id, webhook_id);
 
@@ -307,6 +354,8 @@ CREATE INDEX deliveries_sent ON realtime.deliveries USING btree (tenant_id, reco
 
 CREATE INDEX digests_next_at ON realtime.digests USING btree (next_at);
 
+CREATE INDEX document_dues_next ON realtime.document_dues USING btree (next_at);
+
 CREATE INDEX due_next_at ON realtime.due USING btree (next_at);
 
 CREATE INDEX follows_pipeline ON realtime.follows USING btree (tenant_id, pipeline_id);
@@ -331,6 +380,12 @@ ALTER TABLE ONLY realtime.attempts
 ALTER TABLE ONLY realtime.deliveries
     ADD CONSTRAINT deliveries_tenant_id_webhook_id_fkey FOREIGN KEY (tenant_id, webhook_id) REFERENCES realtime.webhooks(tenant_id, id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY realtime.document_dues
+    ADD CONSTRAINT document_dues_tenant_id_record_id_field_fkey FOREIGN KEY (tenant_id, record_id, field) REFERENCES realtime.documents(tenant_id, record_id, field) ON DELETE CASCADE;
+
+ALTER TABLE ONLY realtime.document_updates
+    ADD CONSTRAINT document_updates_tenant_id_record_id_field_fkey FOREIGN KEY (tenant_id, record_id, field) REFERENCES realtime.documents(tenant_id, record_id, field) ON DELETE CASCADE;
+
 ALTER TABLE ONLY realtime.due
     ADD CONSTRAINT due_tenant_id_webhook_id_fkey FOREIGN KEY (tenant_id, webhook_id) REFERENCES realtime.webhooks(tenant_id, id) ON DELETE CASCADE;
 
@@ -343,6 +398,14 @@ ALTER TABLE realtime.deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE realtime.digests ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY digests_relay ON realtime.digests TO millrace_realtime_relay USING (true);
+
+ALTER TABLE realtime.document_dues ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY document_dues_relay ON realtime.document_dues TO millrace_realtime_relay USING (true);
+
+ALTER TABLE realtime.document_updates ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE realtime.documents ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE realtime.due ENABLE ROW LEVEL SECURITY;
 
@@ -371,6 +434,12 @@ CREATE POLICY tenant_isolation ON realtime.definitions USING ((tenant_id = realt
 CREATE POLICY tenant_isolation ON realtime.deliveries USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
 
 CREATE POLICY tenant_isolation ON realtime.digests USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
+
+CREATE POLICY tenant_isolation ON realtime.document_dues USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
+
+CREATE POLICY tenant_isolation ON realtime.document_updates USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
+
+CREATE POLICY tenant_isolation ON realtime.documents USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
 
 CREATE POLICY tenant_isolation ON realtime.due USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
 
@@ -408,6 +477,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.deliveries TO millrace_realt
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.digests TO millrace_realtime;
 GRANT SELECT,UPDATE ON TABLE realtime.digests TO millrace_realtime_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.document_dues TO millrace_realtime;
+GRANT SELECT,UPDATE ON TABLE realtime.document_dues TO millrace_realtime_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.document_updates TO millrace_realtime;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.documents TO millrace_realtime;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.due TO millrace_realtime;
 GRANT SELECT,UPDATE ON TABLE realtime.due TO millrace_realtime_relay;

@@ -101,6 +101,9 @@ class Connection:
         """Whether the connection itself asked for this operation."""
         return self._operations is not None and operation_id in self._operations
 
+    async def reviewed(self) -> None:
+        """Looks again at what is beside subscriptions, after the roles have changed; here there is nothing."""
+
     def ended(self, subscription: Subscription, error: AppError) -> None:
         """Tells that a subscription has ended, and why."""
         self.fail(error, channel=subscription.channel.name)

@@ -16,8 +16,10 @@ from libs.common.errors import AppError, NotFound, RateLimited, Unauthenticated,
 from libs.common.networks import address_of
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import failed
+from services.realtime.sockets import documents
 from services.realtime.sockets.connection import TOO_MANY, TRY_LATER, UNAUTHENTICATED, Connection
 from services.realtime.sockets.context import Context
+from services.realtime.sockets.documents import DocumentConnection
 from services.realtime.sockets.frames import Authenticate, Subscribe
 from services.realtime.sockets.steps.authenticate import authenticate
 from services.realtime.sockets.steps.credentials import Credentials, credentials, redeem
@@ -25,6 +27,10 @@ from services.realtime.sockets.steps.handle import handle, read
 from services.realtime.sockets.steps.subscribe import subscribe
 from services.realtime.usecases import subscriptions
 
+TOO_BIG = 1009
+MAX_NAME = 63
+
+Place = UUID | tuple[UUID, str] | None
 log = structlog.get_logger()
 
 
@@ -45,24 +51,35 @@ class Sockets:
         try:
             if self._strangers >= self._context.limits.max_strangers:
                 raise Unavailable("Too many sockets have yet to authenticate", code="overloaded", retry_after=2)
-            record = _record(scope["path"])
+            place = _place(scope["path"])
             given = credentials(scope)
+            if isinstance(place, tuple) and given.token is None and given.ticket is None:
+                raise Unauthenticated("A document's socket brings a ticket or token in its handshake")
         except AppError as error:
             return await _refuse(error, scope, send)
         await send({"type": "websocket.accept", "subprotocol": given.subprotocol, "headers": []})
-        connection = Connection(send, self._context.limits, self._context.live.metrics, address_of(scope))
-        await self._live(connection, receive, given, record)
+        connection = self._connection(scope, send, document=isinstance(place, tuple))
+        await self._live(connection, receive, given, place)
 
     def dismiss(self) -> None:
         """Tells every socket to come back, at moments that are spread, and closes it."""
         for connection in self._context.live.registry.all():
             connection.dismiss()
 
-    async def _live(self, connection: Connection, receive: Receive, given: Credentials, record: UUID | None) -> None:
+    def _connection(self, scope: Any, send: Send, *, document: bool) -> Connection:
+        context, address = self._context, address_of(scope)
+        if document:
+            return DocumentConnection(context, send, context.limits, context.live.metrics, address)
+        return Connection(send, context.limits, context.live.metrics, address)
+
+    async def _live(self, connection: Connection, receive: Receive, given: Credentials, place: Place) -> None:
         try:
             if await self._open(connection, receive, given):
-                if record is not None:
-                    await self._watch(connection, record)
+                if isinstance(connection, DocumentConnection):
+                    assert isinstance(place, tuple)
+                    return await documents.serve(self._context, connection, receive, place)
+                if isinstance(place, UUID):
+                    await self._watch(connection, place)
                 await self._listen(connection, receive)
         except asyncio.CancelledError:
             # Nobody but the connection itself cancels it: its reader did not take even the last frame.
@@ -103,8 +120,13 @@ class Sockets:
             message: Any = await receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if not connection.closed:
-                await handle(self._context, connection, _data(message))
+            if connection.closed:
+                continue
+            data = _data(message)
+            if len(data) > connection.limits.max_frame_bytes:
+                connection.close(None, TOO_BIG)
+            else:
+                await handle(self._context, connection, data)
 
     def _leave(self, connection: Connection) -> None:
         connection.release()
@@ -146,8 +168,8 @@ def _code(error: AppError) -> int:
     return TRY_LATER if isinstance(error, Unavailable) else UNAUTHENTICATED
 
 
-def _record(path: str) -> UUID | None:
-    """The record that an address names; raises NotFound for one that is no socket's."""
+def _place(path: str) -> Place:
+    """The record, or field of a record, that an address names; raises NotFound for one that is no socket's."""
     parts = [part for part in path.split("/") if part]
     for prefix in (["api", "v1"], ["api"]):
         if parts[: len(prefix)] == prefix:
@@ -157,6 +179,8 @@ def _record(path: str) -> UUID | None:
         return None
     if parts[:2] == ["ws", "records"] and len(parts) == 3:
         return ids.parse_id(parts[2])
+    if parts[:2] == ["ws", "docs"] and len(parts) == 4 and len(parts[3]) <= MAX_NAME:
+        return ids.parse_id(parts[2]), parts[3]
     raise NotFound
 
 

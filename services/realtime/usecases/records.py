@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.bus import Bus
+from services.realtime.domain.documents import Editor
 from services.realtime.domain.locks import Holding
 
 SECONDS = 3.0
@@ -45,6 +46,30 @@ class Wanted(msgspec.Struct, frozen=True):
     field: str
     connection: str
     seconds: float
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A field that is edited as a shared document. `ruled` is whether the record's values decide who may do what."""
+
+    pipeline_id: UUID
+    text: str
+    writable: bool
+    ruled: bool
+
+
+class DocumentText(msgspec.Struct, frozen=True):
+    """The question `rpc.records.write_document`."""
+
+    tenant_id: UUID
+    by: Editor
+    record_id: UUID
+    field: str
+    seq: int
+    text: str
+
+
+class _Became(msgspec.Struct, frozen=True):
+    state: str
 
 
 class _Granted(msgspec.Struct, frozen=True):
@@ -92,3 +117,14 @@ async def renew_locks(bus: Bus, tenant_id: UUID, held: Sequence[Holding], second
 async def unlock(bus: Bus, tenant_id: UUID, held: Sequence[Holding]) -> None:
     """Ends leases."""
     await bus.request("rpc.records.unlock", {"tenant_id": tenant_id, "locks": held}, _Held, seconds=SECONDS)
+
+
+async def open_document(bus: Bus, token: str, record_id: UUID, field: str) -> Opened:
+    """A field that is edited together, as the caller may see it; raises what keeps them from it."""
+    question = {"token": token, "record_id": record_id, "field": field}
+    return await bus.request("rpc.records.document", question, Opened, seconds=SECONDS)
+
+
+async def write_document(bus: Bus, text: DocumentText) -> str:
+    """Has the text of a document written into its field; whether it was `written`, `older`, or the record is away."""
+    return (await bus.request("rpc.records.write_document", text, _Became, seconds=SECONDS)).state

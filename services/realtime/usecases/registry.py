@@ -26,6 +26,9 @@ class Connected(Subscriber, Protocol):
     def dismiss(self) -> None:
         """Closes because the server ends."""
 
+    async def reviewed(self) -> None:
+        """Looks again at what it has beside subscriptions, after its roles have changed."""
+
     def ended(self, subscription: Subscription, error: AppError) -> None:
         """Tells that a subscription has ended, and why."""
 

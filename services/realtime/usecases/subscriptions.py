@@ -83,6 +83,7 @@ async def reconsider(live: Live, connection: Connected) -> None:
         except (Forbidden, NotFound, Invalid) as error:
             _end(live, connection, subscription, error)
     await live.locks.review(connection)
+    await connection.reviewed()
 
 
 async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> None:

@@ -64,6 +64,9 @@ class Waiter:
     def ended(self, subscription: Subscription, error: AppError) -> None:
         """It has no subscriptions."""
 
+    async def reviewed(self) -> None:
+        """And nothing beside them."""
+
     async def listens(self, hub: Hub, page: ChangePage) -> bool:
         """Waits until there is more after a page, or a sign of life is due; whether it is to go on."""
         if not page.has_more:

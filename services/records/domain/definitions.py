@@ -45,6 +45,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     cardinality: str = "many_to_one"
     display_field: str | None = None
     case: str = "keep"
+    collaborative: bool = False
     currency: str | None = None
     decimals: int | None = None
     default_country: str | None = None

@@ -153,6 +153,8 @@ with history_gone as (
     delete from unique_values where tenant_id = $1 and record_id = any($2::uuid[])
 ), trashed_gone as (
     delete from trashed_values where tenant_id = $1 and record_id = any($2::uuid[])
+), texts_gone as (
+    delete from document_texts where tenant_id = $1 and record_id = any($2::uuid[])
 ), locks_gone as (
     delete from field_locks where tenant_id = $1 and record_id = any($2::uuid[])
 ), links_gone as (

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common.errors import Conflict as Taken
 from libs.common.errors import Fault, Forbidden, Invalid, NotFound
 from libs.common.postgres import Database
 from services.records.domain.locks import MAX_SECONDS, locked
@@ -81,6 +82,8 @@ async def _check(scope: Scope, wanted: Wanted) -> None:
         raise Invalid(errors=[Fault("/field", "unknown_field", f"There is no field '{wanted.field}'")])
     if readable is not None and wanted.field not in readable:
         raise Forbidden(f"There is no field '{wanted.field}' that you may read", code="field-not-readable")
+    if scope.pipeline.fields[wanted.field].collaborative:
+        raise Taken(f"'{wanted.field}' is edited together, and locked by nobody", code="collaborative")
     scope.update.check_writing(frozenset((wanted.field,)), row.updates)
 
 

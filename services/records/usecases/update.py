@@ -12,6 +12,7 @@ from services.records.domain.reach import Reach
 from services.records.domain.records import Record
 from services.records.storage import records
 from services.records.usecases.caller import Caller
+from services.records.usecases.documents import OPERATION
 from services.records.usecases.writing import Writer
 
 MAX_OPERATION_ID = 128
@@ -55,6 +56,8 @@ async def field_update(caller: Caller, asked: FieldUpdate) -> FieldUpdated:
     """Sets a field once per operation id."""
     if not 0 < len(asked.operation_id) <= MAX_OPERATION_ID:
         raise Invalid(errors=[Fault("/operation_id", "invalid_length", f"1 to {MAX_OPERATION_ID} characters")])
+    if asked.operation_id.startswith(OPERATION):
+        raise Invalid(errors=[Fault("/operation_id", "reserved", f"Ids with '{OPERATION}' are the platform's")])
     async with caller.database.tenant(caller.tenant_id) as connection:
         place = await records.place(connection, caller.tenant_id, asked.record_id)
     if place is None:

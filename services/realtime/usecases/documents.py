@@ -1,0 +1,391 @@
+"""The shared documents that somebody on this node has open.
+
+An update is durable before anybody is told of it: appended to the document's log under the next number, applied
+here, sent to the others here, and told to the other nodes on `docs.<tenant>.<record>` of plain NATS. Whoever sees a
+number too far, or nothing for a while, reads the log; so words may be lost, and updates are not. What a client sent and
+the log did not take yet is in no state that the server tells, so a client that reconnects sends it again.
+"""
+
+import asyncio
+import base64
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from pycrdt import Doc, Text
+
+from libs.common.bus import Bus
+from libs.common.errors import AppError, NotFound, RateLimited, TooLarge, Unavailable
+from libs.common.ids import new_id
+from libs.common.postgres import Database
+from libs.common.resilience import deadline, end, keep_running
+from services.realtime.domain import documents as rules
+from services.realtime.domain.documents import Editor, State
+from services.realtime.storage import documents
+from services.realtime.storage.documents import Key
+
+CHECK_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+WRITE_SECONDS = 10.0
+STATE_SECONDS = 30.0
+"""After so long without a word a client on another node is taken to have left, as clients do among themselves."""
+MAX_TOLD = 512 * 1024
+MAX_PENDING = 1_000
+log = structlog.get_logger()
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How large a document may become, how many may have it open on a node, and when its text is written (seconds)."""
+
+    document_bytes: int
+    clients: int
+    soon: float
+    latest: float
+
+
+class Member(Protocol):
+    """A socket that has a document open."""
+
+    id: str
+    owner: str
+
+    def bring(self, message: bytes) -> None:
+        """Sends a message, or queues it, and never waits."""
+
+    def deny(self, error: AppError) -> None:
+        """Tells that something could not be done, and ends."""
+
+
+class Word(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What others who have a document open are told: an update, where it is small enough, or who is there.
+
+    `room` is who tells it.
+    """
+
+    room: str
+    field: str
+    seq: int = 0
+    update: str = ""
+    states: tuple[State, ...] = ()
+    asks: bool = False
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What a client says of itself, through which socket (none: another node's) and whose, and when it spoke."""
+
+    state: State
+    member: str
+    owner: str
+    at: float
+
+
+@dataclass(slots=True)
+class Pending:
+    """An update on its way into the log."""
+
+    update: bytes
+    by: Editor
+    member: str
+    done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Room:
+    """One open document."""
+
+    def __init__(self, key: Key, bus: Bus, database: Database, bounds: Bounds) -> None:
+        self.key = key
+        self._id = str(new_id())
+        self.members: dict[str, Member] = {}
+        self.users = 0
+        self._bus = bus
+        self._database = database
+        self._bounds = bounds
+        self._doc: Doc[Text] = Doc()
+        self._seq = 0
+        self._states: dict[int, Spoken] = {}
+        self._pending: deque[Pending] = deque()
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, pipeline_id: UUID, text: str, position: int) -> None:
+        """Reads the document, or makes it with a text that was read after a position; raises what keeps it from it."""
+        async with self._turn:
+            if self._ready.is_set():
+                return
+            async with self._database.tenant(self.key.tenant_id) as connection:
+                if await documents.get(connection, self.key) is None:
+                    await documents.create(connection, self.key, pipeline_id, rules.begin(text), position)
+            subscription = await self._bus.client.subscribe(_subject(self.key), cb=self._hear)
+            try:
+                await self._load()
+            except BaseException:
+                with suppress(nats.errors.Error, OSError):
+                    await subscription.unsubscribe()
+                raise
+            self._tasks = [
+                asyncio.create_task(keep_running("document log", self._log, cap=1.0)),
+                asyncio.create_task(keep_running("document watch", self._watch, cap=CHECK_SECONDS)),
+                asyncio.create_task(_until_ended(subscription)),
+            ]
+            self._ready.set()
+        await self._tell(Word(self._id, self.key.field, asks=True))
+
+    async def close(self) -> None:
+        """Ends it, after what clients sent is in the log, as far as it can be."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS * 4):
+                await asyncio.gather(*(one.done for one in list(self._pending)), return_exceptions=True)
+        await end(self._tasks)
+
+    def enter(self, member: Member) -> None:
+        """Takes a socket in: it is asked for what it has, and told who is there."""
+        if len(self.members) >= self._bounds.clients:
+            raise RateLimited("The document is open in too many places", code="too-many-clients", retry_after=5)
+        self.members[member.id] = member
+        member.bring(rules.step_1(self._doc))
+        self.answer_awareness(member)
+
+    async def leave(self, member: Member) -> None:
+        """Lets a socket go, and tells the others that its clients have left."""
+        self.members.pop(member.id, None)
+        gone = [
+            State(one.state.client, one.state.clock + 1, "null")
+            for one in self._states.values()
+            if one.member == member.id
+        ]
+        if gone:
+            for state in gone:
+                self._states.pop(state.client, None)
+            self._send(rules.awareness(gone))
+            await self._tell(Word(self._id, self.key.field, states=tuple(gone)))
+
+    def answer_step_1(self, member: Member, state: bytes) -> None:
+        """Brings a socket what it lacks."""
+        member.bring(rules.step_2(rules.difference(self._doc, state)))
+
+    def lacks(self, update: bytes) -> bool:
+        """Whether an update has anything new; raises Malformed."""
+        rules.check(update)
+        return rules.is_news(self._doc, update)
+
+    def answer_awareness(self, member: Member) -> None:
+        """Tells a socket who is there."""
+        if states := self._present():
+            member.bring(rules.awareness(states))
+
+    async def write(self, member: Member, update: bytes, by: Editor) -> None:
+        """Has an update logged, and tells the others; raises Malformed, TooLarge or Unavailable."""
+        rules.check(update)
+        if len(self._pending) >= MAX_PENDING:
+            raise Unavailable("The document cannot be written now", code="document-behind", retry_after=2)
+        pending = Pending(update, by, member.id)
+        self._pending.append(pending)
+        self._wake.set()
+        async with deadline(WRITE_SECONDS, "The log of documents"):
+            await asyncio.shield(pending.done)
+
+    async def speak(self, member: Member, states: list[State]) -> None:
+        """Takes in what a socket says of its clients, and tells all, itself included: so it knows that it is heard."""
+        own = [one for one in states if self._takes(one, member.id, member.owner)]
+        if own:
+            self._send(rules.awareness(own))
+            await self._tell(Word(self._id, self.key.field, states=tuple(own)))
+
+    def _takes(self, state: State, member: str, owner: str) -> bool:
+        """Notes what is said of a client, unless another speaks for it or it is old; whether it is to be told."""
+        known = self._states.get(state.client)
+        if known is not None and (known.state.clock > state.clock or (known.member and known.owner != owner)):
+            return False
+        if state.state == "null":
+            self._states.pop(state.client, None)
+        else:
+            self._states[state.client] = Spoken(state, member, owner, time.monotonic())
+        return True
+
+    def _present(self) -> list[State]:
+        oldest = time.monotonic() - STATE_SECONDS
+        for client in [client for client, one in self._states.items() if not one.member and one.at < oldest]:
+            del self._states[client]
+        return [one.state for one in self._states.values()]
+
+    def _send(self, message: bytes, but: str = "") -> None:
+        for member in list(self.members.values()):
+            if member.id != but:
+                member.bring(message)
+
+    async def _load(self) -> None:
+        async with self._database.tenant(self.key.tenant_id) as connection:
+            stored = await documents.get(connection, self.key, hold=True)
+            updates = await documents.updates(connection, self.key, stored.compacted) if stored else []
+        if stored is None:
+            raise NotFound("The document is gone", code="document-gone")
+        self._doc = rules.build([stored.snapshot, *(one.data for one in updates)])
+        self._seq = stored.last
+
+    async def _log(self) -> None:
+        """Appends what clients send, many at once where they come fast."""
+        while True:
+            if not self._pending:
+                self._wake.clear()
+                await self._wake.wait()
+            await self._append(list(self._pending))
+
+    async def _append(self, batch: list[Pending]) -> None:
+        update, by = rules.join([one.update for one in batch]), batch[-1].by
+        try:
+            async with self._turn, self._database.tenant(self.key.tenant_id) as connection:
+                bounds = self._bounds
+                seq = await documents.append(
+                    connection, self.key, update, by, bounds.document_bytes, bounds.soon, bounds.latest
+                )
+        except Unavailable:
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        for _ in batch:
+            self._pending.popleft()
+        if seq is None:
+            return self._refuse(batch)
+        only = {one.member for one in batch}
+        async with self._turn:
+            if seq == self._seq + 1:
+                self._apply(seq, update, only.pop() if len(only) == 1 else "")
+            elif seq > self._seq:
+                await self._catch_up()
+        for one in batch:
+            if not one.done.done():
+                one.done.set_result(None)
+        text = base64.b64encode(update).decode() if len(update) <= MAX_TOLD else ""
+        await self._tell(Word(self._id, self.key.field, seq, text))
+
+    def _refuse(self, batch: list[Pending]) -> None:
+        error = TooLarge("The document is as large as it may be, or gone", code="document-too-large")
+        for one in batch:
+            if not one.done.done():
+                one.done.set_exception(error)
+
+    def _apply(self, seq: int, update: bytes, but: str = "") -> None:
+        self._doc.apply_update(update)
+        self._seq = seq
+        self._send(rules.updated(update), but)
+
+    async def _catch_up(self) -> None:
+        """Reads what the log has beyond; where that was compacted meanwhile, all of it."""
+        async with self._database.tenant(self.key.tenant_id) as connection:
+            stored = await documents.get(connection, self.key, hold=True)
+            updates = await documents.updates(connection, self.key, self._seq) if stored else []
+        if stored is None:
+            return self._end(NotFound("The document is gone", code="document-gone"))
+        if stored.compacted > self._seq:
+            self._apply(stored.compacted, stored.snapshot)
+        for one in updates:
+            if one.seq > self._seq:
+                self._apply(one.seq, one.data)
+
+    def _end(self, error: AppError) -> None:
+        for member in list(self.members.values()):
+            member.deny(error)
+
+    async def _watch(self) -> None:
+        """Looks into the log every so often, in case words were lost."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            async with self._database.tenant(self.key.tenant_id) as connection:
+                last = await documents.last(connection, self.key)
+            if last is None:
+                self._end(NotFound("The document is gone", code="document-gone"))
+            elif last > self._seq:
+                async with self._turn:
+                    await self._catch_up()
+
+    async def _hear(self, message: Msg) -> None:
+        try:
+            word = msgspec.json.decode(message.data, type=Word)
+        except msgspec.MsgspecError as error:
+            await log.awarning("a word could not be read", subject=message.subject, error=repr(error))
+            return
+        if word.field != self.key.field or word.room == self._id:
+            return
+        await self._ready.wait()
+        if word.seq:
+            await self._heard(word)
+        if states := [one for one in word.states if self._takes(one, "", "")]:
+            self._send(rules.awareness(states))
+        if word.asks and (states := [one.state for one in self._states.values() if one.member]):
+            await self._tell(Word(self._id, self.key.field, states=tuple(states)))
+
+    async def _heard(self, word: Word) -> None:
+        with suppress(AppError):
+            async with self._turn:
+                if word.seq == self._seq + 1 and word.update:
+                    self._apply(word.seq, base64.b64decode(word.update))
+                elif word.seq > self._seq:
+                    await self._catch_up()
+
+    async def _tell(self, word: Word) -> None:
+        await tell(self._bus, self.key, word)
+
+
+async def tell(bus: Bus, key: Key, word: Word) -> None:
+    """Says a word to the others who have a document open."""
+    with suppress(Unavailable, nats.errors.Error, OSError):
+        await bus.client.publish(_subject(key), msgspec.json.encode(word))
+
+
+def _subject(key: Key) -> str:
+    return f"docs.{key.tenant_id}.{key.record_id}"
+
+
+async def _until_ended(subscription: Subscription) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        with suppress(nats.errors.Error, OSError):
+            await subscription.unsubscribe()
+
+
+class Documents:
+    """Opens a document for the first who wants it on this node, and closes it after the last."""
+
+    def __init__(self, bus: Bus, database: Database, bounds: Bounds) -> None:
+        self._bus = bus
+        self._database = database
+        self._bounds = bounds
+        self._rooms: dict[Key, Room] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def opened(self, key: Key, pipeline_id: UUID, text: str, position: int) -> AsyncIterator[Room]:
+        """The room of a document, begun with a text that was read after a position where there is none yet."""
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = Room(key, self._bus, self._database, self._bounds)
+        room.users += 1
+        try:
+            await room.open(pipeline_id, text, position)
+            yield room
+        finally:
+            room.users -= 1
+            if not room.users:
+                del self._rooms[key]
+                self._soon(room.close())
+
+    async def stop(self) -> None:
+        """Waits until what was closed is closed."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

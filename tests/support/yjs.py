@@ -1,0 +1,106 @@
+"""A client of shared documents in Python, as `y-websocket` is one in JavaScript: pycrdt over a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from pycrdt import Doc, Text, create_sync_message, create_update_message, handle_sync_message
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.waiting import eventually
+
+SYNC, AWARENESS, AUTH = 0, 1, 2
+
+
+class Peer:
+    """One person's copy of a document, which may be offline."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.doc: Doc[Text] = Doc()
+        self.doc["content"] = self.text = Text()
+        self.denied: list[str] = []
+        self.awareness: list[bytes] = []
+        self.close_code: int | None = None
+        self.synced = asyncio.Event()
+        self._url = url.replace("http", "ws", 1)
+        self._token = token
+        self._socket: ClientConnection | None = None
+        self._taking = False
+        self._subscription = self.doc.observe(lambda event: self._changed(event.update))
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def online(self) -> AsyncIterator["Peer"]:
+        """Connected until the block ends; what was edited meanwhile is brought along."""
+        protocols = ["bearer", self._token]
+        async with connect(self._url, subprotocols=protocols, max_size=None, compression=None) as socket:  # type: ignore[arg-type]
+            self._outgoing = asyncio.Queue()
+            self._socket = socket
+            self.synced.clear()
+            tasks = [asyncio.create_task(self._receive(socket)), asyncio.create_task(self._send(socket))]
+            await socket.send(create_sync_message(self.doc))
+            try:
+                yield self
+                await self.sent()
+            finally:
+                self._socket = None
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def sent(self) -> None:
+        """Waits until what was edited is on its way."""
+
+        async def empty() -> bool:
+            return self._outgoing.empty() or self.close_code is not None
+
+        await eventually(empty)
+
+    async def say(self, message: bytes) -> None:
+        """Sends any message."""
+        assert self._socket is not None
+        await self._socket.send(message)
+
+    async def reads(self, text: str, seconds: float = 10.0) -> None:
+        """Waits until the document has this text."""
+
+        async def same() -> bool:
+            return str(self.text) == text
+
+        try:
+            await eventually(same, seconds)
+        except AssertionError:
+            raise AssertionError(f"{str(self.text)!r} is not {text!r}") from None
+
+    def _changed(self, update: bytes) -> None:
+        if self._socket is not None and not self._taking and update != b"\x00\x00":
+            self._outgoing.put_nowait(create_update_message(update))
+
+    async def _send(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send(await self._outgoing.get())
+
+    async def _receive(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                message = await socket.recv()
+                assert isinstance(message, bytes)
+                self._take(message)
+        except ConnectionClosed:
+            self.close_code = socket.close_code
+
+    def _take(self, message: bytes) -> None:
+        if message[0] == AWARENESS:
+            self.awareness.append(message)
+        elif message[0] == AUTH:
+            self.denied.append(message[3:].decode())
+        else:
+            self._taking = True
+            reply = handle_sync_message(message[1:], self.doc)
+            self._taking = False
+            if reply is not None:
+                self._outgoing.put_nowait(reply)
+            if message[1] == 1:
+                self.synced.set()
