@@ -71,6 +71,11 @@ async def revoke_others(connection: Connection, tenant_id: UUID, user_id: UUID, 
     return [row[0] for row in await connection.fetch(SQL["revoke_others"], tenant_id, user_id, keep)]
 
 
+async def revoke_single_factor(connection: Connection, tenant_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Ends all sessions of a tenant that began with one factor; returns their users and ids."""
+    return [tuple(row) for row in await connection.fetch(SQL["revoke_single_factor"], tenant_id)]
+
+
 async def revoke_oldest(connection: Connection, tenant_id: UUID, user_id: UUID, keep: int) -> list[UUID]:
     """Forgets a user's sessions that are over, and ends all but the newest of the others; returns which."""
     return [row[0] for row in await connection.fetch(SQL["revoke_oldest"], tenant_id, user_id, keep)]

@@ -50,6 +50,11 @@ update sessions set revoked_at = now() where tenant_id = $1 and user_id = $2 and
 update sessions set revoked_at = now()
 where tenant_id = $1 and user_id = $2 and id <> $3 and revoked_at is null and expires_at > now() returning id;
 
+-- name: revoke_single_factor
+-- Ends all that began with one factor; whose they were.
+update sessions set revoked_at = now()
+where tenant_id = $1 and not mfa and revoked_at is null and expires_at > now() returning user_id, id;
+
 -- name: revoke_oldest
 -- Ends what is beyond the newest of a user's sessions, and forgets those that are over: a revoked one is kept until its
 -- last token would have ended, so that a reuse is still noticed.

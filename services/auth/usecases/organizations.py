@@ -21,7 +21,7 @@ from services.auth.domain.organizations import Branding, Organization, Security,
 from services.auth.domain.people import User
 from services.auth.domain.roles import Role
 from services.auth.domain.sessions import Client
-from services.auth.storage import organizations, roles, users
+from services.auth.storage import organizations, roles, sessions, users
 from services.auth.usecases import mailed
 from services.auth.usecases.context import Context
 from services.auth.usecases.sessions import begin
@@ -156,7 +156,11 @@ async def change(
             _refuse(rules.check_security(after.security, address))
         after = msgspec.structs.replace(after, updated_at=clock.now())
         await organizations.update(connection, after)
-        await outbox.record(connection, after.id, [events.tenant("updated", after)])
+        ended = []
+        if after.security.mfa_required and not before.security.mfa_required:
+            ended = await sessions.revoke_single_factor(connection, after.id)
+        revoked = [events.session_revoked(user_id, session_id) for user_id, session_id in ended]
+        await outbox.record(connection, after.id, [events.tenant("updated", after), *revoked])
         await _note(context, connection, "updated", of_principal(principal), after, _differences(before, after))
     return after
 

@@ -217,6 +217,22 @@ async def test_an_organization_requires_a_second_factor(tenant: Tenant) -> None:
     assert again.status_code == 200
 
 
+async def test_what_began_with_one_factor_ends_when_two_are_required(person: Person, heard: Heard) -> None:
+    """Tokens and sockets that are out already are announced to end, those of two factors are not; and only once."""
+    tenant = person.tenant
+    two = (await person.verify(person.app.code())).json()
+    single = await tenant.sign_in((await tenant.add("member"))["email"])
+    body: dict[str, Any] = {"security": {"mfa_required": True}}
+    mine = (await tenant.ask("GET", "/sessions")).json()["items"]
+    for _ in range(2):
+        assert (await tenant.ask("PATCH", "/organizations/current", json=body)).status_code == 200
+    ended = await heard.wait(tenant.id, "auth.session.revoked", 2)
+    assert {it["user_id"] for it in ended} == {tenant.told["user"]["id"], single["user"]["id"]}
+    assert {it["id"] for it in mine} >= {it["session_id"] for it in ended if it["user_id"] != single["user"]["id"]}
+    again = await tenant.http.post("/api/v1/auth/refresh", json={"refresh_token": two["refresh_token"]})
+    assert again.status_code == 200
+
+
 async def test_who_has_one_cannot_make_another_by_the_password_alone(person: Person) -> None:
     """The token of a half sign-in enrols nothing where there is a second factor."""
     half = await person.begin()
