@@ -13,10 +13,11 @@ import msgspec
 
 from libs.common.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from libs.common.ids import new_id
-from services.records.domain.operations import Update
+from services.records.domain.operations import Update, related_ids
 from services.records.domain.reach import RESOURCE, Reach
 from services.records.domain.records import Change, Edge, Record, advanced
-from services.records.storage import edges, merging, records, uniques
+from services.records.storage import edges, files, merging, records, uniques
+from services.records.storage.files import Use
 from services.records.storage.merging import MergeRow
 from services.records.storage.records import Locked
 from services.records.usecases.batch import faults_of
@@ -87,13 +88,13 @@ async def _merge(
     trashed = [writer.trashing(row) for row in gone]
     ids = [row.id for row in gone]
     await uniques.release_records(connection, tenant_id, ids)
+    await records.advance(connection, by, at, trashed)
     await edges.park(connection, tenant_id, ids)
     writer.announce(trashed, [], [])
     before = into.record()
-    # Files of the sources may be taken over as long as they are seen there.
+    await files.use(connection, tenant_id, _files(writer, into, patch))
     outcome = await writer.one(Update(into.id, patch))
     assert outcome.record is not None
-    await records.advance(connection, by, at, trashed)
     made = [edge for it in around if not it.field and (edge := _moved(it, set(ids), before)) is not None]
     kept = await edges.insert(connection, by, at, made)
     made = [edge for edge in made if edge.id in kept]
@@ -124,6 +125,12 @@ def _patch(writer: Writer, into: Locked, gone: Sequence[Locked], picks: Mapping[
             value = next((data[name] for row in gone if name in (data := shown[row.id])), None)
             patch |= {} if value is None else {name: value}
     return {name: _apart(value, shown.keys()) for name, value in patch.items()}
+
+
+def _files(writer: Writer, into: Locked, patch: Mapping[str, object]) -> list[Use]:
+    """The target holds from now on the files that it takes over, which the caller saw in the sources."""
+    names = (name for name in patch if writer.pipeline.fields[name].type == "file")
+    return [Use(UUID(held), into.id, name) for name in names for held in related_ids(patch[name])]
 
 
 def _shown(writer: Writer, row: Locked) -> dict[str, Any]:
