@@ -11,6 +11,7 @@ from ops.stack.home import Home
 from ops.stack.plan import SERVERS
 from tests.faults.watching import recovered
 from tests.support import platform
+from tests.support.fixtures import ENVIRONMENT
 from tests.support.platform import Tenant
 
 
@@ -19,7 +20,9 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack that belongs to one module of tests."""
     environ = {name: value for name, value in os.environ.items() if name not in SERVERS.values()}
     home = Home(tmp_path_factory.mktemp("victim"))
-    stack = Stack(home, {**environ, "PORT": str(free_port()), "RATE_LIMITS": "off", "JOB_LEASE_SECONDS": "3"})
+    stack = Stack(
+        home, {**environ, "PORT": str(free_port()), "JOB_LEASE_SECONDS": "3", "WEBHOOK_LOCAL": "true", **ENVIRONMENT}
+    )
     try:
         stack.up(tied=True)
         yield stack
