@@ -1,6 +1,8 @@
 """Take records away as a file: at once while the client reads, or as a job whose result waits to be fetched."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -8,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import NotFound, RateLimited
+from libs.common.errors import NotFound, RateLimited, Unavailable
 from services.records.domain.jobs import Job
 from services.records.domain.operations import related_ids
 from services.records.domain.permissions import both
@@ -26,12 +28,15 @@ from services.records.usecases.running import Steps
 
 KIND = "export"
 STREAMS = 3
+STREAMS_OF_TENANT = 2
+STREAM_SECONDS = 600.0
 TOLD_ROWS = 5_000
 
 Piece: TypeAlias = tuple[int, bytes]
 """How many records a piece of a file holds, and the piece."""
 
 _streams = asyncio.Semaphore(STREAMS)
+_reading: Counter[UUID] = Counter()
 _data = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -56,19 +61,30 @@ class Source(msgspec.Struct, frozen=True):
 
 async def stream(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> AsyncIterator[bytes]:
     """The file while it is made. The first piece is there before it returns, so that what is refused is refused."""
-    if _streams.locked():
+    if _streams.locked() or _reading[caller.tenant_id] >= STREAMS_OF_TENANT:
         raise RateLimited("Too many exports are being read; ask for a job", code="too-many-exports", retry_after=10)
     source = await _source(caller, pipeline_id, asked)
-    pieces = _bounded(_pieces(caller, source, asked))
+    pieces = _bounded(caller.tenant_id, _pieces(caller, source, asked))
     _, first = await anext(pieces)
     return _read(first, pieces)
 
 
-async def _bounded(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-    """The pieces, in one of the places there are, which is given back however the reading ends."""
-    async with _streams, aclosing(pieces):
-        async for piece in pieces:
-            yield piece
+async def _bounded(tenant_id: UUID, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """The pieces, in one of the places there are, which is given back however the reading ends. They are of one
+    snapshot, which keeps the database from clearing up, so who takes them too slowly does not get all.
+    """
+    end = time.monotonic() + STREAM_SECONDS
+    _reading[tenant_id] += 1
+    try:
+        async with _streams, aclosing(pieces):
+            async for piece in pieces:
+                if time.monotonic() > end:
+                    raise Unavailable("The export was read too slowly; ask for a job", code="export-too-slow")
+                yield piece
+    finally:
+        _reading[tenant_id] -= 1
+        if not _reading[tenant_id]:
+            del _reading[tenant_id]
 
 
 async def _read(first: bytes, rest: AsyncGenerator[Piece, None]) -> AsyncIterator[bytes]:
