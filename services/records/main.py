@@ -30,7 +30,10 @@ from services.records.usecases.files import Pruner
 from services.records.usecases.forgetting import Forgetter
 from services.records.usecases.indexing import Indexer
 from services.records.usecases.owners import Owners
+from services.records.usecases.jobs import COMPUTE
+from services.records.usecases.recomputing import recompute
 from services.records.usecases.running import Runner
+from services.records.usecases.settling import Settler
 
 ROUTES = (
     RecordsController,
@@ -102,7 +105,9 @@ def build(given: Settings) -> ASGIApp:
     )
     runner.add(searching.REBUILD, searching.rebuild)
     runner.add(SCHEMA, evolve)
-    start, stop = [listen, runner.start], [runner.stop]
+    runner.add(COMPUTE, recompute)
+    settler = Settler(platform.database)
+    start, stop = [listen, runner.start, settler.start], [runner.stop, settler.stop]
     if reads is not None:
         start.append(reads.start)
         stop.append(reads.stop)

@@ -2,6 +2,7 @@
 
 syntax      the language and its bounds: text in, tree out
 values      what values are while one computes, and their form in JSON
+kinds       which types of fields are which types of values
 functions   the table of functions
 program     from a tree to a typed program; types, nulls and errors are told there
 """

@@ -116,9 +116,9 @@ class _Compiler:
         if kind is None:
             raise FormulaError("wrong_type", f"Formulas cannot use '{path}'", position(node))
         self.names.add(name)
-        if len(steps) == 1:
+        if len(steps) == 1 and f"{name}.amount" not in self._fields:
             return Typed(kind, lambda data: from_json(data.get(name), kind))
-        part = steps[1]
+        part = steps[1] if len(steps) > 1 else "amount"
 
         def inner(data: Data) -> Value:
             whole = data.get(name)

@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from libs.common import filters
 from libs.common.errors import Fault
-from libs.common.formulas import FormulaError, Type, compile_formula, names_of, renamed
+from libs.common.formulas import FormulaError, Type, compile_formula, kinds, names_of, renamed
 from services.pipelines.domain.definitions import Fields
 from services.pipelines.domain.evolution import renamed_condition
 from services.pipelines.domain.fields import (
-    ADDRESS,
     AcrossField,
     AnyField,
     ComputedField,
@@ -32,15 +31,6 @@ MAX_CHAIN = 10
 MANY = ("one_to_many", "many_to_many")
 Node = tuple[UUID, str]
 
-_TYPES: Mapping[str, Type] = {
-    **dict.fromkeys(("text", "textarea", "email", "url", "phone", "select", "stage", "auto_number"), "text"),
-    **dict.fromkeys(("relation", "user", "file"), "text"),
-    **dict.fromkeys(("number", "rating", "currency", "duration"), "number"),
-    **dict.fromkeys(("multiselect", "tags"), "list"),
-    "boolean": "boolean",
-    "date": "date",
-    "datetime": "datetime",
-}  # fmt: skip
 _TAKES: Mapping[str, tuple[Type, ...]] = {
     "sum": ("number",),
     "avg": ("number",),
@@ -68,22 +58,16 @@ def type_of(field: AnyField, *, looked_up: bool = False) -> Type | None:
     """The type of a field's values in formulas, none where they do not know it. Looked up, a duration is its text."""
     if isinstance(field, ComputedField):
         return "list" if isinstance(field, LookupField) and field.multiple else field.result_type
-    if isinstance(field, UserField | FileField) and field.multiple:
-        return "list"
-    if isinstance(field, RelationField) and field.cardinality in MANY:
-        return "list"
-    return "text" if looked_up and field.type_name() == "duration" else _TYPES.get(field.type_name())
+    many = isinstance(field, UserField | FileField) and field.multiple
+    many = many or (isinstance(field, RelationField) and field.cardinality in MANY)
+    return kinds.type_of(field.type_name(), many=many, looked_up=looked_up)
 
 
 def environment(fields: Iterable[AnyField]) -> dict[str, Type | None]:
     """The names that a formula may use, with their types."""
     found: dict[str, Type | None] = {}
     for field in fields:
-        found[field.name] = type_of(field)
-        if field.type_name() == "currency":
-            found |= {f"{field.name}.amount": "number", f"{field.name}.currency": "text"}
-        if field.type_name() == "address":
-            found |= {f"{field.name}.{part}": "text" for part in ADDRESS}
+        found |= kinds.names_in(field.name, field.type_name(), type_of(field))
     return found
 
 

@@ -34,7 +34,10 @@ PARTS = {
     "address": dict.fromkeys(("line1", "line2", "city", "region", "postal_code", "country"), Kind.TEXT),
 }
 """What of structured values filters may speak of: `price.amount`; as in records, which a test compares."""
+RESULTS = {it: Kind(it) for it in ("number", "text", "boolean", "date", "datetime")}
+"""The kinds of what is computed, by its type; as in records."""
 TITLE = "title"
+_COMPUTED = ("formula", "lookup", "rollup")
 _PLURAL = ("one_to_many", "many_to_many")
 _TITLES = ("text", "email", "url", "textarea", "select", "phone", "auto_number")
 _PLACEHOLDER = re.compile(r"\{\{?\s*([a-z][a-z0-9_]*)\s*\}?\}")
@@ -47,6 +50,17 @@ class FieldDefinition(msgspec.Struct, frozen=True):
     type: str
     cardinality: str = ""
     multiple: bool = False
+    result_type: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its values to filters, of what is computed that of the result."""
+        if self.type not in _COMPUTED:
+            return KINDS.get(self.type, Kind.JSON)
+        kind = RESULTS.get(self.result_type or "", Kind.JSON)
+        if self.type == "lookup" and self.multiple:
+            return Kind.LIST if kind is Kind.TEXT else Kind.JSON
+        return kind
 
     @property
     def plural(self) -> bool:
@@ -89,7 +103,7 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 def _named(field: FieldDefinition) -> Iterator[tuple[str, Field]]:
-    yield field.name, Field(field.name, KINDS.get(field.type, Kind.JSON), many=field.plural)
+    yield field.name, Field(field.name, field.kind, many=field.plural)
     for part, kind in PARTS.get(field.type, {}).items():
         path = f"{field.name}.{part}"
         yield path, Field(path, kind)

@@ -7,12 +7,15 @@ from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
+from services.records.domain.computing import Across, computing
 from services.records.domain.definitions import Definition, Pending, RelationshipType
 from services.records.domain.indexes import wanted
 from services.records.domain.views import View
+from services.records.storage import computing as computing_storage
 from services.records.storage import definitions, edges, indexes, jobs, views
 from services.records.usecases import searching
 from services.records.usecases.catalog import SCHEMA, Catalog
+from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import principal
 
 PIPELINES = "evt.*.pipelines.pipeline.*"
@@ -43,6 +46,7 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
     for pending in definition.pending:
         if pending.job_id not in known:
             await _bring_along(connection, event.tenant_id, definition.id, pending)
+    await _look(connection, event.tenant_id, before, definition)
     await searching.want_rebuild(connection, event.tenant_id, before, definition)
     await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
 
@@ -53,6 +57,25 @@ async def _bring_along(connection: Connection, tenant_id: UUID, pipeline_id: UUI
         by, given = principal(tenant_id, pending.by), {"version": pending.version}
         job = await jobs.insert(connection, by, pending.job_id, SCHEMA, given, pipeline_id, None)
         await outbox.record(connection, tenant_id, [job.event("created")])
+
+
+async def _look(connection: Connection, tenant_id: UUID, before: Definition | None, now: Definition) -> None:
+    """Notes what computed fields look at, so that who writes there lets them follow. Records that are there when a
+    pipeline is first heard of are computed anew, by then.
+    """
+    old, new = _across(before), _across(now)
+    if before is None and await computing_storage.following(connection, tenant_id, now.id):
+        await computing_storage.follow(connection, tenant_id, [now.id])
+    if old == new:
+        return
+    await computing_storage.follow(connection, tenant_id, {it.target for it in (*old, *new)})
+    if before is None and now.by is not None:
+        await insert(connection, principal(tenant_id, now.by), COMPUTE, {"fence": True}, now.id)
+
+
+def _across(definition: Definition | None) -> tuple[Across, ...]:
+    found = None if definition is None else computing(definition.fields)
+    return () if found is None else found.across
 
 
 async def _unclaim(connection: Connection, tenant_id: UUID, before: Definition, now: Definition) -> None:

@@ -64,5 +64,8 @@ _TYPES: dict[str, Callable[[Field], Check]] = {
     "rating": rating_check,
     "json": json_check,
     "auto_number": given_check,
+    "formula": given_check,
+    "lookup": given_check,
+    "rollup": given_check,
     "button": nothing_check,
 }

@@ -54,11 +54,18 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     multiple: bool = False
     types: tuple[str, ...] = ()
     max_size: int | None = None
+    expression: str | None = None
+    result_type: str | None = None
+    relation: str | None = None
+    inverse: bool = False
+    field: str | None = None
+    function: str | None = None
+    filter: dict[str, Any] | None = None
 
     @property
     def many(self) -> bool:
         """Whether a relation, a user or a file field holds a list of ids."""
-        if self.type in ("user", "file"):
+        if self.type in ("user", "file", "lookup"):
             return self.multiple
         return self.cardinality in ("one_to_many", "many_to_many")
 
@@ -96,7 +103,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """What a change of the definition, of which this is the version, asks of records; a job does it.
 
     Values move, are converted to their field's new type, are filled with its default where there is none, are claimed
-    because they are unique from now on; what removed fields held is purged.
+    because they are unique from now on; what removed fields held is purged; values are computed anew.
     """
 
     job_id: UUID
@@ -107,6 +114,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     purges: tuple[str, ...] = ()
+    computes: tuple[str, ...] = ()
 
 
 class Definition(msgspec.Struct, frozen=True):

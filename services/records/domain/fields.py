@@ -32,9 +32,11 @@ def created(
     values = {**pipeline.defaults, **presets, **given}
     data, faults = checked(pipeline, values)
     data |= numbers
+    fill(pipeline, data)
     hidden = rules.hidden(data)
     for name in hidden & pipeline.defaults.keys() - given.keys():
         data.pop(name, None)
+        fill(pipeline, data)
     faulty = {fault.pointer for fault in faults}
     missing = (name for name in pipeline.required if name not in hidden and _blank(data.get(name)))
     faults += [_required(name) for name in missing if f"/data/{name}" not in faulty]
@@ -55,6 +57,7 @@ def changed(
     values, wrong = checked(pipeline, patch if whole else _merged(current, patch))
     faults += wrong
     data = _present({**current, **values})
+    fill(pipeline, data)
     hidden = rules.hidden(data)
     cleared = (n for n in pipeline.required if n in values and n not in hidden and _blank(values[n]))
     faults += [_required(name) for name in cleared]
@@ -65,8 +68,8 @@ def changed(
 def _kept(
     pipeline: Pipeline, current: Mapping[str, object], patch: Mapping[str, object]
 ) -> tuple[Mapping[str, object], list[Fault]]:
-    """The patch without automatic numbers sent back as they are, and the faults of changing any."""
-    numbers = {field.name for field in pipeline.auto_numbers} & patch.keys()
+    """The patch without what the platform gives sent back as it is, and the faults of changing any."""
+    numbers = pipeline.given & patch.keys()
     changed = [name for name in sorted(numbers) if not same(patch[name], current.get(name))]
     rest = {name: value for name, value in patch.items() if name not in numbers} if numbers else patch
     return rest, [Fault(f"/data/{name}", "read_only", f"'{name}' is given by the platform") for name in changed]
@@ -112,6 +115,12 @@ def ruled(rules: Rules, before: Mapping[str, object], after: Mapping[str, object
     open_before = {name for name in rules.required(before) if _blank(before.get(name))} if before else set()
     lacking = (n for n in sorted(rules.required(after)) if _blank(after.get(n)) and n not in open_before)
     return faults + [Fault(f"/data/{n}", "required_by_rule", f"'{n}' is required here") for n in lacking]
+
+
+def fill(pipeline: Pipeline, data: Data) -> None:
+    """Computes what follows from the data of a record alone."""
+    if pipeline.computing is not None:
+        pipeline.computing.fill(data)
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:

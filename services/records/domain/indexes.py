@@ -8,7 +8,7 @@ import msgspec
 from libs.common import filters
 from libs.common.filters import Kind
 from services.records.domain.definitions import Definition
-from services.records.domain.pipelines import KINDS, filter_field
+from services.records.domain.pipelines import filter_field, kind_of
 
 MAX_INDEXED = 16
 
@@ -24,7 +24,7 @@ def wanted(definition: Definition) -> list[FieldIndex]:
     """The indexes of a pipeline; none where it is deleted."""
     if definition.deleted:
         return []
-    marked = [field for field in definition.fields if field.indexed and field.type in KINDS]
+    marked = [field for field in definition.fields if field.indexed and kind_of(field) is not Kind.JSON]
     known = [filter_field(field, None) for field in marked]
     plain = [field for field in known if field.stored_kind not in (Kind.LIST, Kind.JSON)]
     return [_index(definition.id, field) for field in plain[:MAX_INDEXED]]

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from libs.common import filters
 from libs.common.filters import COLUMNS, Kind
+from libs.common.formulas.kinds import COMPUTED
 from services.records.domain.checks import compile_check
+from services.records.domain.computing import Computing, computing
 from services.records.domain.definitions import HIDDEN, Definition, Field
 from services.records.domain.structures import ADDRESS
 from services.records.domain.values import Check
@@ -43,6 +45,9 @@ KINDS: Mapping[str, Kind] = {
 }
 """The kinds of fields to filters; a type that is not here is JSON."""
 
+RESULTS: Mapping[str, Kind] = {it: Kind(it) for it in ("number", "text", "boolean", "date", "datetime")}
+"""The kinds of what is computed, by its type."""
+
 PARTS: Mapping[str, Mapping[str, Kind]] = {
     "currency": {"amount": Kind.NUMBER, "currency": Kind.TEXT},
     "address": dict.fromkeys(ADDRESS, Kind.TEXT),
@@ -56,7 +61,8 @@ class Pipeline:
     """A definition with what is made of it once and used for every record.
 
     While jobs bring records along, `renaming` are fields whose values may still go by an old name, `leaving` removed
-    ones whose values may still be there, `claiming` those whose values are not all claimed yet.
+    ones whose values may still be there, `claiming` those whose values are not all claimed yet. `given` are fields that
+    the platform gives values, `computed` those among them that it computes.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -75,6 +81,9 @@ class Pipeline:
         self.renaming = {move.old: move.new for move in moves if HIDDEN not in move.new}
         self.leaving = tuple(move.old for move in moves if HIDDEN in move.new)
         self.claiming = frozenset(name for one in definition.pending for name in one.claims)
+        self.computing: Computing | None = computing(definition.fields)
+        self.computed: frozenset[str] = self.computing.names if self.computing else frozenset()
+        self.given = self.computed | {field.name for field in self.auto_numbers}
         self.defaults = {f.name: f.default for f in definition.fields if f.default is not None}
 
     def data(self, alias: str) -> str:
@@ -132,9 +141,19 @@ def numbered(field: Field, number: int) -> str:
 
 def filter_field(field: Field, target: filters.Schema | None) -> filters.Field:
     """A field as filters know it."""
-    kind = KINDS.get(field.type, Kind.JSON)
+    kind = kind_of(field)
     many = field.type in ("relation", "user", "file") and field.many
     return filters.Field(field.name, kind, many=many, target=target)
+
+
+def kind_of(field: Field) -> Kind:
+    """The kind of a field's values to filters: that of what is computed, a list of texts where it is of several."""
+    if field.type not in COMPUTED:
+        return KINDS.get(field.type, Kind.JSON)
+    kind = RESULTS.get(field.result_type or "", Kind.JSON)
+    if field.type == "lookup" and field.multiple:
+        return Kind.LIST if kind is Kind.TEXT else Kind.JSON
+    return kind
 
 
 def parts_of(field: Field) -> dict[str, filters.Field]:

@@ -244,6 +244,14 @@ async def increment(
     )
 
 
+async def amend(connection: Connection, tenant_id: UUID, change: Change) -> None:
+    """Writes what else is part of a change that was written."""
+    await connection.execute(
+        SQL["amend"], tenant_id, change.after.id, change.after.version, _json.encode(change.after.data).decode(),
+        _json.encode(change.difference()).decode(),
+    )  # fmt: skip
+
+
 async def retitle(connection: Connection, tenant_id: UUID, record_id: UUID, title: str) -> None:
     """Writes a title within the change that it follows from."""
     await connection.execute(SQL["retitle"], tenant_id, record_id, title)

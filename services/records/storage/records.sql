@@ -139,6 +139,13 @@ select id, pipeline_id, version, title, data::text as data,
     updated_by, old::text as old
 from changed;
 
+-- name: amend
+-- What follows from a change and is part of it, in the record and in its history.
+with amended as (
+    update records set data = $4::text::jsonb where tenant_id = $1 and id = $2
+)
+update history set changes = $5::text::jsonb where tenant_id = $1 and record_id = $2 and version = $3;
+
 -- name: retitle
 -- A title that followed from a number.
 update records set title = $3 where tenant_id = $1 and id = $2;

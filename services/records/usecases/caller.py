@@ -1,6 +1,7 @@
 """Who asks, and what they may reach: the first argument of every use case."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from libs.common import clock, standby
 from libs.common.bus import Bus
-from libs.common.errors import Invalid, NotFound, Unavailable, VersionRequired
+from libs.common.errors import AppError, Invalid, NotFound, Unavailable, VersionRequired
 from libs.common.filters import Context
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
@@ -40,7 +41,7 @@ class Moved(Unavailable):
 class Caller:
     """One principal at one moment."""
 
-    __slots__ = ("catalog", "context", "database", "elsewhere", "gone", "now", "permissions", "principal")
+    __slots__ = ("afterwards", "catalog", "context", "database", "elsewhere", "gone", "now", "permissions", "principal")
 
     def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
         self.principal = principal
@@ -49,6 +50,7 @@ class Caller:
         self.database = database
         self.elsewhere = standby.enter(principal.id, principal.tenant_id)
         self.gone: set[UUID] = set()
+        self.afterwards: list[Callable[[], Awaitable[None]]] = []
         present = clock.now()
         self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
         self.context = Context(self.now, str(principal.id), UTC)
@@ -101,9 +103,17 @@ class Caller:
         raise Unavailable("The definitions change faster than they can be read")
 
     async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:
-        """The work's result. What it finds invalid is judged again if the pipeline has changed in the meantime, and
-        what was begun by a definition that is not the newest begins anew.
+        """The work's result, when what follows at once has been done. What it finds invalid is judged again if the
+        pipeline has changed in the meantime, and what was begun by a definition that is not the newest begins anew.
         """
+        result = await self._settled(pipeline_id, work)
+        tasks, self.afterwards = self.afterwards, []
+        for task in tasks:
+            with suppress(AppError):
+                await task()
+        return result
+
+    async def _settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:
         await self.catalog.plans.of(self.tenant_id)
         reach = await self.reach(pipeline_id)
         try:

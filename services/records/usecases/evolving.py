@@ -23,7 +23,9 @@ from services.records.storage import definitions, evolutions, records, uniques
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
-from services.records.usecases.reshaping import Reshaping
+from services.records.usecases.following import Follower
+from services.records.usecases.recomputing import writers
+from services.records.usecases.reshaping import Reshaping, principal
 from services.records.usecases.running import Steps
 
 FEWEST, MOST = 50, 1000
@@ -105,7 +107,7 @@ class Evolution:
         before: set[str] | None = None
         while before is None or before:
             async with self._steps() as now:
-                writing = await evolutions.writers(now.connection, self._tenant_id, self._pipeline_id)
+                writing = await writers(now.connection, self._tenant_id, self._pipeline_id)
             before = writing if before is None else before & writing
             if before:
                 await asyncio.sleep(FENCE_SECONDS)
@@ -119,7 +121,7 @@ class Evolution:
         asked = self._pending
         for key in asked.purges:
             await self._purge(key)
-        if asked.moves or asked.converts or asked.fills or asked.claims:
+        if asked.moves or asked.converts or asked.fills or asked.claims or asked.computes:
             while self._at.stage < len(STAGES):
                 await self._paced_batch()
             while self._at.left:
@@ -183,6 +185,8 @@ class Evolution:
                 return 0, []
         reshaping = Reshaping(connection, self._tenant_id, self._pipeline, clock.now())
         changed = await reshaping.bring(rows, self._job.id)
+        by = principal(self._tenant_id, self._pending.by)
+        await Follower(connection, self._tenant_id, by, clock.now()).go(reshaping.changes)
         if not self._pending.claims or len(self._at.duplicates) >= MAX_DUPLICATES:
             return changed, []
         if changed:

@@ -24,7 +24,7 @@ MOST = 200_000
 SECONDS = 8.0
 MAX_SAMPLES = 5
 
-Effect: TypeAlias = Literal["none", "keep", "convert", "fill", "unique"]
+Effect: TypeAlias = Literal["none", "keep", "convert", "fill", "unique", "compute"]
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class _Tally:
     def look(self, record_id: UUID, value: object) -> None:
         """Takes a record's value into account."""
         lacking = blank(value)
-        self.affected += lacking if self.proposal.effect == "fill" else not lacking
+        self.affected += self.proposal.effect == "compute" or lacking == (self.proposal.effect == "fill")
         if (why := self._fault(record_id, value, lacking)) is not None:
             self.failing += 1
             if len(self.failed) < 10 * MAX_SAMPLES:

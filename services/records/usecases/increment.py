@@ -30,10 +30,10 @@ async def increment(
         async with caller.database.tenant(caller.tenant_id) as connection:
             writer = Writer(caller, reach, connection)
             await writer.hold()
-            if writer.pipeline.definition.pending:
+            if writer.pipeline.definition.pending or writer.followers:
                 await writer.lock([record_id])
             change = await _add(writer, record_id, definition, by)
-            writer.announce([change], [], [])
+            writer.announce([change], [], [], fresh=True)
             await writer.publish()
             return await writer.shown(change.after), change.after
 
@@ -72,6 +72,8 @@ async def _add(writer: Writer, record_id: UUID, field: Field, by: int | float) -
         raise await _refusal(writer, record_id, field.name)
     change = _change(row, field.name, rfc3339(caller.now))
     _check(writer, field, change)
+    if writer.pipeline.computing is not None:
+        change = await _computed(writer, change)
     title = writer.pipeline.title(change.after.data)
     if title != change.after.title:
         await records.retitle(writer.connection, caller.tenant_id, record_id, title)
@@ -79,6 +81,18 @@ async def _add(writer: Writer, record_id: UUID, field: Field, by: int | float) -
     if field.unique:
         await _move_claim(writer, field, change)
     return change
+
+
+async def _computed(writer: Writer, change: Change) -> Change:
+    """The change with what formulas make of the number."""
+    before, data = change.before.data if change.before else {}, dict(change.after.data)
+    fields.fill(writer.pipeline, data)
+    made = msgspec.structs.replace(
+        change, after=msgspec.structs.replace(change.after, data=data), changed=fields.differing(before, data)
+    )
+    if made.changed != change.changed:
+        await records.amend(writer.connection, writer.tenant_id, made)
+    return made
 
 
 def _change(row: Any, field: str, at: str) -> Change:

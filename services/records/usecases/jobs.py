@@ -14,6 +14,8 @@ from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import SCHEMA
 
 MAX_OPEN = 100
+COMPUTE = "compute"
+"""The kind of jobs that compute values of many records."""
 
 
 async def enqueue(
@@ -24,6 +26,15 @@ async def enqueue(
     if await jobs.open_jobs(connection, by.tenant_id) >= MAX_OPEN:
         raise RateLimited(f"At most {MAX_OPEN} jobs may wait or run at once", code="too-many-jobs", retry_after=10)
     job = await jobs.insert(connection, by, job_id or new_id(), kind, given, pipeline_id, total)
+    await outbox.record(connection, by.tenant_id, [job.event("created")])
+    return job
+
+
+async def insert(
+    connection: Connection, by: Principal, kind: str, given: object, pipeline_id: UUID, total: int | None = None
+) -> Job:
+    """A new job that follows from what is done within the transaction, and therefore cannot be refused."""
+    job = await jobs.insert(connection, by, new_id(), kind, given, pipeline_id, total)
     await outbox.record(connection, by.tenant_id, [job.event("created")])
     return job
 
@@ -46,8 +57,11 @@ async def list_jobs(caller: Caller, before: UUID, kind: str | None, state: str |
 
 async def cancel(caller: Caller, job_id: UUID) -> Job:
     """The job, which ends where it is: what it did stays, and a step under way is the last."""
-    if (await get(caller, job_id)).kind == SCHEMA:
+    kind = (await get(caller, job_id)).kind
+    if kind == SCHEMA:
         raise Conflict("Records have to follow their definition; take that back instead", code="not-cancellable")
+    if kind == COMPUTE:
+        raise Conflict("Computed values have to follow what they are computed from", code="not-cancellable")
     async with caller.database.tenant(caller.tenant_id) as connection:
         await jobs.unqueue(connection, caller.tenant_id, job_id)
         ended = await jobs.finish(connection, caller.tenant_id, job_id, "cancelled")

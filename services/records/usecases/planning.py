@@ -88,7 +88,7 @@ async def _plan_update(scope: Scope, plan: Plan, index: int, operation: Update, 
     if faults := scope.read.hidden(patch, scope.update) + faults:
         raise Invalid(errors=faults)
     changed = fields.differing(before.data, data)
-    scope.update.check_writing(frozenset(changed), row.updates)
+    scope.update.check_writing(frozenset(changed) - scope.pipeline.computed, row.updates)
     if operation.version is not None and operation.version != before.version:
         await _check_stale(scope, patch, operation, row, before, data)
     if not changed:
@@ -109,8 +109,7 @@ def _patch(scope: Scope, operation: Update, row: Locked, before: Record) -> Mapp
 
 def _replacing(scope: Scope, given: Mapping[str, object], row: Locked) -> dict[str, object]:
     readable = scope.read.readable_of(row.reads)
-    given_once = {field.name for field in scope.pipeline.auto_numbers}
-    shown = (n for n in scope.pipeline.fields if n not in given_once and (readable is None or n in readable))
+    shown = (n for n in scope.pipeline.fields if n not in scope.pipeline.given and (readable is None or n in readable))
     return {**dict.fromkeys(shown), **given}
 
 

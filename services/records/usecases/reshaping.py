@@ -10,12 +10,13 @@ from libs.common.identity import Principal
 from libs.common.postgres import Connection
 from services.records.domain.definitions import HIDDEN, By, Pending
 from services.records.domain.evolution import Reshaped, parted, reshaped
+from services.records.domain.fields import differing
 from services.records.domain.operations import field_edge, related_ids
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Change, Edge, Record, advanced
 from services.records.storage import edges, evolutions, records
 from services.records.storage.records import Locked
-from services.records.usecases import searching
+from services.records.usecases import deriving, searching
 
 
 class Reshaping:
@@ -30,6 +31,8 @@ class Reshaping:
         self._tenant_id = tenant_id
         self._pipeline = pipeline
         self._at = at
+        self.changes: list[Change] = []
+        """What was changed in records that are not in the trash, for others to follow."""
 
     async def bring(self, rows: Sequence[Locked], only: UUID | None = None) -> int:
         """Brings locked records along, in all respects or in those of one job; how many were changed."""
@@ -50,9 +53,11 @@ class Reshaping:
         kept: list[tuple[str, UUID, object]] = []
         shaped: list[tuple[UUID, str, dict[str, object]]] = []
         changes: list[Change] = []
-        for row in rows:
-            before = row.record()
-            found = reshaped(self._pipeline, pending, before.data, back.get(row.id, {}))
+        befores = [row.record() for row in rows]
+        founds = [reshaped(self._pipeline, pending, it.data, back.get(it.id, {})) for it in befores]
+        if pending.computes:
+            founds = await self._computed(ids, founds)
+        for row, before, found in zip(rows, befores, founds, strict=True):
             kept += [(key, row.id, value) for key, value in found.kept.items()]
             title = self._pipeline.title(found.data)
             if found.changed:
@@ -69,6 +74,20 @@ class Reshaping:
             now = [*((row[0], row[2]) for row in shaped), *((c.after.id, c.after.data) for c in changes)]
             await self._move(pending, ids, now)
         return len(shaped) + len(changes)
+
+    async def _computed(self, ids: list[UUID], founds: list[Reshaped]) -> list[Reshaped]:
+        """All computed values anew."""
+        computing = self._pipeline.computing
+        if computing is None:
+            return founds
+        rows = list(zip(ids, (found.data for found in founds), strict=True))
+        values = await deriving.across(self._connection, self._tenant_id, computing.across, rows, self._pipeline)
+        made: list[Reshaped] = []
+        for record_id, found in zip(ids, founds, strict=True):
+            data = deriving.with_values(self._pipeline, found.data, values[record_id])
+            changed = tuple(sorted({*found.changed, *differing(found.data, data)}))
+            made.append(Reshaped(data, found.kept, found.moved, changed))
+        return made
 
     async def _take_back(self, pending: Pending, keys: list[str], ids: list[UUID]) -> dict[UUID, dict[str, object]]:
         """What comes out of the trash, by record and key; without records that are gone for good."""
@@ -96,6 +115,7 @@ class Reshaping:
         by = principal(self._tenant_id, pending.by)
         gone = {row.id for row in trashed}
         live = [change for change in changes if change.after.id not in gone]
+        self.changes += live
         await records.advance(self._connection, by, self._at, live)
         await searching.keep(self._connection, self._tenant_id, self._pipeline, live)
         dead = [(c.after.id, c.after.title, c.after.data) for c in changes if c.after.id in gone]

@@ -8,7 +8,7 @@ from libs.common.postgres import Connection
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, advanced
 from services.records.domain.rules import compile_rules
-from services.records.storage import evolutions, records
+from services.records.storage import computing, records
 from services.records.storage.records import Locked
 from services.records.usecases.caller import Caller, Moved
 from services.records.usecases.reshaping import Reshaping
@@ -28,14 +28,17 @@ class Scope:
         self.update = reach.access("update")
         self.delete = reach.access("delete")
         self.rules = compile_rules(reach.pipeline, caller.context)
+        self.brought: list[Change] = []
+        self.followers = 0
         self._held = False
 
     async def hold(self) -> None:
         """Marks the transaction as one that writes by this definition; raises `Moved` where there is a newer one."""
         if not self._held:
-            newest = await evolutions.hold(self.connection, self.tenant_id, self.pipeline.id)
-            if newest is not None and newest > self.pipeline.version:
+            held = await computing.hold(self.connection, self.tenant_id, self.pipeline.id)
+            if held.version is not None and held.version > self.pipeline.version:
                 raise Moved(self.pipeline.id)
+            self.followers = held.followers or 0
             self._held = True
 
     async def lock(self, ids: Sequence[UUID]) -> dict[UUID, Locked]:
@@ -48,6 +51,7 @@ class Scope:
         if found and self.pipeline.definition.pending:
             reshaping = Reshaping(self.connection, self.tenant_id, self.pipeline, self.caller.now)
             if await reshaping.bring(list(found.values())):
+                self.brought += reshaping.changes
                 found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
         return found
 

@@ -6,21 +6,28 @@ again without it.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
+
+import msgspec
 
 from libs.common import outbox
 from libs.common.errors import AppError, Forbidden, Invalid
 from libs.common.events import NewEvent
 from libs.common.postgres import Connection
+from services.records.domain.fields import differing
 from services.records.domain.operations import Create, Operation, Outcome
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
-from services.records.usecases import claiming, files, relating, searching
+from services.records.usecases import claiming, deriving, files, relating, searching
 from services.records.usecases.caller import Caller
+from services.records.usecases.following import Follower
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.planning import planned
 from services.records.usecases.scope import Scope
+from services.records.usecases.settling import settle_all
 
 MAX_WAVES = 200
 
@@ -33,6 +40,9 @@ class Writer(Scope):
         self.operation_id = operation_id
         self._events: list[NewEvent] = []
         self._changes: list[Change] = []
+        self._edges: list[Edge] = []
+        self._fresh: set[UUID] = set()
+        self._latest: dict[UUID, Record] = {}
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
         """Does all, or with `atomic` raises nothing but leaves it to the caller to roll back on a failure."""
@@ -47,6 +57,8 @@ class Writer(Scope):
         else:
             raise Invalid(f"A batch may return to the same records at most {MAX_WAVES} times")
         await self.publish()
+        for outcome in outcomes.values() if self._latest else ():
+            outcome.record = outcome.record and self.latest(outcome.record)
         return [outcomes[index] for index in sorted(outcomes)]
 
     async def one(self, operation: Operation) -> Outcome:
@@ -60,7 +72,27 @@ class Writer(Scope):
         """Writes the events that have come together into the outbox, and the words of the records they tell of."""
         await searching.keep(self.connection, self.tenant_id, self.pipeline, self._changes)
         await outbox.record(self.connection, self.tenant_id, self._events)
-        self._events, self._changes = [], []
+        changes, edges, fresh = self._changes, self._edges, self._fresh
+        self._events, self._changes, self._edges, self._fresh = [], [], [], set()
+        if self.followers or self.pipeline.computing or any(it.after.pipeline_id != self.pipeline.id for it in changes):
+            await self._follow(changes, edges, fresh)
+
+    async def _follow(self, changes: list[Change], edges: list[Edge], fresh: set[UUID]) -> None:
+        """Lets computed values follow, here and in other pipelines; what could not, as soon as this is committed."""
+        follower = Follower(self.connection, self.tenant_id, self.caller.principal, self.caller.now)
+        brought, self.brought = self.brought, []
+        own = {change.after.id for change in changes} - fresh
+        await follower.follow([*brought, *changes], edges, fresh | {change.after.id for change in brought} - own)
+        await follower.tell()
+        self._latest |= {change.after.id: change.after for _, change in follower.changes}
+        if follower.marked:
+            database, tenant_id, marked = self.caller.database, self.tenant_id, follower.marked
+            self.caller.afterwards.append(partial(settle_all, database, tenant_id, marked))
+
+    def latest(self, record: Record) -> Record:
+        """A record that was written, as it is when computed values have followed."""
+        found = self._latest.get(record.id)
+        return record if found is None or found.version < record.version else found
 
     async def _next_wave(
         self, rest: list[tuple[int, Operation]], outcomes: dict[int, Outcome]
@@ -108,15 +140,21 @@ class Writer(Scope):
                 shown = tuple(edge for edge in plan.added.get(index, ()) if not edge.field)
                 outcomes[index] = Outcome(index, change.operation, change.after, relationships=shown)
         done = [*plan.changes.values(), *plan.cascaded]
+        self._fresh |= {change.after.id for change in plan.changes.values()}
         self.announce(done, [edge for added in plan.added.values() for edge in added], plan.gone)
 
-    def announce(self, changes: Iterable[Change], made: Iterable[Edge], gone: Iterable[Edge]) -> None:
-        """Notes the events of what was done."""
+    def announce(
+        self, changes: Iterable[Change], made: Iterable[Edge], gone: Iterable[Edge], *, fresh: bool = False
+    ) -> None:
+        """Notes the events of what was done. Of `fresh` changes, what follows in the records themselves is done."""
         known = list(changes)
+        self._fresh |= {change.after.id for change in known} if fresh else set()
         self._changes += known
         self._events += [change.event(self.caller.principal, self.operation_id) for change in known]
-        self._events += [edge.event("created") for edge in made]
-        self._events += [edge.event("deleted") for edge in gone]
+        came, went = list(made), list(gone)
+        self._edges += [*came, *went]
+        self._events += [edge.event("created") for edge in came]
+        self._events += [edge.event("deleted") for edge in went]
 
     async def _apply(self, plan: Plan) -> Failures:
         failures = await relating.check_targets(self, plan) | await relating.check_users(self, plan)
@@ -125,12 +163,41 @@ class Writer(Scope):
         failures |= await self._beyond_plan(plan)
         if failures:
             return failures
+        await self._derive(plan)
         by, at, changes = self.caller.principal, self.caller.now, list(plan.changes.values())
         await records.insert(self.connection, by, at, [c.after for c in changes if c.operation == "created"])
         advancing = [c for c in changes if c.operation != "created"]
         await records.advance(self.connection, by, at, [*advancing, *plan.cascaded])
         await files.use(self, plan)
         return await relating.relate(self, plan) | await self._check_rules(plan)
+
+    async def _derive(self, plan: Plan) -> None:
+        """Computes what follows from relation fields that change, now that what they lead to stays as it is."""
+        computing = self.pipeline.computing
+        if computing is None or not computing.across:
+            return
+        relations = {it.relation for it in computing.own}
+        moved = {
+            index: change
+            for index, change in plan.changes.items()
+            if change.operation == "created" or (change.operation == "updated" and relations & set(change.changed))
+        }
+        rows = [(change.after.id, change.after.data) for change in moved.values()]
+        values = (
+            await deriving.across(self.connection, self.tenant_id, computing.own, rows, self.pipeline) if rows else {}
+        )
+        none = {it.name: it.of_none for it in computing.across if not it.own}
+        for index, change in moved.items():
+            found = values[change.after.id] | (none if change.operation == "created" else {})
+            plan.changes[index] = self._derived(change, found)
+
+    def _derived(self, change: Change, values: dict[str, Any]) -> Change:
+        data = deriving.with_values(self.pipeline, change.after.data, values)
+        before = change.before.data if change.before else {}
+        after = msgspec.structs.replace(change.after, data=data, title=self.pipeline.title(data))
+        return Change(
+            change.operation, after, sorted(data) if not change.before else differing(before, data), change.before
+        )
 
     async def _beyond_plan(self, plan: Plan) -> Failures:
         created = [index for index, change in plan.changes.items() if change.operation == "created"]
@@ -155,6 +222,7 @@ class Writer(Scope):
 
     async def shown(self, record: Record) -> str | Record:
         """A record that was just written, as its writer may see it."""
+        record = self.latest(record)
         if self.read.every_field:
             return record
         found = await records.get(self.connection, self.tenant_id, record.id, self.read, self.caller.context)

@@ -1,0 +1,85 @@
+"""Lets marked records follow: each by itself, in a transaction that waits for who writes it and holds nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from libs.common import clock
+from libs.common.errors import AppError
+from libs.common.postgres import Database
+from libs.common.resilience import end, keep_running
+from services.records.domain.definitions import By
+from services.records.storage import computing, records
+from services.records.usecases.following import Follower
+from services.records.usecases.reshaping import principal
+
+POLL_SECONDS = 5.0
+BATCH = 200
+MAX_AT_ONCE = 200
+"""So many records whoever marked them lets follow before they are answered; the others follow a little later."""
+
+
+async def settle(database: Database, tenant_id: UUID, pipeline_id: UUID, record_id: UUID) -> None:
+    """Lets a record follow, unless another has seen to it."""
+    async with database.tenant(tenant_id) as connection:
+        rows = await records.lock_any(connection, tenant_id, [record_id])
+        marks = await computing.unmark(connection, tenant_id, record_id)
+        if not marks or not rows:
+            return
+        by = principal(tenant_id, msgspec.convert(marks[-1], By))
+        follower = Follower(connection, tenant_id, by, clock.now())
+        await follower.compute(pipeline_id, [record_id])
+        await follower.follow([it for _, it in follower.changes], fresh={record_id})
+        await follower.tell()
+
+
+async def settle_all(database: Database, tenant_id: UUID, marked: Sequence[tuple[UUID, UUID]]) -> None:
+    """Lets records follow, by pipeline and id."""
+    for pipeline_id, record_id in list(dict.fromkeys(marked))[:MAX_AT_ONCE]:
+        await settle(database, tenant_id, pipeline_id, record_id)
+
+
+class Settler:
+    """Looks for marks, in every process; two that find the same do it once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins."""
+        self._task = asyncio.create_task(keep_running("computed values", self._look))
+
+    async def stop(self) -> None:
+        """Ends; what is marked is left to others."""
+        if self._task is not None:
+            await end([self._task])
+
+    async def _look(self) -> None:
+        listener = await self._database.connect()
+        try:
+            await listener.add_listener("computed", lambda *_: self._wake.set())
+            while True:
+                self._wake.clear()
+                while await self.round():
+                    pass
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                await listener.execute("select 1")
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await listener.close(timeout=2)
+
+    async def round(self) -> bool:
+        """Lets some records follow; whether there may be more."""
+        marked = await computing.marked(self._database, BATCH)
+        for it in marked:
+            with suppress(AppError):
+                await settle(self._database, it.tenant_id, it.pipeline_id, it.record_id)
+        return len(marked) == BATCH
