@@ -72,8 +72,9 @@ async def test_events_that_wait_are_counted(db: Database, bus: Bus) -> None:
 
 
 async def test_servers_that_are_away_change_nothing(nats_url: str) -> None:
-    """What cannot be read is left as it was."""
-    database, bus = Database("postgresql://127.0.0.1:9/none"), Bus(nats_url, "test")
+    """What cannot be read is left as it was: nothing, and not zero."""
+    database, bus, registry = Database("postgresql://127.0.0.1:9/none"), Bus(nats_url, "test"), CollectorRegistry()
     await database.start()
-    await Measures(database, bus, CollectorRegistry()).read()
+    await Measures(database, bus, registry).read()
     await database.stop()
+    assert [sample for metric in registry.collect() for sample in metric.samples] == []
