@@ -8,6 +8,7 @@ from services.pipelines.routes.pipelines import PipelineRoutes
 from services.pipelines.routes.relationship_types import RelationshipTypeRoutes
 from services.pipelines.routes.rules import RuleRoutes
 from services.pipelines.routes.schemas import SchemaRoutes, VersionRoutes
+from services.pipelines.routes.templates import TemplateRoutes
 from services.pipelines.routes.views import ViewRoutes
 from services.pipelines.settings import Settings
 
@@ -30,6 +31,7 @@ def build(given: Settings) -> ASGIApp:
         RelationshipTypeRoutes,
         RuleRoutes,
         ViewRoutes,
+        TemplateRoutes,
     ]
     return create_app(platform, routes, on_start=[answer_questions], idempotent=True)
 

@@ -26,6 +26,9 @@ async def test_the_document_names_every_route_and_field_type(service: Service) -
         f"{base}/pipelines/{{pipeline_id}}/rules/{{rule_id}}",
         f"{base}/pipelines/{{pipeline_id}}/views",
         f"{base}/pipelines/{{pipeline_id}}/views/{{view_id}}",
+        f"{base}/pipeline-templates",
+        f"{base}/pipeline-templates/{{slug}}",
+        f"{base}/pipeline-templates/{{slug}}/apply",
         f"{base}/relationship-types",
         f"{base}/relationship-types/{{type_id}}",
     }

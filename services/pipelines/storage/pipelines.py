@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,6 +63,12 @@ async def count(
 async def taken_slugs(connection: Connection, tenant_id: UUID, beginning: str) -> set[str]:
     """The slugs in use that begin so."""
     return {row["slug"] for row in await connection.fetch(SQL["taken_slugs"], tenant_id, beginning)}
+
+
+async def by_slugs(connection: Connection, tenant_id: UUID, slugs: Collection[str]) -> dict[str, UUID]:
+    """The pipelines that have some slugs."""
+    rows = await connection.fetch(SQL["by_slugs"], tenant_id, list(slugs))
+    return {row["slug"]: row["id"] for row in rows}
 
 
 async def insert(connection: Connection, tenant_id: UUID, pipeline: Pipeline) -> None:

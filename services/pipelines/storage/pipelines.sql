@@ -7,6 +7,10 @@ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 7));
 select count(*) from pipelines
 where tenant_id = $1 and ($2::uuid[] is null or id = any($2)) and (deleted_at is not null) = $3;
 
+-- name: by_slugs
+-- The pipelines that have these slugs.
+select slug, id, name from pipelines where tenant_id = $1 and deleted_at is null and slug = any($2::text[]);
+
 -- name: taken_slugs
 -- The slugs that begin alike.
 select slug from pipelines where tenant_id = $1 and deleted_at is null and starts_with(slug, $2);

@@ -61,15 +61,20 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 async def create(database: Database, caller: Caller, new: NewPipeline) -> Pipeline:
     """Makes a pipeline, and the types of relationships that its relation fields are the first to use."""
     caller.require_any("create")
+    async with database.tenant(caller.tenant) as connection:
+        return await make(connection, caller, new)
+
+
+async def make(connection: Connection, caller: Caller, new: NewPipeline) -> Pipeline:
+    """The same within a transaction that does more."""
     placed, faults = read_fields(new.fields, FIELDS)
     faults += attribute_faults(msgspec.structs.asdict(new), field_names(new.fields))
-    async with database.tenant(caller.tenant) as connection:
-        await storage.lock_creation(connection, caller.tenant)
-        await _require_room(connection, caller)
-        pipeline = _made(caller, new, placed, await _slug(connection, caller, new))
-        pipeline = await check(connection, caller, pipeline, placed, faults)
-        await storage.insert(connection, caller.tenant, pipeline)
-        await announce(connection, caller, "created", pipeline)
+    await storage.lock_creation(connection, caller.tenant)
+    await _require_room(connection, caller)
+    pipeline = _made(caller, new, placed, await _slug(connection, caller, new))
+    pipeline = await check(connection, caller, pipeline, placed, faults)
+    await storage.insert(connection, caller.tenant, pipeline)
+    await announce(connection, caller, "created", pipeline)
     return pipeline
 
 

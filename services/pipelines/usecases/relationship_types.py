@@ -50,6 +50,12 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 async def create(database: Database, caller: Caller, new: NewType) -> RelationshipType:
     """Makes a type by hand."""
+    async with database.tenant(caller.tenant) as connection:
+        return await make(connection, caller, new)
+
+
+async def make(connection: Connection, caller: Caller, new: NewType) -> RelationshipType:
+    """The same within a transaction that does more."""
     caller.require_types("manage")
     now = clock.now()
     kind = RelationshipType(
@@ -58,10 +64,9 @@ async def create(database: Database, caller: Caller, new: NewType) -> Relationsh
         on_delete=new.on_delete, implicit=False, created_at=now, created_by=caller.id, updated_at=now,
         updated_by=caller.id,
     )  # fmt: skip
-    async with database.tenant(caller.tenant) as connection:
-        await storage.lock_all(connection, caller.tenant)
-        await _check(connection, caller, kind, ("source_pipeline", "target_pipeline"))
-        await relations.insert(connection, caller, kind)
+    await storage.lock_all(connection, caller.tenant)
+    await _check(connection, caller, kind, ("source_pipeline", "target_pipeline"))
+    await relations.insert(connection, caller, kind)
     return kind
 
 

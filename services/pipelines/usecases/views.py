@@ -31,11 +31,16 @@ async def create(database: Database, caller: Caller, view: View) -> View:
     async with database.tenant(caller.tenant) as connection:
         pipeline = await _pipeline(connection, caller, view.pipeline_id)
         check_change(view, caller)
-        check_fit(view, pipeline)
-        if await storage.count(connection, caller.tenant, view.pipeline_id) >= MAX_VIEWS:
-            raise Conflict(f"There are {MAX_VIEWS} views, as many as there may be", code="too-many")
-        await storage.insert(connection, caller.tenant, view)
-        await _announce(connection, caller, "created", view)
+        return await make(connection, caller, pipeline, view)
+
+
+async def make(connection: Connection, caller: Caller, pipeline: Pipeline, view: View) -> View:
+    """The same within a transaction that does more."""
+    check_fit(view, pipeline)
+    if await storage.count(connection, caller.tenant, view.pipeline_id) >= MAX_VIEWS:
+        raise Conflict(f"There are {MAX_VIEWS} views, as many as there may be", code="too-many")
+    await storage.insert(connection, caller.tenant, view)
+    await _announce(connection, caller, "created", view)
     return view
 
 
