@@ -11,7 +11,7 @@ from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.outward import Outward
 from libs.common.postgres import Database
-from services.auth.consumers import notifications, operators, pipelines, services, webhooks
+from services.auth.consumers import notifications, operators, pipelines, records, services, webhooks
 from services.auth.domain.sealing import Seal
 from services.auth.domain.sessions import Lifetimes
 from services.auth.routes import ROOT_ROUTES, ROUTES
@@ -72,6 +72,7 @@ def build(given: Settings) -> ASGIApp:
         operators.serve(platform.bus, context)
         pipelines.consume(platform.bus, database, context)
         webhooks.consume(platform.bus, database, context)
+        records.consume(platform.bus, database, context)
         notifications.consume(platform.bus, database, context)
         undertaker.follow(platform.bus)
 

@@ -104,6 +104,7 @@ async def _model(api: httpx.AsyncClient) -> None:
     told(await api.delete(record), 204)
     told(await api.post(f"{record}/restore"))
     told(await api.delete(f"{path}/records/{other['id']}", params={"permanent": "true"}), 204)
+    (await api.get(f"{path}/exports", params={"format": "csv"})).raise_for_status()
     told(await api.delete(f"/relationship-types/{kind['id']}"), 204)
     told(await api.delete(path), 204)
     told(await api.post(f"{path}/restore"))

@@ -11,6 +11,7 @@ from libs.common.clock import rfc3339
 from libs.common.errors import StaleVersion
 from libs.common.events import NewEvent
 from libs.common.identity import Principal
+from libs.common.ids import new_id
 from services.records.domain.fields import Data, same
 
 
@@ -34,6 +35,11 @@ class Actor(msgspec.Struct, frozen=True):
     id: UUID
     kind: str
     name: str
+
+
+def actor_of(principal: Principal) -> Actor:
+    """A principal as events tell of it."""
+    return Actor(principal.id, principal.kind, principal.name)
 
 
 class RecordChange(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,21 +109,37 @@ class Change(msgspec.Struct, frozen=True):
 
     def event(self, principal: Principal, operation_id: str | None = None) -> NewEvent:
         """`records.record.<operation>`."""
-        actor = Actor(principal.id, principal.kind, principal.name)
+        actor = actor_of(principal)
         data = RecordChange(self.after, self.changed, self.old, actor, operation_id)
         return NewEvent(f"records.record.{self.operation}", self.after.id, data)
 
 
 class Buried(msgspec.Struct, frozen=True):
-    """Data of `records.tombstone.created`: a record that is gone for good."""
+    """Data of `records.tombstone.created`: a record that is gone for good, and who took it away."""
 
     id: UUID
     pipeline_id: UUID
+    by: Actor
 
 
-def buried(record_id: UUID, pipeline_id: UUID) -> NewEvent:
+def buried(record_id: UUID, pipeline_id: UUID, by: Actor) -> NewEvent:
     """`records.tombstone.created`."""
-    return NewEvent("records.tombstone.created", record_id, Buried(record_id, pipeline_id))
+    return NewEvent("records.tombstone.created", record_id, Buried(record_id, pipeline_id, by))
+
+
+class Streamed(msgspec.Struct, frozen=True):
+    """Data of `records.export.streamed`: somebody reads records of a pipeline as a file."""
+
+    id: UUID
+    pipeline_id: UUID
+    format: str
+    by: Actor
+
+
+def streamed(pipeline_id: UUID, form: str, by: Actor) -> NewEvent:
+    """`records.export.streamed`."""
+    export_id = new_id()
+    return NewEvent("records.export.streamed", export_id, Streamed(export_id, pipeline_id, form, by))
 
 
 def advanced(record: Record, data: Data, title: str, by: UUID, at: datetime) -> Record:

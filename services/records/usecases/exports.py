@@ -10,11 +10,13 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common import outbox
 from libs.common.errors import NotFound, RateLimited, Unavailable
 from services.records.domain.jobs import Job
 from services.records.domain.operations import related_ids
 from services.records.domain.permissions import both
 from services.records.domain.reach import Reach
+from services.records.domain.records import actor_of, streamed
 from services.records.domain.sheets import Cell, CsvSheet, Format, Sheet, XlsxSheet, cell_of
 from services.records.storage import exports, files, jobs
 from services.records.storage.exports import Batch
@@ -64,9 +66,16 @@ async def stream(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Asy
     if _streams.locked() or _reading[caller.tenant_id] >= STREAMS_OF_TENANT:
         raise RateLimited("Too many exports are being read; ask for a job", code="too-many-exports", retry_after=10)
     source = await _source(caller, pipeline_id, asked)
+    await _tell(caller, pipeline_id, asked.format)
     pieces = _bounded(caller.tenant_id, _pieces(caller, source, asked))
     _, first = await anext(pieces)
     return _read(first, pieces)
+
+
+async def _tell(caller: Caller, pipeline_id: UUID, form: Format) -> None:
+    """Announces that records leave, for who keeps the audit log, before the first of them does."""
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        await outbox.record(connection, caller.tenant_id, [streamed(pipeline_id, form, actor_of(caller.principal))])
 
 
 async def _bounded(tenant_id: UUID, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:

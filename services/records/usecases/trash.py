@@ -8,7 +8,7 @@ from libs.common.errors import Conflict, Forbidden, Invalid
 from services.records.domain.operations import Delete
 from services.records.domain.pipelines import unique_key
 from services.records.domain.reach import Reach
-from services.records.domain.records import Change, Edge, Record, advanced, buried, stale
+from services.records.domain.records import Change, Edge, Record, actor_of, advanced, buried, stale
 from services.records.storage import edges, evolutions, forgetting, records
 from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
@@ -112,7 +112,8 @@ async def _purge(writer: Writer, ids: Sequence[UUID]) -> None:
     writer.announce([*unlinked, *trashed], [], gone)
     await writer.publish()
     await forgetting.bury(connection, tenant_id, rows, {row.pipeline_id for row in rows.values()})
-    await outbox.record(connection, tenant_id, [buried(row.id, row.pipeline_id) for row in rows.values()])
+    by = actor_of(writer.caller.principal)
+    await outbox.record(connection, tenant_id, [buried(row.id, row.pipeline_id, by) for row in rows.values()])
 
 
 async def _unlink(writer: Writer, held: list[Edge]) -> list[Change]:
