@@ -222,6 +222,8 @@ async def _check(hooks: Hooks, caller: Caller, wanted: Wanted) -> None:
     """Raises what keeps the caller from having such a webhook."""
     if caller.principal.kind != "user":
         raise Forbidden("Only people own webhooks", code="people-only")
+    if caller.principal.actor is not None:
+        raise Forbidden("Nobody makes or changes webhooks in another's name", code="impersonating")
     faults = [
         *rules.check_url(wanted.url, local=hooks.local),
         *rules.check_events(wanted.events),

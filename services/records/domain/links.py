@@ -21,10 +21,14 @@ UNFIT = ("file", "relation", "user", "auto_number", "formula", "lookup", "rollup
 
 
 class Sharing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a link to a record shows (null: all that its maker may read), and whether that may be changed."""
+    """What a link to a record shows (null: all that its maker may read), and whether that may be changed.
+
+    `secret` seals the cursors of a list, which hold what it is sorted by, also where that is not shown.
+    """
 
     fields: tuple[str, ...] | None = None
     editable: bool = False
+    secret: str = ""
 
 
 class FormSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

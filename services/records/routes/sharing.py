@@ -15,7 +15,7 @@ from libs.common.errors import NotFound
 from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.pages import Page
-from services.records.domain.links import Sharing, until
+from services.records.domain.links import Sharing, new_token, until
 from services.records.domain.reach import Reach
 from services.records.routes.answers import tagged_version
 from services.records.routes.records import CALLER, IfMatch
@@ -126,7 +126,8 @@ class ViewLinksController(Controller):
         reach = await caller.reach(parse_id(pipeline_id))
         links.shareable(reach)
         view = await views.find(caller, reach.pipeline.id, str(data.view_id))
-        return _shown(*await links.make(caller, "view", reach.pipeline.id, view.id, Sharing(), data.expires_at))
+        settings = Sharing(secret=new_token())
+        return _shown(*await links.make(caller, "view", reach.pipeline.id, view.id, settings, data.expires_at))
 
     @get(operation_id="ListViewLinks")
     async def page(

@@ -18,7 +18,7 @@ from services.records.domain.reach import Reach
 from services.records.storage import links, records
 from services.records.storage.links import Link
 from services.records.usecases.caller import Caller
-from services.records.usecases.links import Opened, check_end, make, reached, shareable
+from services.records.usecases.links import Opened, check_end, make, reached, require_person, shareable
 from services.records.usecases.writing import Writer
 
 THANK_YOU = "Thank you"
@@ -64,6 +64,7 @@ async def create(caller: Caller, pipeline_id: UUID, given: Mapping[str, Any], cl
 
 async def change(caller: Caller, pipeline_id: UUID, form_id: UUID, given: Mapping[str, Any]) -> Form:
     """Changes what is given of a form, which from now on is the caller's."""
+    require_person(caller)
     reach = await caller.reach(pipeline_id)
     old = await find(caller, pipeline_id, form_id)
     rest = {name: value for name, value in given.items() if name != "closes_at"}

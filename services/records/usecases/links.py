@@ -56,13 +56,20 @@ def named(access: Access, names: Sequence[str] | None, pointer: str = "/fields")
         raise Invalid(errors=faults)
 
 
+def require_person(caller: Caller) -> None:
+    """Raises unless the caller is a person, in their own name: what they make stays open when they are gone."""
+    if caller.principal.kind != "user":
+        raise Forbidden("Links are open in the name of people, so people make them", code="people-only")
+    if caller.principal.actor is not None:
+        raise Forbidden("Nobody opens links in another's name", code="impersonating")
+
+
 async def make(
     caller: Caller, kind: LinkKind, pipeline_id: UUID, target: UUID | None, settings: msgspec.Struct,
     expires_at: datetime | None, token: str | None = None, access: Access | None = None,
 ) -> tuple[Link, str]:  # fmt: skip
     """A new link and its token; a record must pass `access`."""
-    if caller.principal.kind != "user":
-        raise Forbidden("Links are open in the name of people, so people make them", code="people-only")
+    require_person(caller)
     token = token or new_token()
     text = msgspec.json.encode(settings).decode()
     link = Link(

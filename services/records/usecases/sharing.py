@@ -1,11 +1,14 @@
 """What whoever has a link to a record or a view sees of it, and changes."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 
 import msgspec
 
-from libs.common.errors import Fault, Forbidden, Gone, Invalid, NotFound
+from libs.common.errors import Fault, Forbidden, Gone, Invalid, NotFound, Unavailable
+from libs.common.filters.cursors import invalid_cursor
 from libs.common.postgres import Connection
+from libs.common.sealing import Seal
 from services.records.domain.links import (
     SharedField,
     SharedRecord,
@@ -90,7 +93,8 @@ async def listed(it: Opened, limit: int, cursor: str | None) -> SharedPage:
         view = await views.find(it.owner, it.link.pipeline_id, str(it.link.target_id))
     except Invalid:
         raise _ended() from None
-    query, _ = read.compile_query(it.owner, reach, ListRequest(limit=limit, cursor=cursor), view)
+    after = None if cursor is None else _unsealed(it, cursor)
+    query, _ = read.compile_query(it.owner, reach, ListRequest(limit=limit, cursor=after), view)
     query = msgspec.structs.replace(query, access=access)
 
     async def work() -> list[listing.Listed]:
@@ -102,8 +106,21 @@ async def listed(it: Opened, limit: int, cursor: str | None) -> SharedPage:
         name for name in reach.pipeline.fields if access.names(name) and (query.only is None or name in query.only)
     ]
     shown = [shared(row.body, reach.pipeline, names) for row in rows[:limit]]
-    following = query.sort.encode(rows[limit - 1].cursor_key, query.binding) if len(rows) > limit else None
+    following = _sealed(it, query.sort.encode(rows[limit - 1].cursor_key, query.binding)) if len(rows) > limit else None
     return SharedPage(reach.pipeline.definition.name, shared_fields(reach.pipeline, names), shown, following)
+
+
+def _sealed(it: Opened, cursor: str) -> str:
+    sealed = Seal(_settings(it).secret, "list cursors").close(cursor.encode(), it.link.id.bytes)
+    return urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def _unsealed(it: Opened, cursor: str) -> str:
+    try:
+        sealed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return Seal(_settings(it).secret, "list cursors").open(sealed, it.link.id.bytes).decode()
+    except (ValueError, Unavailable):
+        raise invalid_cursor() from None
 
 
 def _settings(it: Opened) -> Sharing:

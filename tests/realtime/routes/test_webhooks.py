@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -395,6 +395,9 @@ async def test_who_may_have_webhooks(node: Node, world: World, receiver: Receive
         assert (await api.get("/webhooks")).status_code == 403
     async with client(node, world.token(kind="api_key")) as api:
         assert told(await api.post("/webhooks", json=body), 403)["type"] == "/problems/people-only"
+    act = {"sub": str(uuid4()), "sid": str(uuid4()), "name": "Eve"}
+    async with client(node, world.token(act=act)) as api:
+        assert told(await api.post("/webhooks", json=body), 403)["type"] == "/problems/impersonating"
     pipeline = world.pipeline({"name": "company", "type": "relation", "cardinality": "many_to_one"})
     rule = {"field": "company.name", "op": "eq", "value": "x"}
     async with client(node, world.token(HOOKS, reader(row_rule=rule))) as api:

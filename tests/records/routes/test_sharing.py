@@ -1,5 +1,6 @@
 """What whoever has a link may see and do: never more than its owner may at that moment."""
 
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -195,6 +196,49 @@ async def test_who_may_not_share_makes_no_link(service: Service, people: People)
     owner = people.client(Grant("records", ACTIONS, readable_fields=frozenset({"name"})))
     for body in ({"fields": ["score"]}, {"expires_at": "2001-01-01T00:00:00Z"}, {"expires_at": "2199-01-01T00:00:00Z"}):
         assert (await owner.post(path, body)).status_code == 422, body
+
+
+async def test_a_cursor_of_a_shared_list_tells_nothing(service: Service, people: People, anyone: Client) -> None:
+    """A list that is sorted by what it does not show goes on by cursors that nobody can read or make."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS))
+    view = View(new_id(), pipeline, 1, "shared", new_id(), None, "-mail", ("name",))
+
+    async def known(_: dict[str, Any]) -> View:
+        return view
+
+    service.bus.serve("rpc.pipelines.view", dict[str, Any], known)
+    await service.bus.ready()
+    for name in ("a", "b"):
+        await owner.create(pipeline, {"name": name, "mail": f"{name}-secret@example.com"})
+    link = (await owner.post(f"/pipelines/{pipeline}/view-links", {"view_id": str(view.id)})).json()
+    path = link["path"].removeprefix("/api/v1")
+    cursor = (await anyone.get(path, params={"limit": 1})).json()["next_cursor"]
+    assert b"secret" not in urlsafe_b64decode(cursor + "==")
+    (rest,) = (await anyone.get(path, params={"limit": 1, "cursor": cursor})).json()["items"]
+    assert rest["data"] == {"name": "a"}
+    own = (await owner.get(f"/pipelines/{pipeline}/records?sort=-mail&limit=1")).json()["next_cursor"]
+    for other in (own, cursor[:-2] + "xx", "x"):
+        assert (await anyone.get(path, params={"cursor": other})).status_code == 422
+
+
+async def test_nobody_opens_links_in_anothers_name(service: Service, people: People) -> None:
+    """A link stays when who acted in somebody's name is gone, so they make none, and no form."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS))
+    made = await owner.create(pipeline, {"name": "x"})
+    form = {"name": "Form", "fields": ["name"]}
+    mine = (await owner.post(f"/pipelines/{pipeline}/forms", form)).json()
+    act = {"sub": str(new_id()), "sid": str(new_id()), "name": "Eve"}
+    role = service.issuer.role(service.tenant_id)
+    token = service.issuer.token(service.tenant_id, role, act=act)
+    acting = Client(service.http, {"Authorization": f"Bearer {token}"})
+    for refused in (
+        await acting.post(f"/records/{made['id']}/share-links", {}),
+        await acting.post(f"/pipelines/{pipeline}/forms", form),
+        await acting.patch(f"/pipelines/{pipeline}/forms/{mine['id']}", {"name": "Other"}),
+    ):
+        assert (refused.status_code, refused.json()["type"]) == (403, "/problems/impersonating")
 
 
 async def test_the_list_of_a_view_is_shared(service: Service, people: People, anyone: Client) -> None:
