@@ -32,7 +32,7 @@ from services.auth.routes.scim_answers import (
     of_type,
 )
 from services.auth.routes.shapes import origin_of
-from services.auth.usecases import scim
+from services.auth.usecases import scim, scim_groups
 from services.auth.usecases.context import Context
 from services.auth.usecases.scim import Caller
 
@@ -147,14 +147,14 @@ class ScimController(Controller):
     ) -> Response[bytes]:
         """Roles with who has them, found as users are."""
         asked = _search(request, SearchRequest[ScimGroup])
-        return found(await scim.find_groups(auth, by, asked), asked, ListResponse[ScimGroup])
+        return found(await scim_groups.find_groups(auth, by, asked), asked, ListResponse[ScimGroup])
 
     @post("/Groups", summary="Provision a group")
     async def create_group(
         self, data: JSONBody[dict[str, Any]], auth: NamedDependency[Context], by: NamedDependency[Caller]
     ) -> Response[bytes]:
         """A role that gives nothing until somebody grants it something."""
-        return answer(await scim.create_group(auth, by, _body(data)), 201)
+        return answer(await scim_groups.create_group(auth, by, _body(data)), 201)
 
     @get("/Groups/{role_id:str}", summary="Get a group")
     async def group(
@@ -162,7 +162,7 @@ class ScimController(Controller):
     ) -> Response[bytes]:
         """With `attributes` and `excludedAttributes`."""
         asked = _search(request, SearchRequest[ScimGroup])
-        return answer(await scim.get_group(auth, by, role_id, asked), request=request, asked=asked)
+        return answer(await scim_groups.get_group(auth, by, role_id, asked), request=request, asked=asked)
 
     @put("/Groups/{role_id:str}", summary="Replace a group")
     async def replace_group(
@@ -175,7 +175,7 @@ class ScimController(Controller):
     ) -> Response[bytes]:
         """Its name, and who has the role. At most 500 members change at once."""
         body = _body(data)
-        return answer(await scim.replace_group(auth, by, role_id, body, request.headers.get("if-match")))
+        return answer(await scim_groups.replace_group(auth, by, role_id, body, request.headers.get("if-match")))
 
     @patch("/Groups/{role_id:str}", summary="Patch a group")
     async def patch_group(
@@ -188,14 +188,14 @@ class ScimController(Controller):
     ) -> Response[bytes]:
         """By operations (RFC 7644 §3.5.2). At most 500 members change at once."""
         body = _body(data)
-        return answer(await scim.patch_group(auth, by, role_id, body, request.headers.get("if-match")))
+        return answer(await scim_groups.patch_group(auth, by, role_id, body, request.headers.get("if-match")))
 
     @delete("/Groups/{role_id:str}", summary="Take a group out")
     async def delete_group(
         self, request: _Request, role_id: FromPath[str], auth: NamedDependency[Context], by: NamedDependency[Caller]
     ) -> None:
         """Takes the role from everyone and deletes it; the first five stay."""
-        await scim.delete_group(auth, by, role_id, request.headers.get("if-match"))
+        await scim_groups.delete_group(auth, by, role_id, request.headers.get("if-match"))
 
 
 def _body(data: dict[str, Any]) -> dict[str, Any]:
