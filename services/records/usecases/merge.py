@@ -225,6 +225,7 @@ async def _undo(writer: Writer, row: MergeRow) -> Merged:
         raise Conflict(
             "Something that came later is in the way", code="merge-collides", errors=faults_of(error)
         ) from error
+    others = await records.lock_any(writer.connection, writer.tenant_id, sorted({it.id for it in did.held}))
     await _let_go(writer, did, others, row.target_id)
     await writer.publish()
     await merging.undone(writer.connection, writer.tenant_id, row.id, writer.caller.now)

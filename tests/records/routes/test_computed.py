@@ -345,3 +345,28 @@ async def test_a_new_computed_field_is_computed_for_what_is_there(world: World) 
     job = (await world.client.get(f"/jobs/{pending['job_id']}")).json()
     assert job["kind"] == "schema"
     assert companies
+
+
+async def test_a_mark_that_was_left_is_settled(world: World) -> None:
+    """What a process marked before it died follows when another looks."""
+    company = await world.company()
+    deal = await world.deal(company, amount=5)
+    connection = await asyncpg.connect(world.service.database.admin_dsn)
+    try:
+        await connection.execute("update records.records set data = data - 'net' where id = $1", UUID(deal["id"]))
+        by = msgspec.json.encode({"id": new_id(), "kind": "user", "name": "Ada", "roles": []}).decode()
+        await connection.execute(
+            "insert into records.computed_marks (tenant_id, id, pipeline_id, record_id, by)"
+            " values ($1, $2, $3, $4, $5)",
+            world.service.tenant_id, new_id(), world.deals, UUID(deal["id"]), by,
+        )  # fmt: skip
+        await connection.execute("notify computed")
+    finally:
+        await connection.close()
+
+    async def right() -> bool:
+        return await world.faults() == [] and (await world.data(deal)).get("net") == 5
+
+    await eventually(right)
+    history = await world.client.get(f"/pipelines/{world.deals}/records/{deal['id']}/history")
+    assert history.json()["items"][0]["actor"]["name"] == "Ada"
