@@ -28,6 +28,7 @@ AWAY = {"redis_url": "redis://127.0.0.1:9/0", "nats_url": "nats://127.0.0.1:9"}
 FOREIGN = {
     "up",
     "kube_cronjob_status_last_successful_time",
+    "kube_statefulset_status_replicas_ready",
     "pg_up",
     "pg_stat_activity_count",
     "pg_settings_max_connections",
