@@ -59,6 +59,11 @@ class WellKnownController(Controller):
         """The key that signs now, the next one, and those whose tokens may still live."""
         return KeysAnswer(await auth.keys.jwks())
 
+    @get("/report-keys.json", summary="The keys that reports were ever signed with")
+    async def report_keys(self, auth: NamedDependency[Context]) -> KeysAnswer:
+        """Also those that are retired: a report can be checked for as long as the platform stands. Not for tokens."""
+        return KeysAnswer(await auth.keys.history())
+
     @get("/openid-configuration", summary="Provider metadata")
     async def configuration(self, request: Request[Any, Any, Any]) -> ConfigurationAnswer:
         """Where the keys are, and how tokens are signed."""

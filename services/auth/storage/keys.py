@@ -33,6 +33,11 @@ async def published(connection: Connection, retired_after: datetime) -> list[Key
     return [KeyRow(*row) for row in await connection.fetch(SQL["published"], retired_after)]
 
 
+async def signed(connection: Connection) -> list[KeyRow]:
+    """Every key that has ever signed, newest first, without its private part."""
+    return [KeyRow(*row) for row in await connection.fetch(SQL["signed"])]
+
+
 async def insert(connection: Connection, state: KeyState, key: NewKey) -> None:
     """A new key."""
     await connection.execute(SQL["insert"], key.kid, state, key.public_key, key.private_key)

@@ -7,6 +7,11 @@ select pg_advisory_xact_lock(hashtext('millrace signing keys'));
 select kid, state, public_key, private_key from signing_keys where state <> 'retired' or retired_at > $1
 order by created_at;
 
+-- name: signed -> KeyRow
+-- Every key that has ever signed. Bounded: one comes with each rotation.
+select kid, state, public_key, null::bytea as private_key from signing_keys where state <> 'next'
+order by created_at desc limit 1000;
+
 -- name: insert
 insert into signing_keys (kid, state, public_key, private_key) values ($1, $2, $3, $4);
 

@@ -35,6 +35,11 @@ class KeyRing:
         await self._refresh()
         return [jwk(key.kid, key.public_key) for key in self._known]
 
+    async def history(self) -> list[Jwk]:
+        """The public keys that have ever signed, for documents that outlive them; no token is verified by these."""
+        async with self._database.system() as connection:
+            return [jwk(key.kid, key.public_key) for key in await keys.signed(connection)]
+
     async def signer(self) -> Signer:
         """What signs tokens now."""
         await self._refresh()

@@ -58,7 +58,7 @@ async def report(tenant: Tenant, http: httpx.AsyncClient, job: dict[str, Any]) -
     assert answer.headers["content-type"] == "application/zip"
     file = zipfile.ZipFile(io.BytesIO(answer.content))
     jws = file.read("manifest.jws").decode()
-    keys = {it["kid"]: jwt.PyJWK(it) for it in (await http.get("/.well-known/jwks.json")).json()["keys"]}
+    keys = {it["kid"]: jwt.PyJWK(it) for it in (await http.get("/.well-known/report-keys.json")).json()["keys"]}
     kid = jwt.get_unverified_header(jws)["kid"]
     assert jwt.PyJWS().decode(jws, keys[kid], algorithms=["EdDSA"]) == file.read("manifest.json")
     manifest = json.loads(file.read("manifest.json"))

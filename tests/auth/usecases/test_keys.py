@@ -159,3 +159,20 @@ async def test_the_secret_at_rest_is_replaced_without_an_outage(pool: Pool) -> N
     await both.rotate()
     await both.rotate()
     assert (await ring(pool, new).signer()).kid == (await both.signer()).kid
+
+
+async def test_what_has_ever_signed_can_be_looked_up(pool: Pool, admin: Admin) -> None:
+    """For documents, also when the key is retired for long; tokens are not verified by it, nor is the next key told."""
+    keys = ring(pool)
+    document = (await keys.signer()).sign_document(b"a report")
+    kid = jwt.get_unverified_header(document)["kid"]
+    await keys.rotate()
+    await admin.execute("update signing_keys set retired_at = now() - interval '1 year' where state = 'retired'")
+    keys.forget()
+    now, ever = await keys.jwks(), {key.kid: key for key in await keys.history()}
+    assert kid not in {key.kid for key in now}
+    key = jwt.PyJWK({"kty": ever[kid].kty, "crv": ever[kid].crv, "x": ever[kid].x, "alg": ever[kid].alg})
+    assert jwt.PyJWS().decode(document, key, algorithms=["EdDSA"]) == b"a report"
+    assert {key.kid for key in now} - ever.keys() == {
+        await admin.fetchval("select kid from signing_keys where state = 'next'")
+    }
