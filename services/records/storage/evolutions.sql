@@ -37,7 +37,8 @@ from records where tenant_id = $1 and pipeline_id = $2 and id > $4 and deleted_a
 select id, pipeline_id, version, title, data::text as data,
     to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at, created_by,
     to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at, updated_by,
-    deleted_at is not null as deleted, null::boolean[] as reads, null::boolean[] as updates, null::boolean[] as deletes
+    deleted_at is not null as deleted, null::boolean[] as reads, null::boolean[] as updates, null::boolean[] as deletes,
+    fenced
 from records where tenant_id = $1 and id = any($2::uuid[]) order by id for update skip locked;
 
 -- name: shape
