@@ -86,7 +86,8 @@ async def gather(
     if "$" not in expression:
         params.pop()
     text = SQL["gather"].replace("{gather}", expression).replace("{links}", SQL[links].strip().rstrip(";"))
-    rows = await connection.fetch(text.replace("{condition}", condition), *params)
+    text = text.replace("{ids}", "$3::uuid[]").replace("{condition}", condition)
+    rows = await connection.fetch(text, *params)
     return {row[0]: _value(row[1]) for row in rows if row[1] is not None}
 
 

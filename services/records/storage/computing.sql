@@ -29,18 +29,18 @@ group by linked.near;
 -- name: links_given
 -- The relations that records hold themselves.
 select held.near, held.far, min(held.place) as place
-from unnest($3::uuid[], $4::uuid[]) with ordinality as held(near, far, place) group by held.near, held.far
+from unnest({ids}, $4::uuid[]) with ordinality as held(near, far, place) group by held.near, held.far
 
 -- name: links_along
 -- Their relationships of a type.
 select e.source_id as near, e.target_id as far, min(e.created_at) as place from edges e
-where e.tenant_id = $1 and e.source_id = any($3::uuid[]) and e.type = $4::text and e.target_pipeline = $2
+where e.tenant_id = $1 and e.source_id = any({ids}) and e.type = $4::text and e.target_pipeline = $2
 group by e.source_id, e.target_id
 
 -- name: links_against
 -- The relationships of a type to them.
 select e.target_id as near, e.source_id as far, min(e.created_at) as place from edges e
-where e.tenant_id = $1 and e.target_id = any($3::uuid[]) and e.type = $4::text and e.source_pipeline = $2
+where e.tenant_id = $1 and e.target_id = any({ids}) and e.type = $4::text and e.source_pipeline = $2
 group by e.target_id, e.source_id
 
 -- name: dependents_along
