@@ -46,4 +46,6 @@ async def keep_tenant(connection: Connection, event: Event[Tenant]) -> None:
     """Keeps what a tenant wants."""
     if not event.type.endswith(".deleted"):
         it = event.data
-        await tenants.put(connection, it.id, require_if_match=it.require_if_match, trash_days=it.trash_days)
+        await tenants.put(
+            connection, it.id, require_if_match=it.require_if_match, trash_days=it.trash_days, time_zone=it.time_zone
+        )

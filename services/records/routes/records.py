@@ -148,11 +148,16 @@ class RecordsController(Controller):
         pipeline_id: FromPath[str],
         group_by: FromQuery[str | None] = None,
         metrics: FromQuery[str] = "count",
+        time_zone: FromQuery[str | None] = None,
     ) -> ASGIResponse:
-        """Count, sum, avg, min, max, p50, p95 and p99 over the records that may be seen, with the filters of a list."""
+        """Count, sum, avg, min, max, p50, p95 and p99 over the records that may be seen, with the filters of a list.
+
+        Times are grouped by `day`, `week`, `month`, `quarter` or `year` (`group_by=won_at:month`), in the time zone of
+        the organization or in `time_zone`.
+        """
         position = str(caller.position(platform.bus))
         pairs = list(request.query_params.multi_items())
-        groups = await aggregate(caller, parse_id(pipeline_id), pairs, group_by, metrics)
+        groups = await aggregate(caller, parse_id(pipeline_id), pairs, group_by, metrics, time_zone)
         return answer(f'{{"items":[{",".join(groups)}]}}', 200, {"change-seq": position})
 
     @post(responses=answers(MadeRecord, 201), operation_id="CreateRecord")

@@ -72,10 +72,14 @@ async def count(connection: Connection, tenant_id: UUID, query: Query, *, exact:
     return max(found, int(msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"]))
 
 
-async def aggregate(connection: Connection, tenant_id: UUID, query: Query, asked: Aggregation) -> list[str]:
-    """The groups of a list as JSON texts."""
+async def aggregate(
+    connection: Connection, tenant_id: UUID, query: Query, asked: Aggregation, zone: str = "UTC"
+) -> list[str]:
+    """The groups of a list as JSON texts; those by time in their order, days as they are in a time zone."""
     params: list[object] = [tenant_id, query.access.pipeline.id]
-    group = [(field.name, filters.expression(field)) for field in asked.groups]
+    if asked.zoned:
+        params.append(zone)
+    group = [(group.name, group.sql("$3::text")) for group in asked.groups]
     expressions = ", ".join(text for _, text in group)
     text = records.fill(
         "aggregate",
@@ -83,7 +87,7 @@ async def aggregate(connection: Connection, tenant_id: UUID, query: Query, asked
         metrics=", ".join(f"'{metric.name}', {metric.sql()}" for metric in asked.metrics),
         condition=condition(query, params),
         grouped=f"group by {expressions}" if group else "",
-        then=f", {expressions}" if group else "",
+        order=expressions if asked.timed else "count(1) desc" + (f", {expressions}" if group else ""),
         limit=str(query.limit),
     )
     return [row[0] for row in await connection.fetch(text, *params)]

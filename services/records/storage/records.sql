@@ -38,11 +38,11 @@ explain (format json) select 1 from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {trashed} and {condition};
 
 -- name: aggregate
--- The groups of a list with their metrics, the largest first.
+-- The groups of a list with their metrics.
 select jsonb_build_object('group', jsonb_build_object({group}), 'metrics', jsonb_build_object({metrics}))::text
 from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is null and {condition}
-{grouped} order by count(1) desc{then} limit {limit};
+{grouped} order by {order} limit {limit};
 
 -- name: place -> Place
 -- The pipeline that a record is in.

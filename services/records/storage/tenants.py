@@ -8,9 +8,17 @@ from libs.common.postgres import Connection
 SQL = sql.load(__file__)
 
 
-async def put(connection: Connection, tenant_id: UUID, *, require_if_match: bool, trash_days: int) -> None:
+async def put(
+    connection: Connection, tenant_id: UUID, *, require_if_match: bool, trash_days: int, time_zone: str
+) -> None:
     """Keeps what a tenant wants."""
-    await connection.execute(SQL["put"], tenant_id, require_if_match, trash_days)
+    await connection.execute(SQL["put"], tenant_id, require_if_match, trash_days, time_zone)
+
+
+async def time_zone(connection: Connection, tenant_id: UUID) -> str:
+    """The time zone in which a tenant's days begin."""
+    found: str | None = await connection.fetchval(SQL["time_zone"], tenant_id)
+    return found or "UTC"
 
 
 async def require_if_match(connection: Connection, tenant_id: UUID) -> bool:

@@ -1,6 +1,10 @@
 -- name: put
-insert into tenant_settings (tenant_id, require_if_match, trash_days) values ($1, $2, $3)
-on conflict (tenant_id) do update set require_if_match = excluded.require_if_match, trash_days = excluded.trash_days;
+insert into tenant_settings (tenant_id, require_if_match, trash_days, time_zone) values ($1, $2, $3, $4)
+on conflict (tenant_id) do update set
+    require_if_match = excluded.require_if_match, trash_days = excluded.trash_days, time_zone = excluded.time_zone;
+
+-- name: time_zone
+select time_zone from tenant_settings where tenant_id = $1;
 
 -- name: require_if_match
 select require_if_match from tenant_settings where tenant_id = $1;

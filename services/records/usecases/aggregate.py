@@ -4,16 +4,25 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from libs.common import filters
-from services.records.domain.aggregation import Aggregation, parse_aggregation
+from services.records.domain.aggregation import Aggregation, check_zone, parse_aggregation
 from services.records.domain.reach import Reach, fields_used, shown_by
-from services.records.storage import listing
+from services.records.storage import listing, tenants
 from services.records.usecases.caller import Caller
 
 
 async def aggregate(
-    caller: Caller, pipeline_id: UUID, pairs: Sequence[tuple[str, str]], group_by: str | None, metrics: str
+    caller: Caller,
+    pipeline_id: UUID,
+    pairs: Sequence[tuple[str, str]],
+    group_by: str | None,
+    metrics: str,
+    time_zone: str | None = None,
 ) -> list[str]:
-    """The groups as JSON texts, the largest first; without `group_by` there is one."""
+    """The groups as JSON texts, the largest first, or by time in order; without `group_by` there is one.
+
+    Days begin as they do in the time zone, by default the organization's.
+    """
+    check_zone(time_zone)
 
     async def work(reach: Reach) -> list[str]:
         reach.require("read")
@@ -21,7 +30,8 @@ async def aggregate(
         asked = parse_aggregation(group_by, metrics, reach.schema)
         query = _query(caller, reach, node, asked)
         async with caller.reads.tenant(caller.tenant_id) as connection:
-            return await listing.aggregate(connection, caller.tenant_id, query, asked)
+            zone = time_zone or (await tenants.time_zone(connection, caller.tenant_id) if asked.zoned else "UTC")
+            return await listing.aggregate(connection, caller.tenant_id, query, asked, zone)
 
     return await caller.settled(pipeline_id, work)
 

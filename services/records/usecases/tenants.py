@@ -19,6 +19,7 @@ class Tenant(msgspec.Struct, frozen=True):
     id: UUID
     require_if_match: bool = False
     trash_days: int = 30
+    time_zone: str = "UTC"
 
 
 class Tenants:

@@ -1,7 +1,11 @@
 """Counts and sums over what may be seen."""
 
+import msgspec
+
 from libs.common.permissions import Grant
+from services.records.usecases.tenants import Tenant
 from tests.records.support import Service
+from tests.support.waiting import eventually
 
 
 async def test_groups_have_their_metrics(service: Service) -> None:
@@ -24,3 +28,39 @@ async def test_groups_have_their_metrics(service: Service) -> None:
     assert (await ruled.get(path)).json()["items"] == [{"group": {}, "metrics": {"count": 1}}]
     masked = service.principal(Grant("records", ("read",), readable_fields=frozenset({"stage"})))
     assert (await masked.get(f"{path}?metrics=sum:amount")).status_code == 422
+
+
+async def test_times_are_grouped_by_day_week_and_month(service: Service) -> None:
+    """Days begin as they do in the time zone that is asked for, or else the organization's; groups come in order."""
+    fields = (
+        {"name": "won_at", "type": "datetime"},
+        {"name": "due", "type": "date"},
+        {"name": "amount", "type": "number"},
+    )
+    pipeline = service.pipeline(*fields)
+    rows: list[tuple[str | None, str | None]] = [
+        ("2026-01-31T22:30:00Z", "2026-02-02"), ("2026-01-31T23:30:00Z", "2026-02-03"), ("2026-02-10T00:00:00Z", None),
+    ]  # fmt: skip
+    for won_at, due in rows:
+        await service.client.create(pipeline, {"won_at": won_at, "due": due, "amount": 2})
+    path = f"/pipelines/{pipeline}/records/aggregate"
+
+    async def groups(group_by: str, **params: str) -> list[tuple[object, int]]:
+        answer = await service.client.get(path, params={"group_by": group_by, "metrics": "sum:amount", **params})
+        assert answer.status_code == 200, answer.text
+        return [(item["group"][group_by], item["metrics"]["sum:amount"]) for item in answer.json()["items"]]
+
+    assert await groups("won_at:month") == [("2026-01-01", 4), ("2026-02-01", 2)]
+    assert await groups("won_at:month", time_zone="Europe/Berlin") == [("2026-01-01", 2), ("2026-02-01", 4)]
+    assert await groups("won_at:day", time_zone="Asia/Kolkata") == [("2026-02-01", 4), ("2026-02-10", 2)]
+    assert await groups("due:week") == [("2026-02-02", 4), (None, 2)]
+    assert [amount for _, amount in await groups("created_at:day")] == [6]
+    tenant = msgspec.structs.replace(Tenant(service.tenant_id), time_zone="Europe/Berlin")
+    await service.definitions.announce(service.tenant_id, "auth.tenant.updated", service.tenant_id, tenant)
+
+    async def at_home() -> bool:
+        return await groups("won_at:month") == [("2026-01-01", 2), ("2026-02-01", 4)]
+
+    await eventually(at_home)
+    for params in ({"group_by": "amount:day"}, {"group_by": "due:hour"}, {"group_by": "due:day", "time_zone": "Mars"}):
+        assert (await service.client.get(path, params=params)).status_code == 422
