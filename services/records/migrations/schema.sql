@@ -104,6 +104,86 @@ begin
     return gone;
 end $_$;
 
+CREATE FUNCTION records.tally_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
+    AS $$
+begin
+    insert into tally_deltas (tenant_id, pipeline_id, kind, field, value, day, amount)
+    select t.tenant_id, t.pipeline_id, t.kind, t.field, t.value, t.day, sum(t.amount)
+    from (
+        select r.tenant_id, r.pipeline_id, of.*
+        from before r join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+        cross join lateral tally_of(f.field, r.data, r.created_at, r.deleted_at, -1) of
+        union all
+        select r.tenant_id, r.pipeline_id, of.*
+        from after r join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+        cross join lateral tally_of(f.field, r.data, r.created_at, r.deleted_at, 1) of
+        union all
+        select r.tenant_id, r.pipeline_id, case when f.field = '' then 'did' else 'entered' end,
+            case
+                when f.field <> '' then f.field
+                when o.deleted_at is null and r.deleted_at is not null then 'deleted'
+                when o.deleted_at is not null and r.deleted_at is null then 'restored'
+                else 'updated'
+            end,
+            case when f.field = '' then r.updated_by::text else r.data->>f.field end,
+            (r.updated_at at time zone 'UTC')::date, 1
+        from after r
+        join before o on o.tenant_id = r.tenant_id and o.id = r.id
+        join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+        where r.version > o.version
+            and (f.field = '' or (r.data->>f.field is not null and r.data->>f.field is distinct from o.data->>f.field))
+    ) t
+    group by 1, 2, 3, 4, 5, 6 having sum(t.amount) <> 0;
+    return null;
+end $$;
+
+CREATE FUNCTION records.tally_gone() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
+    AS $$
+begin
+    insert into tally_deltas (tenant_id, pipeline_id, kind, field, value, day, amount)
+    select r.tenant_id, r.pipeline_id, of.kind, of.field, of.value, of.day, sum(of.amount)
+    from gone r join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+    cross join lateral tally_of(f.field, r.data, r.created_at, r.deleted_at, -1) of
+    group by 1, 2, 3, 4, 5, 6;
+    return null;
+end $$;
+
+CREATE FUNCTION records.tally_made() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'records', 'extensions'
+    AS $$
+begin
+    insert into tally_deltas (tenant_id, pipeline_id, kind, field, value, day, amount)
+    select t.tenant_id, t.pipeline_id, t.kind, t.field, t.value, t.day, sum(t.amount)
+    from (
+        select r.tenant_id, r.pipeline_id, of.*
+        from made r join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+        cross join lateral tally_of(f.field, r.data, r.created_at, r.deleted_at, 1) of
+        union all
+        select r.tenant_id, r.pipeline_id, case when f.field = '' then 'did' else 'entered' end,
+            case when f.field = '' then 'created' else f.field end,
+            case when f.field = '' then r.created_by::text else r.data->>f.field end,
+            (r.created_at at time zone 'UTC')::date, 1
+        from made r join tally_fields f on f.tenant_id = r.tenant_id and f.pipeline_id = r.pipeline_id
+        where f.field = '' or r.data->>f.field is not null
+    ) t
+    group by 1, 2, 3, 4, 5, 6;
+    return null;
+end $$;
+
+CREATE FUNCTION records.tally_of(name text, data jsonb, created_at timestamp with time zone, deleted_at timestamp with time zone, sign integer) RETURNS TABLE(kind text, field text, value text, day date, amount integer)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    select 'live', name, case when name = '' then '' else coalesce(data->>name, '') end, date '1970-01-01', sign
+    where deleted_at is null
+    union all
+    select 'made', '', '', (created_at at time zone 'UTC')::date, sign where deleted_at is null and name = ''
+$$;
+
 CREATE TABLE records.computed_marks (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -122,6 +202,15 @@ CREATE TABLE records.counters (
 );
 
 ALTER TABLE ONLY records.counters FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.document_texts (
+    tenant_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    field text NOT NULL,
+    seq bigint NOT NULL
+);
+
+ALTER TABLE ONLY records.document_texts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE records.edges (
     tenant_id uuid NOT NULL,
@@ -278,6 +367,22 @@ CREATE TABLE records.jobs (
 
 ALTER TABLE ONLY records.jobs FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.links (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    pipeline_id uuid NOT NULL,
+    target_id uuid,
+    token_hash bytea NOT NULL,
+    owner_id uuid NOT NULL,
+    settings jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
+ALTER TABLE ONLY records.links FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.match_keys (
     tenant_id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
@@ -432,11 +537,46 @@ CREATE TABLE records.search_words (
 
 ALTER TABLE ONLY records.search_words FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.tallies (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    kind text NOT NULL,
+    field text NOT NULL,
+    value text NOT NULL,
+    day date NOT NULL,
+    amount bigint NOT NULL
+);
+
+ALTER TABLE ONLY records.tallies FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.tally_deltas (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    kind text NOT NULL,
+    field text NOT NULL,
+    value text NOT NULL,
+    day date NOT NULL,
+    amount bigint NOT NULL
+);
+
+ALTER TABLE ONLY records.tally_deltas FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.tally_fields (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    field text NOT NULL,
+    until xid8,
+    ready boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE ONLY records.tally_fields FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.tenant_settings (
     tenant_id uuid NOT NULL,
     require_if_match boolean NOT NULL,
     trash_days integer DEFAULT 30 NOT NULL,
-    swept_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+    swept_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL
 );
 
 ALTER TABLE ONLY records.tenant_settings FORCE ROW LEVEL SECURITY;
@@ -496,6 +636,9 @@ ALTER TABLE ONLY records.computed_marks
 ALTER TABLE ONLY records.counters
     ADD CONSTRAINT counters_pkey PRIMARY KEY (tenant_id, pipeline_id, field);
 
+ALTER TABLE ONLY records.document_texts
+    ADD CONSTRAINT document_texts_pkey PRIMARY KEY (tenant_id, record_id, field);
+
 ALTER TABLE ONLY records.edges
     ADD CONSTRAINT edges_pkey PRIMARY KEY (tenant_id, id);
 
@@ -528,6 +671,9 @@ ALTER TABLE ONLY records.job_queue
 
 ALTER TABLE ONLY records.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY records.links
+    ADD CONSTRAINT links_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY records.match_keys
     ADD CONSTRAINT match_keys_pkey PRIMARY KEY (tenant_id, pipeline_id, field, key, record_id);
@@ -564,6 +710,12 @@ ALTER TABLE ONLY records.schema_migrations
 
 ALTER TABLE ONLY records.search_documents
     ADD CONSTRAINT search_documents_pkey PRIMARY KEY (tenant_id, record_id);
+
+ALTER TABLE ONLY records.tallies
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (tenant_id, pipeline_id, kind, field, value, day);
+
+ALTER TABLE ONLY records.tally_fields
+    ADD CONSTRAINT tally_fields_pkey PRIMARY KEY (tenant_id, pipeline_id, field);
 
 ALTER TABLE ONLY records.tenant_settings
     ADD CONSTRAINT tenant_settings_pkey PRIMARY KEY (tenant_id);
@@ -609,6 +761,12 @@ CREATE INDEX job_queue_ready ON records.job_queue USING btree (ready_at);
 
 CREATE INDEX jobs_finished ON records.jobs USING btree (tenant_id, finished_at);
 
+CREATE INDEX links_pipeline ON records.links USING btree (tenant_id, pipeline_id, kind, id);
+
+CREATE INDEX links_target ON records.links USING btree (tenant_id, target_id) WHERE (target_id IS NOT NULL);
+
+CREATE UNIQUE INDEX links_token ON records.links USING btree (tenant_id, token_hash);
+
 CREATE INDEX match_keys_record ON records.match_keys USING btree (tenant_id, record_id);
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
@@ -633,6 +791,10 @@ CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, 
 
 CREATE INDEX search_words_word ON records.search_words USING btree (tenant_id, tag, word);
 
+CREATE INDEX tally_deltas_pipeline ON records.tally_deltas USING btree (tenant_id, pipeline_id);
+
+CREATE INDEX tally_fields_open ON records.tally_fields USING btree (tenant_id) WHERE (NOT ready);
+
 CREATE INDEX tenant_settings_swept ON records.tenant_settings USING btree (swept_at) WHERE (trash_days > 0);
 
 CREATE INDEX tombstones_due ON records.tombstones USING btree (due);
@@ -647,11 +809,19 @@ CREATE TRIGGER records_match_gone AFTER DELETE ON records.records REFERENCING OL
 
 CREATE TRIGGER records_match_made AFTER INSERT ON records.records REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION records.match_made();
 
+CREATE TRIGGER records_tally_changed AFTER UPDATE ON records.records REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION records.tally_changed();
+
+CREATE TRIGGER records_tally_gone AFTER DELETE ON records.records REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION records.tally_gone();
+
+CREATE TRIGGER records_tally_made AFTER INSERT ON records.records REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION records.tally_made();
+
 ALTER TABLE records.computed_marks ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY computed_marks_runner ON records.computed_marks FOR SELECT TO millrace_records_relay USING (true);
 
 ALTER TABLE records.counters ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.document_texts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.edges ENABLE ROW LEVEL SECURITY;
 
@@ -683,6 +853,8 @@ CREATE POLICY job_queue_runner ON records.job_queue TO millrace_records_relay US
 
 ALTER TABLE records.jobs ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.links ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE records.match_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.merges ENABLE ROW LEVEL SECURITY;
@@ -711,9 +883,21 @@ ALTER TABLE records.search_documents ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.search_words ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.tallies ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.tally_deltas ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tally_deltas_counter ON records.tally_deltas FOR SELECT TO millrace_records_relay USING (true);
+
+ALTER TABLE records.tally_fields ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tally_fields_counter ON records.tally_fields FOR SELECT TO millrace_records_relay USING (true);
+
 CREATE POLICY tenant_isolation ON records.computed_marks USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.counters USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.document_texts USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.edges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -737,6 +921,8 @@ CREATE POLICY tenant_isolation ON records.job_queue USING ((tenant_id = records.
 
 CREATE POLICY tenant_isolation ON records.jobs USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
+CREATE POLICY tenant_isolation ON records.links USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
 CREATE POLICY tenant_isolation ON records.match_keys USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.merges USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
@@ -756,6 +942,12 @@ CREATE POLICY tenant_isolation ON records.role_grants USING ((tenant_id = record
 CREATE POLICY tenant_isolation ON records.search_documents USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.search_words USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.tallies USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.tally_deltas USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.tally_fields USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.tenant_settings USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -796,6 +988,8 @@ GRANT SELECT ON TABLE records.computed_marks TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.counters TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.document_texts TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.edges TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.field_indexes TO millrace_records;
@@ -831,6 +1025,8 @@ GRANT SELECT,UPDATE ON TABLE records.job_queue TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.jobs TO millrace_records;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.links TO millrace_records;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.match_keys TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.merges TO millrace_records;
@@ -859,6 +1055,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.schema_migrations TO millrace
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_documents TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.search_words TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tallies TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tally_deltas TO millrace_records;
+GRANT SELECT ON TABLE records.tally_deltas TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tally_fields TO millrace_records;
+GRANT SELECT ON TABLE records.tally_fields TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.tenant_settings TO millrace_records;
 GRANT SELECT,UPDATE ON TABLE records.tenant_settings TO millrace_records_relay;
