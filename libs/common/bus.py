@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -20,13 +20,15 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, PubAck, StreamConfig
+from nats.js.api import DiscardPolicy, PubAck, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from opentelemetry.trace import SpanKind
 
 from libs.common import events, tracing
+from libs.common.consuming import Consumer as Consumer
+from libs.common.consuming import consume
 from libs.common.errors import AppError, Malformed, Unavailable, WireError, from_wire, to_wire
-from libs.common.postgres import Connection, Database
+from libs.common.postgres import Database
 from libs.common.resilience import end, keep_running
 from libs.common.settings import Latest
 
@@ -35,26 +37,14 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 log = structlog.get_logger()
 
-STREAM_MAX_AGE_SECONDS = 7 * 24 * 3600
 STREAM_MAX_BYTES = 4 * 1024**3
 DEDUPLICATION_SECONDS = 600
 PUBLISH_SECONDS = 5.0
-MAX_ATTEMPTS = 20
-# What a killed consumer or broker held is delivered again after this. An effect that takes longer stays single: the
-# second delivery waits at the inbox.
-ACK_SECONDS = 5.0
 POSITION_SUBJECT = "position.events"
 EPOCH = "Stream-Created"
 # What others were told that is not known here lies within this.
 MARGIN = 10_000
 
-_INBOX = """
-insert into inbox (tenant_id, consumer, event_id)
-select $1, $2, $3 where not exists (select from purges where id = $1)
-on conflict do nothing returning true
-"""
-_PRUNE = "delete from inbox where tenant_id = $1 and handled_at < now() - make_interval(secs => $2)"
-PRUNE_EVERY = 50
 _LOGIN = {"user": "username", "password": "password"}
 
 
@@ -66,22 +56,6 @@ class Outgoing:
     payload: bytes
     message_id: str
     traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer(Generic[T]):
-    """A durable consumer: which events, the Struct of what it reads of them, and the effect.
-
-    `handle` runs in a transaction of the event's tenant, in which the event's id is noted, so that a second delivery
-    has no second effect; events of a tenant that is gone have none at all. One that is not `noted` handles those as
-    well, leaves no note, and so has to bear a second delivery.
-    """
-
-    name: str
-    subject: str
-    data: type[T]
-    handle: Callable[[Connection, events.Event[T]], Awaitable[None]]
-    noted: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -182,7 +156,7 @@ class Bus:
     async def _ensure_stream(self) -> None:
         assert self._js is not None
         config = StreamConfig(
-            name=events.STREAM, subjects=["evt.>"], max_age=STREAM_MAX_AGE_SECONDS, max_bytes=STREAM_MAX_BYTES,
+            name=events.STREAM, subjects=["evt.>"], max_age=events.MAX_AGE_SECONDS, max_bytes=STREAM_MAX_BYTES,
             discard=DiscardPolicy.OLD, duplicate_window=DEDUPLICATION_SECONDS, num_replicas=self._replicas,
             allow_direct=True, first_seq=self.position + MARGIN if self.position else None,
         )  # fmt: skip
@@ -313,62 +287,12 @@ class Bus:
         """Runs a durable consumer for as long as the bus lives."""
 
         async def work() -> None:
-            await self._consume(consumer, database)
+            await self.ready()
+            await self._ensure_stream()
+            await consume(self.jetstream, consumer, database, self.exporter)
 
         self.consumers.append(consumer.name)
         self._tasks.append(asyncio.create_task(keep_running(f"consumer {consumer.name}", work, cap=2.0)))
-
-    async def _consume(self, consumer: Consumer[Any], database: Database) -> None:
-        await self.ready()
-        await self._ensure_stream()
-        config = ConsumerConfig(
-            durable_name=consumer.name, filter_subject=consumer.subject, ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_SECONDS, max_ack_pending=1, deliver_policy=DeliverPolicy.ALL,
-            inactive_threshold=STREAM_MAX_AGE_SECONDS,
-        )  # fmt: skip
-        subscription = await self.jetstream.pull_subscribe(
-            consumer.subject, durable=consumer.name, stream=events.STREAM, config=config
-        )
-        try:
-            while True:
-                with suppress(nats.errors.TimeoutError):
-                    for message in await subscription.fetch(1, timeout=5):
-                        await self._handle(message, consumer, database)
-        finally:
-            with suppress(nats.errors.Error, OSError):
-                await subscription.unsubscribe()
-
-    async def _handle(self, message: Msg, consumer: Consumer[Any], database: Database) -> None:
-        header = (message.headers or {}).get("traceparent")
-        with tracing.span(self.exporter, f"consume {consumer.name}", header, SpanKind.CONSUMER):
-            await self._handle_within(message, consumer, database)
-
-    async def _handle_within(self, message: Msg, consumer: Consumer[Any], database: Database) -> None:
-        try:
-            event = events.decode(message.data, consumer.data, message.metadata.sequence.stream)
-        except msgspec.DecodeError as error:
-            await log.aerror("event not readable", consumer=consumer.name, subject=message.subject, error=repr(error))
-            await message.term()
-            return
-        try:
-            async with database.tenant(event.tenant_id) as connection:
-                if not consumer.noted or await connection.fetchval(_INBOX, event.tenant_id, consumer.name, event.id):
-                    await consumer.handle(connection, event)
-                if event.seq % PRUNE_EVERY == 0:
-                    # The stream keeps nothing as old, so it cannot come again.
-                    await connection.execute(_PRUNE, event.tenant_id, 2 * STREAM_MAX_AGE_SECONDS)
-            await message.ack()
-        except asyncio.CancelledError:
-            # Who comes next shall not wait until the acknowledgement is overdue.
-            with suppress(nats.errors.Error):
-                await message.nak()
-            raise
-        except Unavailable:
-            await message.nak(delay=0.5)
-        except Exception as error:
-            attempts = message.metadata.num_delivered
-            await log.aerror("event not handled", consumer=consumer.name, attempts=attempts, error=repr(error))
-            await (message.term() if attempts >= MAX_ATTEMPTS else message.nak(delay=min(30.0, 0.1 * 2**attempts)))
 
 
 def _away() -> Unavailable:

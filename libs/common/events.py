@@ -12,6 +12,7 @@ from libs.common.ids import new_id
 T = TypeVar("T")
 
 STREAM = "EVENTS"
+MAX_AGE_SECONDS = 7 * 24 * 3600
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from libs.common import outbox
-from libs.common.bus import STREAM_MAX_AGE_SECONDS, Bus, Consumer
+from libs.common import events, outbox
+from libs.common.bus import Bus, Consumer
 from libs.common.events import Event, NewEvent
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import keep_running
@@ -24,7 +24,7 @@ from libs.common.resilience import keep_running
 BATCH = 2000
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 3600.0
-WATCHED_SECONDS = STREAM_MAX_AGE_SECONDS + 24 * 3600
+WATCHED_SECONDS = events.MAX_AGE_SECONDS + 24 * 3600
 SUBJECT = "evt.*.auth.tenant.deleted"
 log = structlog.get_logger()
 

@@ -9,7 +9,8 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from libs.common import events, tracing
-from libs.common.bus import PRUNE_EVERY, Bus, Consumer, Outgoing
+from libs.common.bus import Bus, Consumer, Outgoing
+from libs.common.consuming import PRUNE_EVERY
 from libs.common.errors import KINDS, AppError, Fault, Malformed, Unavailable
 from libs.common.events import Event, NewEvent
 from libs.common.ids import new_id
@@ -283,7 +284,7 @@ async def test_a_failed_effect_is_taken_back_and_tried_again(bus: Bus, db: Datab
 
 async def test_what_is_away_is_waited_for(bus: Bus, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """`Unavailable` is no fault of the event, so it does not count as an attempt."""
-    monkeypatch.setattr("libs.common.bus.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("libs.common.consuming.MAX_ATTEMPTS", 2)
     notes = Notes()
     notes.fail[1] = Unavailable()
     bus.consume(notes.consumer(), db)
@@ -299,7 +300,7 @@ async def test_what_is_away_is_waited_for(bus: Bus, db: Database, monkeypatch: p
 
 async def test_a_poisonous_event_is_set_aside(bus: Bus, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many attempts, or at once where it cannot be read, an event no longer holds up the next."""
-    monkeypatch.setattr("libs.common.bus.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("libs.common.consuming.MAX_ATTEMPTS", 2)
     notes = Notes()
     notes.fail[1] = ValueError("never")
     bus.consume(notes.consumer(), db)
