@@ -6,13 +6,14 @@ which nothing is written into the record.
 
 import difflib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
 from pycrdt import Decoder, Doc, Encoder, Text, create_sync_message, create_update_message, merge_updates
 from pycrdt import create_awareness_message as awareness_message
 
-from libs.common.errors import Malformed
+from libs.common.errors import AppError, Invalid, Malformed
 
 ROOT = "content"
 NOTHING = b"\x00\x00"
@@ -49,13 +50,44 @@ def begin(text: str) -> bytes:
     return doc.get_update()
 
 
+@contextmanager
+def _sound(error: AppError) -> Iterator[None]:
+    """Raises an error in the place of what the library makes of bytes that were made to break it: some of that are
+    panics, which are no Exceptions and would end whoever does not expect them.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as broken:
+        raise error from broken
+
+
+def _broken() -> AppError:
+    return Invalid("The document cannot be read", code="document-broken")
+
+
 def build(updates: Iterable[bytes]) -> "Doc[Text]":
-    """The document that updates make."""
+    """The document that updates make; raises Invalid where they make none."""
     doc: Doc[Text] = Doc()
     doc[ROOT] = Text()
     for update in updates:
-        doc.apply_update(update)
+        apply(doc, update)
     return doc
+
+
+def apply(doc: "Doc[Text]", update: bytes) -> None:
+    """Applies an update that was found to fit; raises Invalid where it breaks the document all the same."""
+    with _sound(_broken()):
+        doc.apply_update(update)
+
+
+def fits(present: bytes, update: bytes) -> None:
+    """Raises Malformed unless a document takes an update, has a text then, and can be told and read again."""
+    with _sound(Malformed("This is not an update of this document", code="invalid-update")):
+        doc = build([present, update])
+        text_of(doc).encode()
+        build([doc.get_update()])
 
 
 def text_of(doc: "Doc[Text]") -> str:
@@ -65,12 +97,15 @@ def text_of(doc: "Doc[Text]") -> str:
 
 def compact(updates: Iterable[bytes]) -> bytes:
     """One update in the place of many, without what was deleted."""
-    return build(updates).get_update()
+    doc = build(updates)
+    with _sound(_broken()):
+        return doc.get_update()
 
 
 def join(updates: list[bytes]) -> bytes:
-    """One update in the place of some."""
-    return updates[0] if len(updates) == 1 else merge_updates(*updates)
+    """One update in the place of some; raises Malformed where they cannot be joined."""
+    with _sound(Malformed("These are not Yjs updates", code="invalid-update")):
+        return updates[0] if len(updates) == 1 else merge_updates(*updates)
 
 
 def edit(updates: Iterable[bytes], new: str) -> bytes | None:
@@ -78,7 +113,11 @@ def edit(updates: Iterable[bytes], new: str) -> bytes | None:
 
     What was edited meanwhile stays, as what is edited at once.
     """
-    doc = build(updates)
+    with _sound(_broken()):
+        return _edited(build(updates), new)
+
+
+def _edited(doc: "Doc[Text]", new: str) -> bytes | None:
     before, old = doc.get_state(), str(doc[ROOT])
     if old == new:
         return None
@@ -109,28 +148,21 @@ def _differences(old: str, new: str) -> Iterator[tuple[int, int, str]]:
 
 def check(update: bytes) -> None:
     """Raises Malformed unless it is an update."""
-    try:
+    with _sound(Malformed("This is not a Yjs update", code="invalid-update")):
         Doc().apply_update(update)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # the library answers some bytes by panics, which are no Exceptions
-        raise Malformed("This is not a Yjs update", code="invalid-update") from error
 
 
 def difference(doc: "Doc[Text]", state: bytes) -> bytes:
     """What somebody with a state vector lacks; raises Malformed where that is none."""
-    try:
+    with _sound(Malformed("This is not a state vector", code="invalid-state")):
         return doc.get_update(state)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        raise Malformed("This is not a state vector", code="invalid-state") from error
 
 
 def is_news(doc: "Doc[Text]", update: bytes) -> bool:
     """Whether an update has anything that a document lacks. Clients that come back say again what they deleted."""
-    present = doc.get_update()
-    return build([present, update]).get_update() != build([present]).get_update()
+    with _sound(Malformed("This is not an update of this document", code="invalid-update")):
+        present = doc.get_update()
+        return build([present, update]).get_update() != build([present]).get_update()
 
 
 def step_1(doc: "Doc[Text]") -> bytes:

@@ -32,7 +32,7 @@ from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.storage.documents import Key
 from services.realtime.usecases import records, replay
-from services.realtime.usecases.documents import Room
+from services.realtime.usecases.documents import MAX_CLIENTS, Room
 from services.realtime.usecases.metrics import LiveMetrics
 from services.realtime.usecases.records import Opened
 from services.realtime.usecases.subscribers import Subscription
@@ -40,7 +40,6 @@ from services.realtime.usecases.subscribers import Subscription
 FORBIDDEN, ABSENT, TOO_LARGE = 4403, 4404, 4413
 """A stock client comes back after any close code but those from 4400 to 4499."""
 COME_BACK = 4500
-MAX_CLIENTS = 10
 REVIEW_SECONDS = 0.2
 log = structlog.get_logger()
 

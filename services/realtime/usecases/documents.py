@@ -24,7 +24,7 @@ from nats.aio.subscription import Subscription
 from pycrdt import Doc, Text
 
 from libs.common.bus import Bus
-from libs.common.errors import AppError, NotFound, RateLimited, TooLarge, Unavailable
+from libs.common.errors import AppError, Invalid, Malformed, NotFound, RateLimited, TooLarge, Unavailable
 from libs.common.ids import new_id
 from libs.common.postgres import Database
 from libs.common.resilience import deadline, end, keep_running
@@ -40,6 +40,7 @@ STATE_SECONDS = 30.0
 """After so long without a word a client on another node is taken to have left, as clients do among themselves."""
 MAX_TOLD = 512 * 1024
 MAX_PENDING = 1_000
+MAX_CLIENTS = 10
 log = structlog.get_logger()
 
 
@@ -198,6 +199,9 @@ class Room:
 
     async def speak(self, member: Member, states: list[State]) -> None:
         """Takes in what a socket says of its clients, and tells all, itself included: so it knows that it is heard."""
+        known = {client for client, one in self._states.items() if one.member == member.id}
+        if len(known | {one.client for one in states if one.state != "null"}) > MAX_CLIENTS:
+            raise RateLimited(f"At most {MAX_CLIENTS} clients speak through one socket", code="too-many-clients")
         own = [one for one in states if self._takes(one, member.id, member.owner)]
         if own:
             self._send(rules.awareness(own))
@@ -243,7 +247,14 @@ class Room:
             await self._append(list(self._pending))
 
     async def _append(self, batch: list[Pending]) -> None:
-        update, by = rules.join([one.update for one in batch]), batch[-1].by
+        try:
+            update, by = rules.join([one.update for one in batch]), batch[-1].by
+            await asyncio.to_thread(rules.fits, self._doc.get_update(), update)
+        except Malformed as error:
+            if len(batch) > 1:
+                return await self._append(batch[: len(batch) // 2])
+            self._pending.popleft()
+            return self._refuse(batch, error)
         try:
             async with self._turn, self._database.tenant(self.key.tenant_id) as connection:
                 bounds = self._bounds
@@ -256,27 +267,33 @@ class Room:
         for _ in batch:
             self._pending.popleft()
         if seq is None:
-            return self._refuse(batch)
+            too_large = TooLarge("The document is as large as it may be, or gone", code="document-too-large")
+            return self._refuse(batch, too_large)
         only = {one.member for one in batch}
-        async with self._turn:
-            if seq == self._seq + 1:
-                self._apply(seq, update, only.pop() if len(only) == 1 else "")
-            elif seq > self._seq:
-                await self._catch_up()
-        for one in batch:
-            if not one.done.done():
-                one.done.set_result(None)
+        try:
+            async with self._turn:
+                if seq == self._seq + 1:
+                    self._apply(seq, update, only.pop() if len(only) == 1 else "")
+                elif seq > self._seq:
+                    await self._catch_up()
+        finally:
+            for one in batch:
+                if not one.done.done():
+                    one.done.set_result(None)
         text = base64.b64encode(update).decode() if len(update) <= MAX_TOLD else ""
         await self._tell(Word(self._id, self.key.field, seq, text))
 
-    def _refuse(self, batch: list[Pending]) -> None:
-        error = TooLarge("The document is as large as it may be, or gone", code="document-too-large")
+    def _refuse(self, batch: list[Pending], error: AppError) -> None:
         for one in batch:
             if not one.done.done():
                 one.done.set_exception(error)
 
     def _apply(self, seq: int, update: bytes, but: str = "") -> None:
-        self._doc.apply_update(update)
+        try:
+            rules.apply(self._doc, update)
+        except Invalid as error:
+            self._end(error)
+            raise
         self._seq = seq
         self._send(rules.updated(update), but)
 

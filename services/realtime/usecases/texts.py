@@ -141,7 +141,11 @@ class Texts:
         updates = await documents.updates(connection, key, stored.compacted)
         branch = [stored.branch] if stored.branch else []
         then = [stored.snapshot, *(one.data for one in updates if one.seq <= stored.base), *branch]
-        update = await asyncio.to_thread(rules.edit, then, _value(change, key.field))
+        try:
+            update = await asyncio.to_thread(rules.edit, then, _value(change, key.field))
+        except Invalid as error:
+            await log.awarning("a document takes nothing", record=str(key.record_id), error=error.code)
+            update = None
         if update is None:
             await documents.note_merged(connection, key, change.seq, stored.base, stored.branch)
             return None

@@ -1,6 +1,8 @@
 """Shared documents: convergence across nodes, what is kept, who may take part, and their texts in the records."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pycrdt import create_update_message
 
-from libs.common.errors import Conflict, Forbidden, NotFound, Unavailable
+from libs.common.errors import AppError, Conflict, Forbidden, Malformed, NotFound, Unavailable
 from libs.common.ids import new_id
 from services.realtime.domain import documents as rules
 from services.realtime.settings import Settings
@@ -105,6 +108,64 @@ async def test_a_node_that_is_killed_loses_nothing_it_told(settings: Settings, w
         async with late.online():
             await late.reads(expected)
         await has_text(record, expected, 40)
+
+
+TEXT = "hello world, this is a text"
+POISON = (
+    b"\x01\x01\x01\xd3\xf8\xea\xc0\xdb\x85\x80\x00\xc1\x01\x02\x01\x03\x03\x02\x01\x01\x02\x01\xc1\xd3\xf8\xea\xc0"
+    b"\xdb\x85\x03\x01\x00\x03",
+    b"\x01\x02\xfb\x00\xd6\xe4\x8e\xaa\xec\x04\x00\xc4\xff\x00\x01\x01\x01a\xc1\xfb\x91\xd6\xe4\x8e\xaa\xec\x04\x00\x01\x01"
+    b"\x02\x02\x01\x01\x01\x02\xfb\x91\xd6\xe4\x8e\xaa\xec\x04\x01\x01\x02",
+    b"\x01\x01\xf6\xbf\xe7\xc7\xac\xf3\xd2\x80\x00\x02\x01\x02\x01\x03\x03\x02\x01\x01\x02\x01\xf6\xbf\xe7\xc7\xac\xf3\xd2"
+    b"\x06\x01\x00\x03",
+)
+"""Updates that an empty document takes, and that break one with this text: two of them by panics of the library."""
+
+
+@pytest.mark.parametrize("poison", POISON)
+async def test_an_update_that_breaks_documents_reaches_no_log(node: Node, world: World, poison: bytes) -> None:
+    """Who sends it is shown out; the others go on, on that document and on all others, and their texts are written."""
+    record = await world.create(world.pipeline({"name": "notes", "type": "textarea"}), notes=TEXT)
+    ann, eve = peer(node, record, world.token()), peer(node, record, world.token())
+    async with ann.online():
+        await ann.reads(TEXT)
+        async with eve.online():
+            await eve.say(create_update_message(poison))
+            await eventually(_is_true(lambda: eve.close_code is not None))
+        assert eve.close_code == 4400
+        ann.text += "!"
+        await has_text(record, f"{TEXT}!")
+    late = peer(node, record, world.token())
+    async with late.online():
+        await late.reads(f"{TEXT}!")
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_what_is_broken_is_an_error_like_others(poison: bytes) -> None:
+    """Should such an update be in a log all the same, whoever reads it is told so, and nothing panics."""
+    with pytest.raises(Malformed):
+        rules.fits(rules.begin(TEXT), poison)
+    for work in (rules.compact, lambda updates: rules.edit(updates, "new")):
+        with suppress(AppError):
+            work([rules.begin(TEXT), poison])
+
+
+async def test_a_socket_speaks_for_so_many_clients(node: Node, world: World, record: Json) -> None:
+    """However many messages it sends, it fills no memory with clients that are not there."""
+    eve = peer(node, record, world.token())
+    async with eve.online():
+        await eve.reads("Hello")
+        for client in range(11):
+            await eve.say(rules.awareness([rules.State(client, 1, "{}")]))
+        await eventually(_is_true(lambda: eve.close_code is not None))
+    assert eve.close_code == 4529
+
+
+def _is_true(said: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def asked() -> bool:
+        return said()
+
+    return asked
 
 
 EDITS = st.lists(
