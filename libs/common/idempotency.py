@@ -3,11 +3,15 @@
 The whole request runs in one outer transaction, in which its answer is kept beside its effect: both are committed, and
 then told, or neither is. What is not answered with 2xx is rolled back, so the key may be used again. An advisory lock
 puts requests with one key into order; it needs no transaction id, so nothing else waits for what a handler waits for.
+
+What a handler asks of servers out there it asks by `aside(…)`: the transaction ends, the question is asked, and the
+handler runs once more from its beginning, with what came of the question.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from hashlib import sha256
 from typing import Any, Protocol
 from uuid import UUID
@@ -121,6 +125,41 @@ class _Refused(Exception):
         super().__init__()
 
 
+class _Asides:
+    """The question of a handler that has to be asked outside of the transaction, and what came of it."""
+
+    def __init__(self) -> None:
+        self.waiting: Callable[[], Awaitable[None]] | None = None
+        self.asked = False
+        self.error: AppError | None = None
+
+    async def ask(self, question: Callable[[], Awaitable[None]]) -> None:
+        """Asks, and keeps what is wrong."""
+        self.waiting, self.asked = None, True
+        try:
+            await question()
+        except AppError as error:
+            self.error = error
+
+
+_asides: ContextVar[_Asides | None] = ContextVar("asides", default=None)
+
+
+async def aside(question: Callable[[], Awaitable[None]]) -> None:
+    """Asks something that may take long, never within the one transaction of a request with a key.
+
+    A handler may do so once, and before it changes anything. Other handlers than those of such requests just ask.
+    """
+    asides = _asides.get()
+    if asides is None:
+        return await question()
+    if not asides.asked:
+        asides.waiting = question
+        raise Unavailable("The request goes on when its question is answered", code="busy", retry_after=1)
+    if asides.error is not None:
+        raise asides.error
+
+
 class Idempotent:
     """An ASGI layer around a service's application. Requests without the header pass through it untouched."""
 
@@ -180,8 +219,24 @@ class Idempotent:
         return TooLarge(detail, code="idempotent-body-too-large")
 
     async def _answer(self, scope: Any, receive: Receive, asked: Asked) -> Answer:
+        asides, fresh = _Asides(), {**scope, "state": {**scope.get("state", {})}}
+        token = _asides.set(asides)
         try:
-            async with self._turn(asked), self._database.outer(asked.tenant_id) as connection:
+            async with self._turn(asked):
+                answer = await self._whole(scope, receive, asked)
+                if asides.waiting is None:
+                    return answer
+                await asides.ask(asides.waiting)
+                scope.clear()
+                scope.update(fresh)
+                return await self._whole(scope, receive, asked)
+        finally:
+            _asides.reset(token)
+
+    async def _whole(self, scope: Any, receive: Receive, asked: Asked) -> Answer:
+        """The answer in a transaction of its own, which is rolled back where it is none of success."""
+        try:
+            async with self._database.outer(asked.tenant_id) as connection:
                 return await self._once(scope, receive, asked, connection)
         except _Refused as refused:
             return refused.answer

@@ -7,6 +7,7 @@ import msgspec
 
 from libs.common import clock
 from libs.common.errors import Conflict, Fault, Invalid, NotFound, Unavailable
+from libs.common.idempotency import aside
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Permissions
@@ -150,12 +151,16 @@ def _check(context: Context, given: Given) -> None:
 
 async def _ask(context: Context, given: Given) -> None:
     """Raises where the issuer is no provider; a disabled one is not asked, and one of SAML never is."""
-    if given.enabled and given.kind == "oidc":
+
+    async def ask() -> None:
         context.openid.forget(given.issuer)
         try:
             await context.openid.metadata(given.issuer)
         except Unavailable as error:
             raise Invalid(errors=[Fault("/issuer", "no_provider", error.detail)]) from error
+
+    if given.enabled and given.kind == "oidc":
+        await aside(ask)
 
 
 async def _configuration(

@@ -1,7 +1,8 @@
 """The report on a request as a file: a ZIP of its pieces, and a manifest of their digests that is signed.
 
 `manifest.jws` is the manifest with its signature (JWS compact, EdDSA, RFC 8037), made when the file is fetched, by the
-key that signs then; `/.well-known/report-keys.json` has it for good. Whoever checks it and the digests knows what was told.
+key that signs then; `/.well-known/report-keys.json` has it for good. Whoever checks it and the digests knows what was
+told.
 """
 
 import zipfile

@@ -300,6 +300,37 @@ async def test_secrets_are_encrypted_and_not_told(openid: OpenIdProvider, browse
     assert (await browser.tenant.ask("PATCH", path, json=moved)).json()["has_secret"] is False
 
 
+async def test_an_issuer_is_asked_outside_of_the_one_transaction(
+    openid: OpenIdProvider, acme: Tenant, admin: Admin
+) -> None:
+    """With an Idempotency-Key no transaction is open meanwhile; the answer is kept as any other, and told again."""
+    open_ones: list[int] = []
+    held = "select count(*) from pg_stat_activity where state = 'idle in transaction' and usename = 'millrace_auth'"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        open_ones.append(await admin.fetchval(held))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    headers = {"authorization": f"Bearer {acme.told['access_token']}", "idempotency-key": "once"}
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        nobody = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        body = given(openid, acme, issuer=nobody)
+        refused = await acme.http.post("/api/v1/sso/providers", json=body, headers=headers)
+    assert (faults(refused), open_ones) == ({"/issuer": "no_provider"}, [0])
+    answers = [
+        await acme.http.post("/api/v1/sso/providers", json=given(openid, acme), headers=headers) for _ in range(2)
+    ]
+    assert [it.status_code for it in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    path = f"/api/v1/sso/providers/{answers[0].json()['id']}"
+    changed = await acme.http.patch(path, json={"enabled": True, "name": "Again"}, headers=headers)
+    assert (changed.status_code, changed.json()["name"]) == (200, "Again")
+    assert len((await acme.ask("GET", "/sso/providers")).json()["items"]) == 1
+
+
 BAD: tuple[tuple[dict[str, Any], dict[str, str]], ...] = (
     ({"email_domains": ["unproven.example"]}, {"/email_domains/0": "domain_not_proven"}),
     ({"email_domains": []}, {"/email_domains": "required"}),
