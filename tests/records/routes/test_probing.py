@@ -9,7 +9,10 @@ from uuid import UUID
 import httpx
 
 from libs.common.permissions import Grant
+from tests.records.routes.test_sharing import People, anyone, people
 from tests.records.support import Client, Service
+
+__all__ = ["anyone", "people"]
 
 FIELDS: list[dict[str, Any]] = [
     {"name": "name", "type": "text", "searchable": True},
@@ -198,3 +201,44 @@ async def test_titles_made_of_hidden_values_change_no_answer(service: Service) -
         await world(service, ONE, title_template=template),
         await world(service, OTHER, title_template=template),
     )
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
+
+
+async def _through_links(prober: Client, anyone: Client, world: World) -> list[httpx.Response]:
+    """What a link, a form, and those who open them are answered."""
+    links, forms = f"/records/{world.thing}/share-links", f"/pipelines/{world.things}/forms"
+    form = {"name": "Form", "fields": ["name"], "min_seconds": 0}
+    link = await prober.post(links, {"editable": True})
+    public = await prober.post(forms, form)
+    path, blank = (it.json()["path"].removeprefix("/api/v1") for it in (link, public))
+    nonce = (await anyone.get(blank)).json()["nonce"]
+    answers = [link, public, await anyone.get(path), await prober.get(links), await prober.get(forms)]
+    for guess in GUESSES:
+        answers += [
+            await anyone.patch(path, {"data": {"secret": guess}}),
+            await anyone.patch(path, {"data": {"name": "Thing one"}}, headers={"if-match": '"1"'}),
+            await anyone.post(blank, {"data": {"name": "x", "secret": guess}, "nonce": nonce}),
+            await prober.post(forms, {**form, "presets": {"secret": guess}}),
+        ]
+    answers += [
+        await prober.post(links, {"fields": ["secret"]}),
+        await prober.post(forms, {**form, "fields": ["secret"]}),
+    ]
+    return answers
+
+
+async def test_links_and_forms_tell_nothing_hidden(service: Service, people: People, anyone: Client) -> None:
+    """Whoever has a link or a form learns no more than its owner might, whatever is asked for or sent."""
+    told = []
+    for hidden in (ONE, OTHER):
+        found = await world(service, hidden)
+        grants = [
+            Grant("records", ACTIONS | {"share"}, pipeline, readable_fields=SHOWN, writable_fields=SHOWN)
+            for pipeline in (found.things, found.parents)
+        ]
+        answers = await _through_links(people.client(*grants), anyone, found)
+        assert {answer.status_code for answer in answers} <= {200, 201, 412, 422}, [it.text for it in answers]
+        told.append([_TOKEN.sub("token", alike(answer)[1]) for answer in answers])
+    assert told[0] == told[1]

@@ -45,6 +45,34 @@ async def test_statements_do_not_grow_with_the_page(service: Service, monkeypatc
     assert [friend["title"] for friend in first["expanded"]["friends"]] == ["f0", "f1"]
 
 
+async def test_four_levels_are_four_questions_more(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of four levels is expanded by one statement, however many records there are; a fifth is refused."""
+    text = {"name": "name", "type": "text"}
+    below = service.pipeline(text)
+    names = ["world", "land", "town", "street"]
+    ids = [(await service.client.create(below, {"name": "earth"}))["id"]]
+    for name in names:
+        below = service.pipeline(text, relation(name, below))
+        rows = [{"op": "create", "data": {"name": f"{name}{i}", name: ids[i % len(ids)]}} for i in range(30)]
+        ids = [row["id"] for row in (await service.client.batch(below, rows))["results"]]
+    asked: list[str] = []
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        asked.append("bodies")
+        return await bodies(*args, **options)
+
+    bodies = records.bodies
+    monkeypatch.setattr(records, "bodies", counted)
+    path = f"/pipelines/{below}/records"
+    answer = await service.client.get(path, params={"expand": "street.town.land.world", "limit": 30})
+    item = answer.json()["items"][7]
+    for name, title in zip(reversed(names), ("town7", "land7", "world7", "earth"), strict=True):
+        item = item["expanded"][name]
+        assert item["title"] == title
+    assert asked == ["bodies"] * 4
+    assert (await service.client.get(path, params={"expand": "street.town.land.world.x"})).status_code == 422
+
+
 def relation(name: str, target: object, cardinality: str = "many_to_one") -> dict[str, Any]:
     """A relation field."""
     return {
