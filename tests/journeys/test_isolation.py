@@ -19,7 +19,8 @@ pytestmark = pytest.mark.journey
 SECRET = "the-secret-of-the-first-tenant"
 ENDS_THE_CALLER = "DELETE /api/v1/organizations/current"
 # What SCIM says of itself is the same for every tenant.
-ABOUT_NOBODY = {"resource_type": "User", "schema_urn": "urn:ietf:params:scim:schemas:core:2.0:User"}
+# And so are templates.
+ABOUT_NOBODY = {"slug": "crm", "resource_type": "User", "schema_urn": "urn:ietf:params:scim:schemas:core:2.0:User"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ async def estate(tenant: Tenant) -> Estate:
     named |= await _outward(api, record)
     named |= await _bulk(api, pipeline)
     named |= await _asked(api, named["user_id"])
+    named |= await _open(api, pipeline, record, named["view_id"])
     named |= ABOUT_NOBODY
     return Estate(pipeline, record, {**named, "field": "name", "value": SECRET, "version": "1"})
 
@@ -127,6 +129,18 @@ async def _bulk(api: httpx.AsyncClient, pipeline: Json) -> dict[str, str]:
     merged = told(await api.post("/records/merge", json=merge))
     jobs = {"jobs/job_id": brought["id"], "imports/job_id": brought["id"], "exports/job_id": taken["id"]}
     return {**jobs, "merge_id": merged["id"]}
+
+
+async def _open(api: httpx.AsyncClient, pipeline: Json, record: Json, view_id: str) -> dict[str, str]:
+    """Links to a record and to a view, and a form."""
+    path = f"/pipelines/{pipeline['id']}"
+    link = told(await api.post(f"/records/{record['id']}/share-links", json={"editable": True}), 201)
+    listed = told(await api.post(f"{path}/view-links", json={"view_id": view_id}), 201)
+    form = told(await api.post(f"{path}/forms", json={"name": SECRET, "fields": ["name"]}), 201)
+    return {
+        "records/link_id": link["id"], "pipelines/link_id": listed["id"], "form_id": form["id"],
+        "shared/token": link["token"], "forms/token": form["path"].rpartition("/")[2],
+    }  # fmt: skip
 
 
 async def _outward(api: httpx.AsyncClient, record: Json) -> dict[str, str]:

@@ -26,9 +26,12 @@ async def test_every_role_may_do_what_was_accepted(stack: Platform) -> None:
 
 
 async def test_no_operation_is_open_that_should_not_be(stack: Platform) -> None:
-    """What needs no token is signing in, what verifiers ask, and ending mails; nothing else is open by accident."""
+    """What needs no token is signing in, what verifiers ask, ending mails, and what people share; nothing else is."""
     every = await operations(stack.url)
     anyone = {it.path.removeprefix("/api/v1") for it in every if {} in it.declared.get("security", ())}
     assert {path for path in anyone if not path.startswith(("/auth/", "/.well-known/"))} == {
-        "/notifications/unsubscribe"
+        "/notifications/unsubscribe",
+        "/shared/{token}",
+        "/shared/views/{token}",
+        "/forms/{token}",
     }
