@@ -112,8 +112,7 @@ async def dependents(
 ) -> list[UUID]:  # fmt: skip
     """The next records of a pipeline for which a field looks at any of these."""
     statement = SQL["dependents_against" if it.inverse and not it.own else "dependents_along"]
-    field = it.relation if it.own else None
-    rows = await connection.fetch(statement, tenant_id, list(sources), it.type, pipeline_id, field, after, limit)
+    rows = await connection.fetch(statement, tenant_id, list(sources), it.type, pipeline_id, after, limit)
     return [row[0] for row in rows]
 
 

@@ -44,18 +44,16 @@ where e.tenant_id = $1 and e.target_id = any({ids}) and e.type = $4::text and e.
 group by e.target_id, e.source_id
 
 -- name: dependents_along
--- The records of a pipeline that are related to these by a type, by one field of theirs unless that is null.
+-- The records of a pipeline that are related to these by a type.
 select distinct e.source_id as id from edges e
-where e.tenant_id = $1 and e.target_id = any($2::uuid[]) and e.type = $3 and e.source_pipeline = $4
-    and ($5::text is null or e.field = $5) and e.source_id > $6
-order by id limit $7;
+where e.tenant_id = $1 and e.target_id = any($2::uuid[]) and e.type = $3 and e.source_pipeline = $4 and e.source_id > $5
+order by id limit $6;
 
 -- name: dependents_against
 -- The records of a pipeline that these are related to by a type.
 select distinct e.target_id as id from edges e
-where e.tenant_id = $1 and e.source_id = any($2::uuid[]) and e.type = $3 and e.target_pipeline = $4
-    and $5::text is null and e.target_id > $6
-order by id limit $7;
+where e.tenant_id = $1 and e.source_id = any($2::uuid[]) and e.type = $3 and e.target_pipeline = $4 and e.target_id > $5
+order by id limit $6;
 
 -- name: mark
 -- Records that follow as soon as nobody else writes them.

@@ -317,10 +317,38 @@ async def test_many_who_follow_are_a_job(world: World, monkeypatch: pytest.Monke
         return await world.faults() == []
 
     await eventually(right)
-    jobs = (await world.client.get("/jobs?kind=compute")).json()["items"]
-    done = [it for it in jobs if it["pipeline_id"] == str(world.deals) and it["updated"] == 12]
-    assert [it["state"] for it in done] == ["done"]
-    assert done[0]["progress"]["done"] == 12
+
+    async def done() -> bool:
+        jobs = (await world.client.get("/jobs?kind=compute&state=done")).json()["items"]
+        own = [it for it in jobs if it["pipeline_id"] == str(world.deals) and it["updated"] == 12]
+        return [it["progress"]["done"] for it in own] == [12]
+
+    await eventually(done)
+
+
+async def test_lookups_of_several_are_lists(service: Service) -> None:
+    """A lookup through a relation to many has the values of all, in their order, and filters as a list of texts."""
+    world, teams = World(service), new_id()
+    await world.announce(world.companies, {"name": "name", "type": "text"}, {"name": "price", "type": "currency"})
+    link = {"target_pipeline": str(world.companies), "relationship_type": "serves"}
+    await world.announce(
+        teams,
+        {"name": "clients", "type": "relation", "cardinality": "many_to_many", **link},
+        {"name": "called", "type": "lookup", "relation": "clients", "field": "name", "result_type": "text",
+         "multiple": True, **link},
+        {"name": "worth", "type": "rollup", "relation": "clients", "field": "price", "function": "max",
+         "result_type": "number", **link},
+        formula("line", "join(called, ' + ') & ' = ' & worth", "text"),
+    )  # fmt: skip
+    one = await world.company(name="B", price={"amount": 2.5, "currency": "EUR"})
+    other = await world.company(name="A", price={"amount": 12, "currency": "EUR"})
+    team = await world.client.create(teams, {"clients": [one["id"], other["id"]]})
+    assert team["data"]["called"] == ["B", "A"]
+    assert team["data"]["line"] == "B + A = 12"
+    await world.patch(other, price={"amount": 3})
+    assert (await world.data(team))["line"] == "B + A = 3"
+    found = (await world.client.get(f"/pipelines/{teams}/records?filter[called][has_any]=A")).json()["items"]
+    assert [it["id"] for it in found] == [team["id"]]
 
 
 async def test_a_new_computed_field_is_computed_for_what_is_there(world: World) -> None:
