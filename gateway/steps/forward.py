@@ -1,8 +1,8 @@
 """Step 14: the request to its service and the answer back, streamed both ways with backpressure.
 
 A request is sent twice only when it cannot have had an effect twice: any that found no connection, and an idempotent
-one (RFC 9110 §9.2.2) whose body is in memory, when the connection closed before anything was answered. It goes on a new
-connection to the same instance where a pooled one was closed, then to others as long as there are.
+one (RFC 9110 §9.2.2, or by its Idempotency-Key) whose body is in memory, when the connection closed before anything was
+answered. It goes on a new connection to the same instance where a pooled one was closed, then to others.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from libs.common.errors import AppError, Unavailable
 
 BODY_SECONDS = 60.0
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+_HEED_KEYS: Final = frozenset(("auth", "pipelines", "records"))
 _NOT_PASSED_BACK: Final = frozenset((
     b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-authenticate",
     b"proxy-connection", b"server", b"date", b"x-request-id", b"x-content-type-options", b"x-frame-options",
@@ -75,7 +76,7 @@ class Forward:
             await self._relay(exchange, connection, None)
             return
         exchange.upstream.release(connection)
-        if exchange.method not in _IDEMPOTENT or not isinstance(connection.failure, StaleConnection | BrokenOff):
+        if not _repeatable(exchange) or not isinstance(connection.failure, StaleConnection | BrokenOff):
             raise _failure(exchange, connection.failure)
         if isinstance(connection.failure, BrokenOff) and move(exchange, (exchange.upstream,)) is None:
             raise _failure(exchange, connection.failure)
@@ -123,7 +124,7 @@ class Forward:
                 return connection
             except StaleConnection:
                 upstream.release(connection)
-                if upload.more or exchange.method not in _IDEMPOTENT:
+                if upload.more or not _repeatable(exchange):
                     upload.unfinished()
                     raise
                 connection = await upstream.fresh_connection()
@@ -232,11 +233,25 @@ class Upload:
             connection.abort()
 
 
+def _repeatable(exchange: Exchange) -> bool:
+    """Whether a request that may have been received can be sent again: by its method, or by a key its service heeds."""
+    if exchange.method in _IDEMPOTENT:
+        return True
+    known, route = exchange.known, exchange.route
+    return (
+        b"idempotency-key" in known
+        and b"authorization" in known
+        and route is not None
+        and route.service in _HEED_KEYS
+        and not exchange.path.startswith(b"/api/v1/auth/")
+    )
+
+
 def _may_be_sent_again(exchange: Exchange, upload: "Upload", error: UpstreamError) -> bool:
     if exchange.client.disconnected or not upload.whole:
         return False
     return isinstance(error, ConnectFailed) or (
-        exchange.method in _IDEMPOTENT and not upload.more and isinstance(error, StaleConnection | BrokenOff)
+        not upload.more and _repeatable(exchange) and isinstance(error, StaleConnection | BrokenOff)
     )
 
 

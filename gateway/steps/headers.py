@@ -16,7 +16,7 @@ _SPECIAL: Final = {
         b"host", b"content-length", b"transfer-encoding", b"connection", b"x-tenant", b"x-request-id", b"traceparent",
         b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"upgrade", b"sec-websocket-version",
     ), _NOTED),
-    **dict.fromkeys((b"authorization", b"origin", b"access-control-request-method"), _PASSED),
+    **dict.fromkeys((b"authorization", b"origin", b"access-control-request-method", b"idempotency-key"), _PASSED),
     **dict.fromkeys((
         b"keep-alive", b"te", b"trailer", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate",
         b"expect", b"forwarded", b"x-real-ip", b"x-http-method-override", b"x-original-url", b"x-rewrite-url",

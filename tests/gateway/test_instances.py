@@ -82,7 +82,7 @@ async def test_an_instance_that_comes_back_is_asked_again(
 async def test_what_breaks_off_is_sent_again_only_where_that_is_harmless(
     ports: list[int], redis_url: str, nats_url: str
 ) -> None:
-    """An instance that closes before it answers costs no GET and PUT, and a POST is told so."""
+    """An instance that closes before it answers costs no GET, PUT, or POST with a key; another POST is told so."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -95,9 +95,13 @@ async def test_what_breaks_off_is_sent_again_only_where_that_is_harmless(
         with gateway_for(urls, redis_url, nats_url) as url:
             async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=10) as client:
                 harmless = [await _instance(client, method, b"{}") for method in ("PUT", "GET") * 5]
+                keyed = {"idempotency-key": "one"}
+                kept = [(await client.post("/api/v1/pipelines", content=b"{}", headers=keyed)) for _ in range(6)]
                 told = [(await client.post("/api/v1/pipelines", content=b"{}")).status_code for _ in range(6)]
 
     assert set(harmless) == {f"127.0.0.1:{ports[0]}"}
+    assert {answer.status_code for answer in kept} == {200}
+    assert {dict(answer.json()["headers"])["idempotency-key"] for answer in kept} == {"one"}
     assert Counter(told) == {200: 3, 503: 3}
 
 
