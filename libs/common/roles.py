@@ -104,6 +104,8 @@ class RoleStore:
         if known is not None:
             return known
         loaded = {role_id: await self._role(principal.tenant_id, role_id) for role_id in principal.roles}
+        if (known := self.cached(principal)) is not None:
+            return known  # of many who ask at once all get the same, by which others know them to be alike
         # What was heard while others were loading is newer than what was loaded.
         roles = [self._memory.get((principal.tenant_id, role_id), role) for role_id, role in loaded.items()]
         compiled = Permissions(grant for role in roles if role and not role.deleted for grant in role.grants)

@@ -5,7 +5,7 @@ from litestar.types import ASGIApp
 from libs.common import logging, settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.standby import ReadElsewhere, Reads, Standby
-from services.records.consumers import auth, documents, locks, looks, persons, pipelines, questions
+from services.records.consumers import auth, counts, documents, locks, looks, persons, pipelines, questions
 from services.records.routes.analytics import AnalyticsController
 from services.records.routes.batch import BatchController
 from services.records.routes.exports import ExportJobsController, ExportsController
@@ -89,6 +89,7 @@ def build(given: Settings) -> ASGIApp:
         looks.serve(platform, catalog)
         locks.serve(platform, catalog)
         documents.serve(platform, catalog)
+        counts.serve(platform, catalog)
 
     reads = reads_of(platform, given)
 

@@ -40,6 +40,21 @@ async def test_the_second_socket_receives_the_first_ones_field_update(stack: Pla
         assert member["id"] != tenant.user["id"]
 
 
+async def test_a_board_is_told_the_sums_of_its_columns(stack: Platform, tenant: Tenant) -> None:
+    """Counts and sums per group come with the subscription and follow what requests change."""
+    pipeline = await make_pipeline(tenant.client, "Deals", text("state"), number("amount"))
+    record = await make_record(tenant.client, pipeline, {"state": "new", "amount": 5})
+    async with Live.open(stack.url, tenant.access_token) as live:
+        await live.subscribe(f"pipeline:{pipeline['id']}", group_by="state", metrics="count,sum:amount")
+        first = await live.expect("groups")
+        assert first["groups"] == [{"group": {"state": "new"}, "metrics": {"count": 1, "sum:amount": 5}}]
+        path = f"/pipelines/{pipeline['id']}/records/{record['id']}"
+        told(await tenant.client.patch(path, json={"data": {"state": "won", "amount": 7}}))
+        second = await live.expect("groups")
+        assert second["groups"] == [{"group": {"state": "won"}, "metrics": {"count": 1, "sum:amount": 7}}]
+        assert second["seq"] >= first["seq"]
+
+
 async def test_a_socket_hears_of_changes_made_by_requests(stack: Platform, tenant: Tenant) -> None:
     """Creation, change and deletion of a record reach a socket on its pipeline, in this order."""
     pipeline = await make_pipeline(tenant.client, "Deals", text("name"), number("amount"))

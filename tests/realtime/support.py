@@ -130,6 +130,7 @@ class World:
     written: list[Json] = field(default_factory=list)
     readers: set[str] = field(default_factory=set)
     ruled: bool = False
+    counts: int = 0
     refuse: AppError | None = None
     away: AppError | None = None
 
@@ -142,6 +143,7 @@ class World:
         self.bus.serve("rpc.records.lock", Json, self._lock)
         self.bus.serve("rpc.records.renew_locks", Json, self._renew)
         self.bus.serve("rpc.records.unlock", Json, self._unlock)
+        self.bus.serve("rpc.records.aggregate", Json, self._aggregate)
         self.bus.serve("rpc.records.document", Json, self._document)
         self.bus.serve("rpc.records.write_document", Json, self._write_document)
 
@@ -201,6 +203,26 @@ class World:
         gone = [lock["token"] for lock in question["locks"]]
         self.locks = {place: lock for place, lock in self.locks.items() if lock["token"] not in gone}
         return {"tokens": gone}
+
+    async def _aggregate(self, question: Json) -> Json:
+        """The groups by one field, with `count` and `sum:score`, of the records that are not hidden."""
+        self.counts += 1
+        if self.refuse is not None:
+            raise self.refuse
+        shown = [
+            r for r in self.records.values() if r["pipeline_id"] == question["pipeline_id"] and not r.get("hidden")
+        ]
+        groups: dict[Any, list[Json]] = {}
+        for record in shown:
+            groups.setdefault(record["data"].get(question["group_by"]), []).append(record["data"])
+        told = [
+            {
+                "group": {question["group_by"]: value},
+                "metrics": {"count": len(some), "sum:score": sum(one.get("score") or 0 for one in some)},
+            }
+            for value, some in groups.items()
+        ]
+        return {"seq": self.bus.position, "groups": told}
 
     async def _document(self, question: Json) -> Json:
         if self.refuse is not None:

@@ -59,6 +59,14 @@ class RecordMessage(msgspec.Struct, frozen=True):
     changed: list[str]
 
 
+class Groups(Message, frozen=True, kw_only=True, tag="groups"):
+    """The groups of a view as `GET …/aggregate` shows them, with everything up to `seq` counted."""
+
+    channel: str
+    seq: int
+    groups: msgspec.Raw
+
+
 class FieldUpdated(Message, frozen=True, kw_only=True, tag="field_update"):
     """Somebody set a field."""
 

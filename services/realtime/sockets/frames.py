@@ -21,11 +21,16 @@ class Authenticate(ClientFrame, frozen=True, kw_only=True, tag="authenticate"):
 
 
 class Subscribe(ClientFrame, frozen=True, kw_only=True, tag="subscribe"):
-    """Asks for the changes in a channel, from after a position on; again, it replaces the filter."""
+    """Asks for the changes in a channel, from after a position on; again, it replaces the filter.
+
+    With `group_by` or `metrics` a pipeline's channel also tells the counts of its groups, as `GET …/aggregate` does.
+    """
 
     channel: Annotated[str, msgspec.Meta(max_length=100)]
     filter: dict[str, Any] | None = None
     from_seq: Position | None = None
+    group_by: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    metrics: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
 
 
 class Unsubscribe(ClientFrame, frozen=True, kw_only=True, tag="unsubscribe"):

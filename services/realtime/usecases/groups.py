@@ -15,7 +15,8 @@ from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame
 from services.realtime.domain.sight import Condition, Sight, Verdict, compile_sight, judge, names, personal, reaches
 from services.realtime.usecases.asking import Asker, Look, Lose, Question
-from services.realtime.usecases.subscribers import Subscription
+from services.realtime.usecases.counting import Counter
+from services.realtime.usecases.subscribers import Counted, Subscription
 
 READ, RECORDS = "read", "records"
 
@@ -31,6 +32,7 @@ class Key:
     permissions: Permissions
     user: str
     tree: bytes
+    counted: Counted | None = None
 
 
 def key_of(subscription: Subscription) -> Key:
@@ -40,7 +42,7 @@ def key_of(subscription: Subscription) -> Key:
     rules = [subscription.tree, *(grant.row_rule for grant in grants)]
     own = any(personal(rule) or reaches(rule) for rule in rules)
     tree = _tree.encode(subscription.tree) if subscription.tree else b""
-    return Key(subscriber.permissions, str(subscriber.principal.id) if own else "", tree)
+    return Key(subscriber.permissions, str(subscriber.principal.id) if own else "", tree, subscription.counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Group:
         self._world = world
         self._sights: dict[UUID, tuple[Definition, Sight, Condition | None]] = {}
         self._asker: Asker | None = None
+        self.counter: Counter | None = None
 
     def tell(self, change: Change, only: Subscription | None = None) -> list[Told]:
         """The frames of a change, and who gets each: the members, or the only one that is catching up.
@@ -83,6 +86,8 @@ class Group:
         Where it must be asked for first, it is told later, in its turn.
         """
         sight, where = self.view(change.head.pipeline_id)
+        if self.counter is not None and (sight.asks or judge(change, sight, where) is not None):
+            self.counter.stir()
         members = list(self.members) if only is None else [only]
         if sight.asks:
             self._ask(change, where, members)
@@ -101,7 +106,9 @@ class Group:
             await self._asker.idle()
 
     def close(self) -> None:
-        """Asks no more."""
+        """Asks and counts no more."""
+        if self.counter is not None:
+            self.counter.stop()
         if self._asker is not None:
             self._asker.stop()
 

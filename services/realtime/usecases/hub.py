@@ -19,6 +19,7 @@ from services.realtime.domain.channels import Channel
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame, ResyncRequired, encode
 from services.realtime.usecases import records
+from services.realtime.usecases.counting import Counter
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.feed import Feed
 from services.realtime.usecases.groups import Group, Key, Told, World, key_of
@@ -68,6 +69,8 @@ class Hub:
         self._recent_bytes = 0
         self._breath = 0.0
         self._channels: dict[str, dict[Key, Group]] = {}
+        self._counters: dict[tuple[str, Key], Counter] = {}
+        self._count = partial(records.count, bus)
         self._moved = asyncio.Event()
         self.metrics = metrics
         self._world = World(self.known, partial(records.look, bus), self._lose)
@@ -123,6 +126,9 @@ class Hub:
         group = self.group_of(subscription)
         self._channels.setdefault(subscription.channel.name, {})[group.key] = group
         group.members[subscription] = None
+        if group.key.counted is not None and group.counter is None:
+            group.counter = self._counters.pop((subscription.channel.name, group.key), None) or self._counter(group)
+            group.counter.begin()
         subscription.live, subscription.ended = True, False
         self.users += 1
         self.metrics.subscriptions.inc()
@@ -140,6 +146,36 @@ class Hub:
                     groups.pop(key).close()
         if not groups:
             self._channels.pop(subscription.channel.name, None)
+        if subscription.counted is not None:
+            self._counters.pop((subscription.channel.name, key_of(subscription)), None)
+
+    async def count(self, subscription: Subscription) -> None:
+        """Counts what a subscription that is about to begin wants counted, unless it is known; raises why it cannot."""
+        group = self.group_of(subscription)
+        if group.counter is None:
+            place = (subscription.channel.name, group.key)
+            counter = self._counters.setdefault(place, self._counter(group))
+            try:
+                await counter.first(subscription.subscriber.principal.token)
+            except BaseException:
+                self._counters.pop(place, None)
+                raise
+
+    def show_counts(self, subscription: Subscription) -> None:
+        """Tells a subscription that has begun what was counted."""
+        counter = self.group_of(subscription).counter
+        if counter is not None:
+            counter.greet(subscription)
+
+    def _counter(self, group: Group) -> Counter:
+        assert group.key.counted is not None
+        name, key = group.channel.name, group.key
+
+        def members() -> list[Subscription]:
+            present = self._channels.get(name, {}).get(key)
+            return list(present.members) if present else []
+
+        return Counter(name, group.key.counted, self._count, members)
 
     def regroup(self, subscription: Subscription) -> None:
         """Moves a subscription to where it belongs by its subscriber's present permissions."""

@@ -8,8 +8,11 @@ import msgspec
 from libs.common.bus import Bus
 from services.realtime.domain.documents import Editor
 from services.realtime.domain.locks import Holding
+from services.realtime.usecases.counting import Result
+from services.realtime.usecases.subscribers import Counted
 
 SECONDS = 3.0
+COUNT_SECONDS = 10.0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -78,6 +81,15 @@ class _Granted(msgspec.Struct, frozen=True):
 
 class _Held(msgspec.Struct, frozen=True):
     tokens: list[int]
+
+
+async def count(bus: Bus, token: str, counted: Counted) -> Result:
+    """The groups of a pipeline as the caller may see them; raises what records raises."""
+    question = {
+        "token": token, "pipeline_id": counted.pipeline_id, "filter": counted.tree.decode() or None,
+        "group_by": counted.group_by, "metrics": counted.metrics,
+    }  # fmt: skip
+    return await bus.request("rpc.records.aggregate", question, Result, seconds=COUNT_SECONDS)
 
 
 async def find(bus: Bus, token: str, record_id: UUID) -> Found:

@@ -3,6 +3,8 @@
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from services.realtime.domain.channels import Channel
@@ -26,22 +28,33 @@ class Subscriber(Protocol):
         """Waits until what was queued is sent."""
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """What a subscriber wants counted besides: by which fields (with commas), and which metrics of each group."""
+
+    pipeline_id: UUID
+    tree: bytes
+    group_by: str | None
+    metrics: str
+
+
 class Subscription:
     """A subscriber's interest in a channel; `pipeline_id` is that of the channel's record or pipeline.
 
     `tree` is the filter as it was sent. Changes up to `after` are known to the subscriber. It is `live` once it has
-    caught up, and `ended` when it was left or lost.
+    caught up, and `ended` when it was left or lost. `counted` is what is to be counted besides, if anything is.
     """
 
-    __slots__ = ("after", "channel", "ended", "live", "pipeline_id", "subscriber", "tree")
+    __slots__ = ("after", "channel", "counted", "ended", "live", "pipeline_id", "subscriber", "tree")
 
     def __init__(
-        self, subscriber: Subscriber, channel: Channel, pipeline_id: UUID | None = None, tree: object = None
-    ) -> None:
+        self, subscriber: Subscriber, channel: Channel, pipeline_id: UUID | None = None, tree: object = None,
+        counted: Counted | None = None,
+    ) -> None:  # fmt: skip
         self.subscriber = subscriber
         self.channel = channel
         self.pipeline_id = pipeline_id
         self.tree = tree
+        self.counted = counted
         self.after = 0
         self.live = False
         self.ended = False

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import msgspec
+
 from libs.common.errors import AppError, Forbidden, Gone, Invalid, NotFound, RateLimited
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
@@ -11,16 +13,22 @@ from services.realtime.usecases.groups import READ, RECORDS, condition
 from services.realtime.usecases.hub import Hub
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Connected
-from services.realtime.usecases.subscribers import Subscriber, Subscription
+from services.realtime.usecases.subscribers import Counted, Subscriber, Subscription
+
+Counting = tuple[str | None, str]
+"""By which fields, with commas, and which metrics."""
 
 
 async def subscribe(
-    live: Live, connection: Connected, channel: Channel, tree: object, after: int | None, most: int
-) -> None:
+    live: Live, connection: Connected, channel: Channel, tree: object, after: int | None, most: int,
+    counting: Counting | None = None,
+) -> None:  # fmt: skip
     """Subscribes a connection to a channel, instead of what it had there; raises what keeps it from it."""
     if channel.name not in connection.subscriptions and len(connection.subscriptions) >= most:
         raise RateLimited(f"A socket has at most {most} subscriptions", code="too-many-subscriptions")
-    subscription = Subscription(connection, channel, await _pipeline(live, connection, channel), tree)
+    pipeline_id = await _pipeline(live, connection, channel)
+    counted = _counted(channel, pipeline_id, tree, counting)
+    subscription = Subscription(connection, channel, pipeline_id, tree, counted)
     await _check(live, subscription)
     with live.hubs.opened(connection.principal.tenant_id) as hub:
         await hub.begun()
@@ -36,8 +44,19 @@ async def subscribe(
             raise
 
 
+def _counted(channel: Channel, pipeline_id: UUID | None, tree: object, counting: Counting | None) -> Counted | None:
+    if counting is None:
+        return None
+    if channel.kind != "pipeline" or pipeline_id is None:
+        raise Invalid("Only the channel of a pipeline has groups", code="groups-not-taken")
+    group_by, metrics = counting
+    return Counted(pipeline_id, msgspec.json.encode(tree) if tree else b"", group_by, metrics)
+
+
 async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subscription, after: int | None) -> None:
     name = subscription.channel.name
+    if subscription.counted is not None:
+        await hub.count(subscription)
     present = await _present(live, hub, subscription)
     begin = hub.position if after is None else after
     if (earlier := connection.subscriptions.get(name)) is not None:
@@ -46,6 +65,8 @@ async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subs
     connection.deliver(_frame(Subscribed(channel=name, seq=begin, presence=present)))
     await replay.join(live.bus, hub, subscription, begin)
     await live.locks.greet(hub, subscription)
+    if subscription.counted is not None:
+        hub.show_counts(subscription)
 
 
 async def _present(live: Live, hub: Hub, subscription: Subscription) -> list[Present]:

@@ -9,7 +9,9 @@ from services.realtime.usecases import subscriptions
 async def subscribe(context: Context, connection: Connection, frame: Subscribe) -> None:
     """Subscribes to a channel."""
     channel, most = parse(frame.channel), context.limits.max_subscriptions
-    await subscriptions.subscribe(context.live, connection, channel, frame.filter, frame.from_seq, most)
+    wanted = frame.group_by is not None or frame.metrics is not None
+    counting = (frame.group_by, frame.metrics or "count") if wanted else None
+    await subscriptions.subscribe(context.live, connection, channel, frame.filter, frame.from_seq, most, counting)
 
 
 async def unsubscribe(context: Context, connection: Connection, frame: Unsubscribe) -> None:
