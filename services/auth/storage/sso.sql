@@ -15,6 +15,12 @@ insert into identity_providers (tenant_id, id, name, enabled, configuration, cli
 values ($1, $2, $3, $4, $5, $6, $7, $7);
 
 -- name: update
+-- Subjects are of their issuer: at another one the same name is somebody else's.
+with strangers as (
+    delete from external_identities e using identity_providers p
+    where e.tenant_id = $1 and e.provider_id = $2 and p.tenant_id = $1 and p.id = $2
+        and p.configuration ->> 'issuer' is distinct from $5::jsonb ->> 'issuer'
+)
 update identity_providers set name = $3, enabled = $4, configuration = $5, client_secret = $6, updated_at = $7
 where tenant_id = $1 and id = $2;
 

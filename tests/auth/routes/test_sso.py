@@ -213,6 +213,21 @@ async def test_mapped_roles_come_and_go(openid: OpenIdProvider, acme: Tenant) ->
     assert sorted(roles) == ["manager", "member"]
 
 
+async def test_subjects_are_of_their_issuer(openid: OpenIdProvider, browser: Browser, acme: Tenant) -> None:
+    """Who has the subject that somebody else had at the issuer before does not come in as them."""
+    ann = someone(openid, acme)
+    assert (await browser.sign_in(openid)).json()["user"]["email"] == ann
+    path = f"/sso/providers/{browser.provider_id}"
+    away = {"issuer": "https://elsewhere.example.com", "enabled": False}
+    back = {"issuer": openid.issuer, "client_secret": CLIENT_SECRET, "enabled": True}
+    for change in (away, back):
+        answer = await acme.ask("PATCH", path, json=change)
+        assert answer.status_code == 200, answer.text
+    bob = f"bob@{acme.slug}.example.com"
+    someone(openid, acme, email=bob)
+    assert (await browser.sign_in(openid)).json()["user"]["email"] == bob
+
+
 async def test_keys_end_with_the_roles_that_the_claim_takes(openid: OpenIdProvider, acme: Tenant) -> None:
     """An API key that somebody made with a mapped role does not outlive the role, and others of theirs do."""
     browser = await add(openid, acme, role_claim="groups", role_mapping={"it": "admin"})
