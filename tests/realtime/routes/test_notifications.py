@@ -102,6 +102,20 @@ async def test_who_is_assigned_is_told(ann: Person, world: World) -> None:
     assert (second["data"]["field"], third["data"]["field"], third["title"]) == ("team", "owner", "Deal")
 
 
+async def test_nothing_is_told_of_what_is_gone_for_good(ann: Person, world: World) -> None:
+    """When a record was deleted for good, what people were told of it is gone too, and the rest stays."""
+    pipeline = world.pipeline(*FIELDS)
+    gone, kept = [await world.create(pipeline, name=name, owner=ann.id) for name in ("Gone", "Kept")]
+    await ann.items(2)
+    buried = {"id": gone["id"], "pipeline_id": str(pipeline)}
+    await world.publish(world.tenant, "records.tombstone.created", gone["id"], buried)
+
+    async def forgotten() -> bool:
+        return [item["record_id"] for item in (await ann.get())["items"]] == [kept["id"]]
+
+    await eventually(forgotten)
+
+
 async def test_who_is_mentioned_is_told(ann: Person, world: World) -> None:
     """A mention in a text tells the person whom it names, and the same mention no second time."""
     pipeline = world.pipeline(*FIELDS)
