@@ -131,6 +131,7 @@ class World:
     readers: set[str] = field(default_factory=set)
     ruled: bool = False
     counts: int = 0
+    questions: int = 0
     refuse: AppError | None = None
     away: AppError | None = None
 
@@ -154,6 +155,7 @@ class World:
         return found
 
     def _visible(self, token: str, record_id: str) -> Json:
+        self.questions += 1
         found = self.records.get(UUID(record_id))
         if found is None or str(found["tenant_id"]) != claims(token)["tid"] or found.get("hidden"):
             raise NotFound
@@ -207,6 +209,7 @@ class World:
     async def _aggregate(self, question: Json) -> Json:
         """The groups by one field, with `count` and `sum:score`, of the records that are not hidden."""
         self.counts += 1
+        self.questions += 1
         if self.refuse is not None:
             raise self.refuse
         shown = [
