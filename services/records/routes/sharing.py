@@ -25,6 +25,7 @@ from services.records.storage.links import Link
 from services.records.usecases import links, sharing, views
 from services.records.usecases.caller import Caller
 from services.records.usecases.owners import Owners
+from services.records.usecases.read import only_fields
 
 SHARE = "Share link"
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=200)]
@@ -122,11 +123,15 @@ class ViewLinksController(Controller):
     async def create(
         self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], data: JSONBody[ViewLinkInput]
     ) -> ShareLink:
-        """Open the list of a view to whoever has the link, as far as you may read its records at that moment."""
+        """Open the list of a view to whoever has the link, as far as you may read its records at that moment.
+
+        A view that shows some fields only goes on to show no others there, whoever changes it.
+        """
         reach = await caller.reach(parse_id(pipeline_id))
         links.shareable(reach)
         view = await views.find(caller, reach.pipeline.id, str(data.view_id))
-        settings = Sharing(secret=new_token())
+        shown = only_fields(reach, views.shown_fields(view, reach))
+        settings = Sharing(None if shown is None else tuple(sorted(shown)), secret=new_token())
         return _shown(*await links.make(caller, "view", reach.pipeline.id, view.id, settings, data.expires_at))
 
     @get(operation_id="ListViewLinks")

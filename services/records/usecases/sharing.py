@@ -103,7 +103,9 @@ async def listed(it: Opened, limit: int, cursor: str | None) -> SharedPage:
 
     rows = await it.owner.warmed(work)
     names = [
-        name for name in reach.pipeline.fields if access.names(name) and (query.only is None or name in query.only)
+        name
+        for name in reach.pipeline.fields
+        if access.names(name) and (query.only is None or name in query.only) and _shown(reach, _settings(it), name)
     ]
     shown = [shared(row.body, reach.pipeline, names) for row in rows[:limit]]
     following = _sealed(it, query.sort.encode(rows[limit - 1].cursor_key, query.binding)) if len(rows) > limit else None

@@ -222,6 +222,32 @@ async def test_a_cursor_of_a_shared_list_tells_nothing(service: Service, people:
         assert (await anyone.get(path, params={"cursor": other})).status_code == 422
 
 
+async def test_who_changes_a_view_opens_no_other_fields(service: Service, people: People, anyone: Client) -> None:
+    """Who may change a view and not read a field does not come to it by somebody else's link."""
+    pipeline = service.pipeline(*FIELDS)
+    owner = people.client(Grant("records", ACTIONS))
+    view = View(new_id(), pipeline, 1, "shared", new_id(), None, "name", ("name",))
+
+    async def known(_: dict[str, Any]) -> View:
+        return view
+
+    service.bus.serve("rpc.pipelines.view", dict[str, Any], known)
+    await service.bus.ready()
+    await owner.create(pipeline, {"name": "a", "score": 7})
+    link = (await owner.post(f"/pipelines/{pipeline}/view-links", {"view_id": str(view.id)})).json()
+    view = msgspec.structs.replace(view, version=2, fields=("name", "score"))
+    announced = View(view.id, pipeline, 2, "shared", view.owner_id, None, "name", ("name", "score"))
+    await service.definitions.announce(service.tenant_id, "pipelines.view.updated", view.id, announced)
+
+    async def seen() -> bool:
+        listed = (await owner.get(f"/pipelines/{pipeline}/records?view={view.id}")).json()["items"]
+        return [item["data"] for item in listed] == [{"name": "a", "score": 7}]
+
+    await eventually(seen)
+    page = (await anyone.get(link["path"].removeprefix("/api/v1"))).json()
+    assert ([item["data"] for item in page["items"]], len(page["fields"])) == ([{"name": "a"}], 1)
+
+
 async def test_nobody_opens_links_in_anothers_name(service: Service, people: People) -> None:
     """A link stays when who acted in somebody's name is gone, so they make none, and no form."""
     pipeline = service.pipeline(*FIELDS)
