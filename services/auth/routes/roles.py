@@ -1,12 +1,13 @@
 """`/roles`: what people may do, under names."""
 
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.clock import rfc3339
@@ -16,9 +17,12 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Action, Grant, Permissions
+from services.auth.domain import listing
 from services.auth.domain.roles import Role
 from services.auth.usecases import roles
 from services.auth.usecases.context import Context
+
+SORTED_BY = ("id", "slug", "name", "version", "created_at", "updated_at")
 
 
 class GrantInput(Input):
@@ -79,9 +83,14 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
+        sort: FromQuery[str | None] = None,
+        fields: FromQuery[str | None] = None,
     ) -> Page[RoleAnswer]:
-        """All roles of the organization, at most 200."""
-        return Page([_answer(role) for role in await roles.listed(auth, principal, permissions)], None)
+        """All roles of the organization, at most 200, by `sort` (`name,-version`) and with some of their `fields`."""
+        found = await roles.listed(auth, principal, permissions)
+        for key in reversed(listing.order(sort, SORTED_BY)):
+            found.sort(key=attrgetter(key.name), reverse=key.descending)
+        return Page(listing.only([_answer(role) for role in found], fields), None)
 
     @post(summary="Make a role")
     async def create(

@@ -16,6 +16,7 @@ from libs.common.identity import Principal
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from libs.common.permissions import Grant, Permissions
+from services.auth.domain import listing
 from services.auth.domain.roles import RoleName
 from services.auth.routes.shapes import UserAnswer, client_of, role_name, user_answer
 from services.auth.usecases import credentials, impersonation, mailed, second_factors, users
@@ -24,6 +25,7 @@ from services.auth.usecases.context import Context
 from services.auth.usecases.impersonation import MAX_REASON
 from services.auth.usecases.users import People
 
+SORTED_BY = ("id", "email", "name", "status", "locale", "created_at", "updated_at")
 Count = Literal["none", "estimated", "exact"]
 RoleNames = Annotated[list[str], Meta(description="Ids or slugs of roles")]
 
@@ -155,12 +157,17 @@ class UsersController(Controller):
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
         count: FromQuery[Count] = "none",
+        sort: FromQuery[str | None] = None,
+        fields: FromQuery[str | None] = None,
     ) -> Page[UserAnswer]:
-        """Users in the order in which they were made."""
-        limit, after = pages.check_limit(limit), pages.after_id(cursor)
-        found = await users.page(auth, principal, permissions, after, limit + 1, count=count != "none")
-        page = pages.by_id(found.users, limit, lambda it: it.id, lambda it: user_answer(it, found.catalogue))
-        return msgspec.structs.replace(page, count=found.count)
+        """Users in the order in which they were made or by `sort` (`name,-created_at`), with some `fields` of each."""
+        limit, keys = pages.check_limit(limit), listing.order(sort, SORTED_BY)
+        after = listing.after(keys, cursor)
+        found = await users.page(auth, principal, permissions, keys, after, limit + 1, count=count != "none")
+        shown = found.users[:limit]
+        following = listing.cursor_of(keys, shown[-1]) if len(found.users) > limit else None
+        items = listing.only([user_answer(it, found.catalogue) for it in shown], fields)
+        return Page(items, following, found.count)
 
     @post(summary="Add a user")
     async def create(

@@ -9,6 +9,8 @@ import msgspec
 from libs.common import sql
 from libs.common.errors import Conflict, Fault
 from libs.common.postgres import Connection, Database
+from services.auth.domain import listing
+from services.auth.domain.listing import Key
 from services.auth.domain.people import User, UserStatus
 
 SQL = sql.load(__file__)
@@ -28,9 +30,13 @@ async def get(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | 
     return _user(row) if row else None
 
 
-async def page(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
-    """Users in the order of their ids."""
-    return [_user(row) for row in await connection.fetch(SQL["page"], tenant_id, after, limit)]
+async def in_order(
+    connection: Connection, tenant_id: UUID, keys: Sequence[Key], after: Sequence[object] | None, limit: int
+) -> list[User]:
+    """Users in an order, behind a row of these values."""
+    beyond = listing.beyond(keys, 3) if after is not None else "true"
+    statement = SQL["sorted"].format(beyond=beyond, order=listing.sql(keys))
+    return [_user(row) for row in await connection.fetch(statement, tenant_id, limit, *(after or ()))]
 
 
 async def page_of(connection: Connection, tenant_id: UUID, ids: Sequence[UUID]) -> list[User]:

@@ -3,10 +3,11 @@ select id, email, name, locale, status, created_at, updated_at, email_verified_a
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
 from users u where tenant_id = $1 and id = $2;
 
--- name: page -> User
+-- name: sorted -> User
+-- In any order of columns that are never null.
 select id, email, name, locale, status, created_at, updated_at, email_verified_at,
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
-from users u where tenant_id = $1 and id > $2 order by id limit $3;
+from users u where tenant_id = $1 and {beyond} order by {order} limit $2;
 
 -- name: page_of -> User
 select id, email, name, locale, status, created_at, updated_at, email_verified_at,

@@ -16,6 +16,7 @@ from libs.common.postgres import Connection
 from services.auth.domain import events, grants, people, seeds
 from services.auth.domain import roles as rules
 from services.auth.domain.audit import Party, of_principal, of_user
+from services.auth.domain.listing import Key
 from services.auth.domain.mails import Purpose
 from services.auth.domain.organizations import Organization
 from services.auth.domain.people import User, UserStatus
@@ -57,12 +58,13 @@ class People(msgspec.Struct, frozen=True):
 
 
 async def page(
-    context: Context, principal: Principal, permissions: Permissions, after: UUID, limit: int, *, count: bool
-) -> People:
-    """Users in the order of their ids."""
+    context: Context, principal: Principal, permissions: Permissions, keys: Sequence[Key],
+    after: Sequence[object] | None, limit: int, *, count: bool,
+) -> People:  # fmt: skip
+    """Users in an order, behind a row of these values."""
     permissions.require("read", "users")
     async with context.database.tenant(principal.tenant_id) as connection:
-        found = await users.page(connection, principal.tenant_id, after, limit)
+        found = await users.in_order(connection, principal.tenant_id, keys, after, limit)
         total = await users.count(connection, principal.tenant_id) if count else None
         return People(found, await roles.catalogue(connection, principal.tenant_id), total)
 

@@ -206,3 +206,43 @@ async def test_a_user_of_another_tenant_does_not_exist(tenant: Tenant, other: Te
 
 def _claims(token: str) -> dict[str, object]:
     return dict(jwt.decode(token, options={"verify_signature": False}))
+
+
+async def test_the_list_is_in_any_order_with_any_fields(tenant: Tenant) -> None:
+    """Keyset pages of an order are the whole list once; cursors of another order, and unknown fields, are refused."""
+    for name in ("b", "a", "c", "a"):
+        person = {"email": f"{uuid4().hex}@example.com", "name": name, "password": PASSWORD, "roles": ["viewer"]}
+        assert (await tenant.ask("POST", "/users", json=person)).status_code == 201
+    everyone = (await tenant.ask("GET", "/users")).json()["items"]
+    for sort in ("name", "-name", "-name,created_at", "status,-name,email", "-id", "-created_at", "locale,id"):
+        keys = [*sort.split(","), "-id" if sort.split(",")[-1].startswith("-") else "id"]
+        expected = list(everyone)
+        for key in reversed(keys):
+            expected.sort(key=lambda it: it[key.removeprefix("-")], reverse=key.startswith("-"))
+        found, cursor = [], None
+        while True:
+            params = {"sort": sort, "limit": 2, "fields": "name"} | ({"cursor": cursor} if cursor else {})
+            page = (await tenant.ask("GET", "/users", params=params)).json()
+            assert all(it.keys() == {"id", "name"} for it in page["items"])
+            found += page["items"]
+            if (cursor := page["next_cursor"]) is None:
+                break
+        assert [it["id"] for it in found] == [it["id"] for it in expected], sort
+    cursor = (await tenant.ask("GET", "/users", params={"sort": "name", "limit": 1})).json()["next_cursor"]
+    for params, fault in (
+        ({"sort": "-name", "cursor": cursor}, {"/cursor": "invalid_cursor"}),
+        ({"cursor": "nothing"}, {"/cursor": "invalid_cursor"}),
+        ({"sort": "password_hash"}, {"/sort": "unknown_field"}),
+        ({"sort": "name;drop"}, {"/sort": "unknown_field"}),
+        ({"sort": "name,-name"}, {"/sort": "duplicate_field"}),
+        ({"fields": "password_hash"}, {"/fields": "unknown_field"}),
+    ):
+        assert faults(await tenant.ask("GET", "/users", params=params)) == fault
+
+
+async def test_roles_are_in_any_order_with_any_fields(tenant: Tenant) -> None:
+    """All of them, as they are at most 200."""
+    items = (await tenant.ask("GET", "/roles", params={"sort": "-slug", "fields": "slug"})).json()["items"]
+    assert [it["slug"] for it in items] == ["viewer", "owner", "member", "manager", "admin"]
+    assert all(it.keys() == {"id", "slug"} for it in items)
+    assert faults(await tenant.ask("GET", "/roles", params={"sort": "grants"})) == {"/sort": "unknown_field"}
