@@ -11,12 +11,11 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from libs.common import events
-from ops.client import Live
-from ops.client.live import Frame
+from millrace.client import Live
+from millrace.client.live import Frame
 from ops.embedded import Postgres
 from tests.faults.watching import Watcher, Writers, announced
 from tests.journeys.crm import make_pipeline, pages, text
-from tests.journeys.test_api_keys import *  # noqa: F403
 from tests.journeys.test_idempotency import *  # noqa: F403
 from tests.journeys.test_live import *  # noqa: F403
 from tests.journeys.test_suspension import *  # noqa: F403
