@@ -22,7 +22,7 @@ gateway)
     start start "python -m gateway.main"
     ;;
 operations)
-    cp -R "$source/ops" "$target/"
+    cp -R "$source/ops" "$source/millrace" "$target/"
     (cd "$source" && find services/ -path '*/migrations/*' -type f) | while read -r file; do
         mkdir -p "$target/$(dirname "$file")"
         cp "$source/$file" "$target/$file"

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import click
 import httpx
 
+from millrace.client import ApiError
 from ops.bench import bulk, crowd, identity, requests, scale, schema, search, sockets, traversal
 from ops.bench.figures import Figure, show, write
 from ops.bench.stage import Stage, stage
-from ops.client import ApiError
 from ops.embedded.process import ServerFailed
 from ops.stack import StackError
 from ops.stack.home import Home

@@ -8,11 +8,11 @@ from statistics import median
 
 import msgspec
 
+from millrace.client import Api
 from ops.bench.figures import Figure
 from ops.bench.listeners import Heard, Listen, Ready
 from ops.bench.requests import BenchFailed
 from ops.bench.stage import Stage
-from ops.client import Api
 from ops.stack.home import PROJECT
 
 SOCKETS = 1000

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import asyncpg
 
+from millrace.client import Api
 from ops.bench.bare import COLUMNS
-from ops.client import Api
 from ops.demo import people
 from ops.embedded import Process, free_port, spawn
 from ops.stack import Stack, StackError, readiness

@@ -8,7 +8,7 @@ import time
 import click
 import httpx
 
-from ops.client import Api, ApiError, NotHeard
+from millrace.client import Api, ApiError, NotHeard
 from ops.demo import people
 from ops.demo.load import Loader, LoadFailed
 from ops.demo.progress import bars

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from ops.client import Api, ApiError
+from millrace.client import Api, ApiError
 from ops.demo import people
 from ops.demo.crm import COMPANIES, DEALS, DEPARTMENTS, EMPLOYEES
 from ops.demo.datasets import Dataset, Field, Row

@@ -1,6 +1,6 @@
 """Who is in the demo: a person for each seeded role."""
 
-from ops.client import Api, ApiError
+from millrace.client import Api, ApiError
 
 TENANT = "demo"
 ORGANIZATION = "Demo Company"

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import click
 
-from ops.client import Api, ApiError, Live
+from millrace.client import Api, ApiError, Live
 from ops.demo import people
 from ops.demo.datasets import Row
 from ops.demo.world import airports, borders

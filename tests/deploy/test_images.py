@@ -34,7 +34,7 @@ def select(service: str, target: Path) -> Path:
     """What the image of a service gets, in a directory."""
     source = target / "source"
     source.mkdir()
-    for name in ("libs", "services", "gateway", "ops"):
+    for name in ("libs", "services", "gateway", "millrace", "ops"):
         (source / name).symlink_to(ROOT / name)
     (source / "healthy").symlink_to(IMAGES / "healthy")
     subprocess.run(["sh", IMAGES / "select.sh", service, source, target / "app"], check=True, timeout=30)

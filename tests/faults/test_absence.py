@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from ops.client import Live
+from millrace.client import Live
 from ops.stack import Stack
 from ops.stack.plan import ALL
 from tests.faults.watching import Watcher, announced, recovered

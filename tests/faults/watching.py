@@ -15,7 +15,7 @@ import nats.errors
 from websockets.exceptions import WebSocketException
 
 from libs.common.resilience import backoff
-from ops.client import Live, NotHeard
+from millrace.client import Live, NotHeard
 from ops.stack import Stack
 from tests.journeys.crm import Json
 from tests.support.platform import Tenant

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ops.client import Api
+from millrace.client import Api
 from ops.demo.crm import COMPANIES, DEALS, DEPARTMENTS, EMPLOYEES
 from ops.demo.load import Loader
 from ops.demo.people import NAMES

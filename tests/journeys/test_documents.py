@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ops.client import Live
+from millrace.client import Live
 from tests.journeys.crm import colleague, make_pipeline, make_record, text, told
 from tests.support.platform import Platform, Tenant
 from tests.support.waiting import eventually

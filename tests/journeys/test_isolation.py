@@ -8,7 +8,7 @@ import httpx
 import nats
 import pytest
 
-from ops.client import Live
+from millrace.client import Live
 from tests.journeys.crm import Json, make_pipeline, make_record, relation, text, told
 from tests.journeys.openapi import Operation, operations
 from tests.support.platform import Platform, Tenant, client

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ops.client import Live
+from millrace.client import Live
 from tests.journeys.crm import colleague, make_pipeline, make_record, number, text, told
 from tests.support.platform import Platform, Tenant
 

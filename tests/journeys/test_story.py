@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from click import unstyle
 
-from ops.client import Api
+from millrace.client import Api
 from ops.demo import people
 from ops.demo.crm import COMPANIES
 from ops.demo.load import Loader

@@ -25,7 +25,7 @@ from libs.common.events import NewEvent
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, RoleGrants
 from libs.common.server import Server
-from ops.client import Live
+from millrace.client import Live
 from ops.embedded import free_port
 from services.realtime.main import build
 from services.realtime.settings import Settings

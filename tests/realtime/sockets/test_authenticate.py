@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from libs.common.ids import new_id
-from ops.client import Live
+from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, claims, close_code, running_node
 from tests.support.waiting import eventually

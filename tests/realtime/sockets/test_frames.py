@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from ops.client import Live
+from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, close_code, quiet, running_node
 from tests.support.waiting import eventually

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from libs.common.errors import Forbidden, Invalid
-from ops.client import Live
+from millrace.client import Live
 from tests.realtime.support import Json, Node, World, quiet, reader
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from libs.common.errors import Conflict, Forbidden, Unavailable
-from ops.client import Live
+from millrace.client import Live
 from ops.embedded import Valkey, free_port, started
 from services.realtime.settings import Settings
 from tests.realtime.support import Json, Node, World, process, quiet, reader, running_node

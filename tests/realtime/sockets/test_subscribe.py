@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from libs.common.ids import new_id
-from ops.client import Live
+from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, quiet, reader, running_node
 

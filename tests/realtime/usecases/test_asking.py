@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from libs.common.errors import Unavailable
-from ops.client import Live
+from millrace.client import Live
 from tests.realtime.support import Node, World, claims, quiet, reader
 
 RULE = {"field": "company.industry", "value": "steel"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from websockets.exceptions import ConnectionClosed
 
-from ops.client import Live
+from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Json, Node, World, reader, running_node
 

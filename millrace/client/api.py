@@ -24,7 +24,10 @@ class ApiError(Exception):
 
 
 class Api:
-    """One principal at one gateway; before it signs in, anyone at the host of a tenant."""
+    """One principal at one gateway; before it signs in, anyone at the host of a tenant.
+
+    `position` is that of the last read of records (`Change-Seq`): following changes from there misses none.
+    """
 
     def __init__(self, gateway: str, tenant: str | None = None) -> None:
         self.gateway = gateway.rstrip("/")
@@ -32,6 +35,7 @@ class Api:
         self.http = httpx.AsyncClient(base_url=f"{self.gateway}/api/v1", headers=headers, timeout=_SECONDS)
         self.token = ""
         self.user: dict[str, Any] = {}
+        self.position = 0
         self._refresh_token = ""
 
     async def __aenter__(self) -> Self:
@@ -85,7 +89,7 @@ class Api:
         for _ in range(_PATIENCE):
             response = await self._send(method, path, content, params)
             if response.status_code == 401 and self._refresh_token and not path.startswith("/auth/"):
-                await self._renew()
+                await self.renew()
                 response = await self._send(method, path, content, params)
             if response.status_code != 429:
                 break
@@ -100,9 +104,13 @@ class Api:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        return await self.http.request(method, path, content=content, params=params, headers=headers)
+        response = await self.http.request(method, path, content=content, params=params, headers=headers)
+        if (position := response.headers.get("Change-Seq", "")).isdecimal():
+            self.position = int(position)
+        return response
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
+        """Get another token in the place of one that has expired, or is about to."""
         token, self._refresh_token = self._refresh_token, ""
         self._accept(await self.post("/auth/refresh", {"refresh_token": token}))
 

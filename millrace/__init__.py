@@ -1,0 +1,1 @@
+"""Millrace for Python programs: `millrace.client` speaks to a running platform."""
