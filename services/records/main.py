@@ -29,8 +29,8 @@ from services.records.usecases.evolving import evolve
 from services.records.usecases.files import Pruner
 from services.records.usecases.forgetting import Forgetter
 from services.records.usecases.indexing import Indexer
-from services.records.usecases.owners import Owners
 from services.records.usecases.jobs import COMPUTE
+from services.records.usecases.owners import Owners
 from services.records.usecases.recomputing import recompute
 from services.records.usecases.running import Runner
 from services.records.usecases.settling import Settler
