@@ -269,6 +269,7 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
     others: dict[str, health.Check] = {"broker": platform.check_broker, "cache": platform.check_cache}
     version = platform.settings.version
     examples = openapi.read_examples(platform.name)
+    described: list[bytes] = []
 
     async def answer(
         required: Mapping[str, health.Check], others: Mapping[str, health.Check]
@@ -295,9 +296,11 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
 
     @get("/openapi.json", include_in_schema=False)
     async def describe(request: Request[Any, Any, Any]) -> Response[bytes]:
-        schema = openapi.complete(request.app, request.app.openapi_schema.to_schema(), examples)
-        document = idempotency.document(schema) if idempotent else schema
-        return Response(msgspec.json.encode(document), media_type="application/json")
+        if not described:
+            schema = openapi.complete(request.app, request.app.openapi_schema.to_schema(), examples)
+            document = idempotency.document(schema) if idempotent else schema
+            described.append(msgspec.json.encode(document))
+        return Response(described[0], media_type="application/json")
 
     return [ready, live, database, metrics, describe]
 
