@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.journeys.crm import Json, make_pipeline, make_record, text, told
+from tests.journeys.crm import make_pipeline, make_record, text, told
 from tests.journeys.openapi import Operation, operations
 from tests.support.platform import PASSWORD, Tenant, client, signed_up
 from tests.support.waiting import eventually
@@ -84,10 +84,8 @@ class Person:
         return made
 
     async def _call(self, operation: Operation, path: str) -> httpx.Response:
-        body = operation.body
-        content: Json = {} if body is None else {"json": body}
         async with client(self.url, self.token) as api:
-            return await api.request(operation.method.upper(), path, params=operation.query, **content)
+            return await api.request(operation.method.upper(), path, params=operation.query, **operation.content)
 
 
 @asynccontextmanager

@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 
 from tests.journeys.crm import Json, told
+from tests.support.waiting import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
+OF_EACH_SERVICE = frozenset(f"/api/v1/{path}" for path in ("roles", "pipelines", "jobs", "webhooks"))
+SENT_AS = {"application/json": "json", "application/x-www-form-urlencoded": "data"}
 _FORMATS = {
     "uuid": "00000000-0000-7000-8000-000000000000",
     "email": "someone@example.com",
@@ -43,11 +46,13 @@ class Operation:
         return any("text/event-stream" in it.get("content", {}) for it in self.declared.get("responses", {}).values())
 
     @property
-    def body(self) -> Any:
-        """The least body; none where none is declared."""
+    def content(self) -> Json:
+        """The least body as the client's argument; nothing where none is declared."""
         content = self.declared.get("requestBody", {}).get("content", {})
-        schema = content.get("application/json", {}).get("schema")
-        return None if schema is None else example(schema, self.document)
+        for media_type, argument in SENT_AS.items():
+            if media_type in content:
+                return {argument: example(content[media_type]["schema"], self.document)}
+        return {}
 
     @property
     def query(self) -> Json:
@@ -68,8 +73,14 @@ class Operation:
 
 async def operations(url: str) -> list[Operation]:
     """Every operation of the platform at this gateway, but for those whose answer does not end."""
-    async with httpx.AsyncClient(base_url=url) as client:
-        document = told(await client.get("/openapi.json"))
+    document: Json = {}
+
+    async def whole() -> bool:
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            document.update(told(await client.get("/openapi.json")))
+        return document["paths"].keys() >= OF_EACH_SERVICE
+
+    await eventually(whole, 60)
     return [operation for operation in _operations(document) if not operation.endless]
 
 

@@ -260,9 +260,8 @@ async def _fresh_token(stack: Platform, tenant: Tenant) -> str:
 
 
 async def _call(api: httpx.AsyncClient, operation: Operation, estate: Estate) -> httpx.Response:
-    body = operation.body
-    content = {} if body is None else {"json": body}
-    return await api.request(operation.method.upper(), estate.fill(operation), params=operation.query, **content)
+    path = estate.fill(operation)
+    return await api.request(operation.method.upper(), path, params=operation.query, **operation.content)
 
 
 def _faults(operation: Operation, answer: httpx.Response, estate: Estate) -> list[str]:

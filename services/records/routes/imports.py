@@ -68,12 +68,14 @@ class ImportsController(Controller):
         self, request: Request[Any, Any, Any], caller: NamedDependency[Caller], pipeline_id: FromPath[str]
     ) -> Preview:
         """What the columns of a file hold, and the fields that their names suggest; nothing is kept."""
+        place = parse_id(pipeline_id)
+        imports.check_options(await caller.reach(place), Options())
         upload = Upload(request, MAX_PREVIEW)
         with tempfile.TemporaryFile() as file:
             async for chunk in upload.chunks():
                 file.write(chunk)
             file.seek(0)
-            return await imports.preview(caller, parse_id(pipeline_id), file, upload.media_type, upload.name)
+            return await imports.preview(caller, place, file, upload.media_type, upload.name)
 
 
 class ImportJobsController(Controller):
