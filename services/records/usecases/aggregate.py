@@ -8,6 +8,7 @@ from services.records.domain.aggregation import Aggregation, check_zone, parse_a
 from services.records.domain.reach import Reach, fields_used, shown_by
 from services.records.storage import listing, tenants
 from services.records.usecases.caller import Caller
+from services.records.usecases.read import hinting
 
 
 async def aggregate(
@@ -29,9 +30,10 @@ async def aggregate(
         node = filters.parse_query(pairs, reach.schema)
         asked = parse_aggregation(group_by, metrics, reach.schema)
         query = _query(caller, reach, node, asked)
-        async with caller.reads.tenant(caller.tenant_id) as connection:
-            zone = time_zone or (await tenants.time_zone(connection, caller.tenant_id) if asked.zoned else "UTC")
-            return await listing.aggregate(connection, caller.tenant_id, query, asked, zone)
+        with hinting(query):
+            async with caller.reads.tenant(caller.tenant_id) as connection:
+                zone = time_zone or (await tenants.time_zone(connection, caller.tenant_id) if asked.zoned else "UTC")
+                return await listing.aggregate(connection, caller.tenant_id, query, asked, zone)
 
     return await caller.settled(pipeline_id, work)
 

@@ -1,12 +1,13 @@
 """Read records: one, a list, the trash; as JSON text that PostgreSQL wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
 
 from libs.common import filters
-from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.errors import Fault, Invalid, NotFound, Unavailable
 from libs.common.filters import COLUMNS, Node, Sort
 from libs.common.postgres import Connection
 from services.records.domain.expansion import Tree, parse_expand
@@ -80,12 +81,28 @@ async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) ->
 
     async def work(reach: Reach) -> Page:
         query, tree = compile_query(caller, reach, asked, view)
-        async with caller.reads.tenant(caller.tenant_id) as connection:
-            rows = await listing.page(connection, caller.tenant_id, query)
-            count = await _count(connection, caller, query, asked.count)
-            return await _page(caller, reach, connection, query, tree, rows, count)
+        with hinting(query):
+            async with caller.reads.tenant(caller.tenant_id) as connection:
+                rows = await listing.page(connection, caller.tenant_id, query)
+                count = await _count(connection, caller, query, asked.count)
+                return await _page(caller, reach, connection, query, tree, rows, count)
 
     return await caller.settled(pipeline_id, work)
+
+
+@contextmanager
+def hinting(query: Query) -> Iterator[None]:
+    """Tells of a question that took too long which of the fields it looks at have no index."""
+    try:
+        yield
+    except Unavailable as error:
+        fields = query.access.pipeline.fields
+        slow = [name for name in sorted(query.using) if name in fields and not fields[name].indexed]
+        if error.code != "statement-timeout" or not slow:
+            raise
+        names = ", ".join(f"'{name}'" for name in slow)
+        detail = f"The records could not be found in time: {names} has no index. Make it `indexed`, or ask for less"
+        raise Unavailable(detail, code=error.code, retry_after=error.retry_after) from error
 
 
 def compile_query(caller: Caller, reach: Reach, asked: ListRequest, view: View | None = None) -> tuple[Query, Tree]:
