@@ -2,15 +2,14 @@
 
 import asyncio
 import time
-from typing import Any
 
-import msgspec
 import psutil
 
 from ops.bench.figures import Figure
+from ops.bench.filling import fill
 from ops.bench.listeners import Listen
 from ops.bench.requests import BenchFailed
-from ops.bench.sockets import Listeners
+from ops.bench.sockets import Listeners, opening
 from ops.bench.stage import Stage
 
 SUBSCRIBERS = 1000
@@ -29,7 +28,7 @@ async def measure(stage: Stage) -> list[Figure]:
 async def _delay(stage: Stage) -> Figure:
     """From before the commit to the client, while changes come steadily; each goes to a quarter of the subscribers."""
     boards = [await _board(stage, number) for number in range(BOARDS)]
-    frames = [_frames(stage, f"pipeline:{board}") for board, _ in boards]
+    frames = [opening(stage, f"pipeline:{board}") for board, _ in boards]
     listen = Listen(stage.plan.ports["realtime"], "/api/v1/ws", SUBSCRIBERS, frames, 1, timed=True)
     deliveries = CHANGES * SECONDS * SUBSCRIBERS // BOARDS
     async with Listeners.open(listen) as listeners:
@@ -42,15 +41,7 @@ async def _board(stage: Stage, number: int) -> tuple[str, list[str]]:
     fields = [{"name": "subject", "type": "text"}]
     body = {"name": f"Board {number}", "slug": f"board-{number}", "schema_definition": {"fields": fields}}
     made = await stage.api.post("/pipelines", body)
-    operations = [{"op": "create", "data": {"subject": f"Card {card}"}} for card in range(CARDS)]
-    answer = await stage.api.post(f"/pipelines/{made['id']}/records/batch", {"operations": operations})
-    return made["id"], [result["id"] for result in answer["results"]]
-
-
-def _frames(stage: Stage, channel: str) -> list[str]:
-    frames: list[dict[str, Any]] = [{"type": "authenticate", "token": stage.api.token}]
-    frames.append({"type": "subscribe", "channel": channel})
-    return [msgspec.json.encode(frame).decode() for frame in frames]
+    return made["id"], await fill(stage, made["id"], [{"subject": f"Card {card}"} for card in range(CARDS)])
 
 
 async def _change(stage: Stage, boards: list[tuple[str, list[str]]]) -> None:
@@ -65,7 +56,7 @@ async def _change(stage: Stage, boards: list[tuple[str, list[str]]]) -> None:
 
 async def _idle(stage: Stage) -> Figure:
     """Resident memory of one worker per authenticated socket, beside that of a bare one."""
-    ours = await _memory(stage.plan.ports["realtime"], "/api/v1/ws", [_frames(stage, "tenant")], 1)
+    ours = await _memory(stage.plan.ports["realtime"], "/api/v1/ws", [opening(stage, "tenant")], 1)
     bare = await _memory(stage.bare, "/", [], 0)
     return Figure(f"memory of each of {IDLE:,} idle sockets", ours, "KB", bare, most=50, note="one worker")
 

@@ -12,12 +12,12 @@ from urllib.parse import quote
 import asyncpg
 
 from ops.bench.figures import Figure
+from ops.bench.filling import fill
 from ops.bench.generator import Result
-from ops.bench.requests import BenchFailed, Side, request, run
+from ops.bench.requests import Side, request, run
 from ops.bench.stage import Stage
 
 RECORDS = 100_000
-BATCH = 10_000
 KNOWN = 8  # relationships by SQL that each record has; its two relations make the million
 CLIENTS = 32
 PAGES = 1000
@@ -79,7 +79,7 @@ async def measure(stage: Stage) -> list[Figure]:
 async def _prepare(stage: Stage) -> Place:
     company = await _pipeline(stage, "scale-companies", [{"name": "name", "type": "text"}])
     team = await _pipeline(stage, "scale-teams", [{"name": "name", "type": "text"}])
-    companies, teams = await _fill(stage, company, _names(1000)), await _fill(stage, team, _names(100))
+    companies, teams = await fill(stage, company, _names(1000)), await fill(stage, team, _names(100))
     fields: list[dict[str, Any]] = [
         {"name": "name", "type": "text"},
         {"name": "score", "type": "number", "indexed": True},
@@ -91,7 +91,7 @@ async def _prepare(stage: Stage) -> Place:
         {"name": f"Person {n}", "score": n * 7919 % 1000, "company": companies[n % 1000], "team": teams[n % 100]}
         for n in range(RECORDS)
     ]
-    ids = await _fill(stage, pipeline, rows)
+    ids = await fill(stage, pipeline, rows)
     await stage.api.post("/relationship-types", {"name": "knows", "inverse_name": "known_by"})
     await _graph(stage, pipeline)
     return Place(f"/api/v1/pipelines/{pipeline}/records", pipeline, random.sample(ids, _SAMPLE))
@@ -112,17 +112,6 @@ async def _pipeline(stage: Stage, slug: str, fields: list[dict[str, Any]]) -> st
     body = {"name": slug, "slug": slug, "schema_definition": {"fields": fields}}
     made: dict[str, str] = await stage.api.post("/pipelines", body)
     return made["id"]
-
-
-async def _fill(stage: Stage, pipeline: str, rows: list[dict[str, Any]]) -> list[str]:
-    ids: list[str] = []
-    for start in range(0, len(rows), BATCH):
-        operations = [{"op": "create", "data": row} for row in rows[start : start + BATCH]]
-        answer = await stage.api.post(f"/pipelines/{pipeline}/records/batch", {"operations": operations})
-        if answer["failed"]:
-            raise BenchFailed(f"{answer['failed']} records were refused")
-        ids += [result["id"] for result in answer["results"]]
-    return ids
 
 
 async def _graph(stage: Stage, pipeline: str) -> None:

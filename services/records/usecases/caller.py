@@ -20,6 +20,7 @@ from services.records.usecases.catalog import Catalog
 T = TypeVar("T")
 MAX_COLD = 100
 MAX_MOVES = 5
+MAX_PIPELINES = 200
 
 
 class Cold(Exception):
@@ -73,6 +74,22 @@ class Caller:
         """A pipeline and what its relations lead to."""
         cached = self.catalog.cached_reach(self.principal, self.permissions, pipeline_id)
         return cached or await self.catalog.reach(self.principal, self.permissions, pipeline_id)
+
+    async def reaches(self, pipeline_id: UUID | None) -> list[Reach]:
+        """The pipeline that is named, which must be readable, or all whose records may be read."""
+        if pipeline_id is not None:
+            reach = await self.reach(pipeline_id)
+            reach.require("read")
+            return [reach]
+        found: list[Reach] = []
+        for known in await self.catalog.pipeline_ids(self.tenant_id, MAX_PIPELINES):
+            try:
+                reach = await self.reach(known)
+            except NotFound:
+                continue
+            if reach.access("read").alternatives:
+                found.append(reach)
+        return found
 
     async def require_version(self, pipeline_id: UUID) -> None:
         """Refuses a change that names no version, where tenant or pipeline want one."""

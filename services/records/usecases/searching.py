@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.errors import Fault, Invalid
 from libs.common.identity import Principal
 from libs.common.ids import NIL, new_id
 from libs.common.postgres import Connection
@@ -36,7 +36,6 @@ from services.records.usecases.caller import Caller
 from services.records.usecases.running import Steps
 
 MAX_LIMIT = 200
-MAX_PIPELINES = 200
 ENOUGH = 5
 """With so many found as typed, nothing that was perhaps meant is looked for."""
 MAX_TYPOS = 20
@@ -89,7 +88,7 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
     """One page of the records that have all the words, whole, begun or perhaps mistyped."""
     words = _checked(asked)
     cursor = None if asked.cursor is None else _decode(asked.cursor)
-    reaches = await _reaches(caller, asked.pipeline_id)
+    reaches = await caller.reaches(asked.pipeline_id)
     targets = [target for reach in reaches if (target := _target(caller, reach)) is not None]
     if not words.words or not targets:
         return FoundPage([], None)
@@ -113,20 +112,6 @@ def _checked(asked: SearchRequest) -> Question:
     if faults:
         raise Invalid(errors=faults)
     return question(asked.q)
-
-
-async def _reaches(caller: Caller, pipeline_id: UUID | None) -> list[Reach]:
-    if pipeline_id is not None:
-        reach = await caller.reach(pipeline_id)
-        reach.require("read")
-        return [reach]
-    found: list[Reach] = []
-    for known in await caller.catalog.pipeline_ids(caller.tenant_id, MAX_PIPELINES):
-        try:
-            found.append(await caller.reach(known))
-        except NotFound:
-            continue
-    return found
 
 
 def _target(caller: Caller, reach: Reach) -> Target | None:
