@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 Frame = dict[str, Any]
 

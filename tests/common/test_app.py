@@ -27,6 +27,6 @@ async def test_a_database_that_is_not_ready_yet_is_waited_for(database: Database
         await eventually(waited)
         assert not migrating.done()
         await admin.execute(f"alter database {database.name} connection limit -1")
-        await asyncio.wait_for(migrating, 20)
+        await asyncio.wait_for(migrating, 60)
     assert logs[-1] == {"event": "migrated", "log_level": "info", "applied": []}
     await admin.close()

@@ -333,7 +333,7 @@ async def test_a_consumer_that_stops_hands_on_what_it_holds(bus: Bus, nats_url: 
     await first.start()
     first.consume(Consumer("test-consumer", SUBJECT, Said, hold), db)
     await bus.publish([message(1)])
-    await asyncio.wait_for(holding.wait(), 10)
+    await asyncio.wait_for(holding.wait(), 60)
     await first.stop()
     bus.consume(Notes().consumer(), db)
     await wait_for_effects(db, 1, seconds=10)
@@ -359,7 +359,7 @@ async def test_a_consumer_survives_its_broker(db: Database, mortal_nats: Mortal[
     with pytest.raises(Unavailable):
         await bus.publish([message(2)])
     mortal_nats.start()
-    await asyncio.wait_for(reconnected.wait(), 10)
+    await asyncio.wait_for(reconnected.wait(), 60)
 
     async def published() -> bool:
         try:
@@ -467,7 +467,7 @@ async def test_a_broker_that_lost_all_is_noticed_at_reconnecting(mortal_nats: Mo
         except (Unavailable, NotFoundError, nats.errors.Error):
             return False
 
-    await eventually(anew, 20)
+    await eventually(anew)
 
     async def agreed() -> bool:
         return bus.position == (await bus.jetstream.stream_info(events.STREAM)).state.last_seq
@@ -496,7 +496,7 @@ async def test_consumers_find_a_stream_that_was_made_anew(bus: Bus, db: Database
         return True
 
     await eventually(published)
-    await eventually(lambda: has_heard(heard, [1, 2]), 20)
+    await eventually(lambda: has_heard(heard, [1, 2]))
 
 
 async def has_heard(heard: list[int], wanted: list[int]) -> bool:

@@ -103,7 +103,7 @@ async def test_a_lost_server_is_a_redis_error_and_comes_back(redis: Redis, clust
     with pytest.raises((RedisError, OSError)):
         await _together(redis, keys)
     victim.start()
-    until(cluster.whole, 20)
+    until(cluster.whole)
 
     async def back() -> bool:
         try:
@@ -113,7 +113,7 @@ async def test_a_lost_server_is_a_redis_error_and_comes_back(redis: Redis, clust
             return False
         return True
 
-    await eventually(back, 10)
+    await eventually(back)
 
 
 async def _one_by_one(redis: Redis, keys: list[str]) -> None:

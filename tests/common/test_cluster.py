@@ -49,7 +49,7 @@ async def _publish(bus: Bus, count: int) -> None:
             return False
         return True
 
-    await eventually(published, 30)
+    await eventually(published)
 
 
 async def test_a_stream_is_spread_and_outlives_its_leader(cluster: NatsCluster) -> None:
@@ -74,7 +74,7 @@ async def test_a_stream_is_spread_and_outlives_its_leader(cluster: NatsCluster) 
             except (NatsError, APIError, Unavailable, TimeoutError):
                 return False
 
-        await eventually(led, 30)
+        await eventually(led)
         info = await bus.jetstream.stream_info(events.STREAM)
         assert (info.state.messages, info.state.last_seq, info.created) == (20, 20, made)
         assert bus.position == 20

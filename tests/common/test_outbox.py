@@ -287,7 +287,7 @@ async def test_a_broker_that_is_killed_loses_nothing(db: Database, mortal_nats: 
             await say(db, *range(number + 300, number + 600))
             mortal_nats.start()
             number += 600
-        await eventually(has(bus, range(number)), 30)
+        await eventually(has(bus, range(number)))
     await bus.stop()
 
 

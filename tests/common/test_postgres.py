@@ -99,7 +99,7 @@ async def test_a_cancelled_transaction_takes_all_back(db: Database) -> None:
     await waiting.wait()
     for task in tasks:
         task.cancel()
-    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
     assert await asyncio.gather(*(count(db, ONE) for _ in range(20))) == [0] * 20
 
 
@@ -179,7 +179,7 @@ async def test_the_pool_survives_its_server(fragile: Database, mortal_postgres: 
     inside = [asyncio.create_task(stay()) for _ in range(5)]
     await both.wait()
     mortal_postgres.kill()
-    results = await asyncio.wait_for(asyncio.gather(*inside, return_exceptions=True), 20)
+    results = await asyncio.wait_for(asyncio.gather(*inside, return_exceptions=True), 60)
     assert {type(result) for result in results} == {Unavailable}
     with pytest.raises(Unavailable):
         await count(fragile, ONE)

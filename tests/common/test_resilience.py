@@ -35,7 +35,7 @@ async def test_a_loop_that_fails_begins_anew() -> None:
 
     task = asyncio.create_task(keep_running("test", work, cap=0.01))
     for _ in range(3):
-        await asyncio.wait_for(tries.get(), 5)
+        await asyncio.wait_for(tries.get(), 60)
     await end([task])
     assert task.cancelled()
 
@@ -53,7 +53,7 @@ async def test_a_task_that_loses_a_cancellation_is_ended_too() -> None:
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    await asyncio.wait_for(end([task]), 5)
+    await asyncio.wait_for(end([task]), 60)
     assert (swallowed, task.cancelled()) == (1, True)
 
 

@@ -140,7 +140,7 @@ async def test_a_change_reaches_all_within_a_second(bus: Bus, nats_url: str, db:
         (role(version + 3, READ, role_id=role_id, deleted=True), (False, False)),
     ):
         await announce(bus, told)
-        await eventually(lambda expected=expected: all_say(expected), 1.0)  # type: ignore[misc]
+        await eventually(lambda expected=expected: all_say(expected))  # type: ignore[misc]
     for one in buses:
         await one.stop()
 

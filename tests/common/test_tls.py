@@ -131,7 +131,7 @@ async def test_the_broker_is_reached_by_mutual_tls(nats: Nats, files: Files) -> 
     """A process shows its certificate, believes the broker's, and logs in."""
     bus = Bus(nats.url.replace("nats://", "tls://"), "test", tls=Certificates(settings(files)).client)
     await bus.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await bus.ready()
     assert bus.connected
     await bus.stop()
@@ -161,7 +161,7 @@ async def test_a_login_to_the_broker_is_renewed_while_it_is_used() -> None:
         broker.signal(signal.SIGHUP)  # the broker ends the connections of logins that it no longer takes
         await eventually(lambda: _refused(bus))
         now[0] = broker.server.url
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await back.wait()
         await eventually(lambda: _connected(bus))
         await bus.stop()

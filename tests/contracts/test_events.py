@@ -66,7 +66,7 @@ async def _jobs(api: httpx.AsyncClient) -> None:
         job = told(await api.post(path, content=body, headers={"content-type": "text/csv"}), 202)
         if end == "cancelled":
             told(await api.post(f"/jobs/{job['id']}/cancel"))
-        await eventually(partial(_is, api, job["id"], end), 30)
+        await eventually(partial(_is, api, job["id"], end))
 
 
 async def _is(api: httpx.AsyncClient, job_id: str, state: str) -> bool:
@@ -115,8 +115,8 @@ async def test_what_is_emitted_is_documented_and_handled(stack: Platform, tenant
     """Every documented event is emitted, no other is, and every consumer takes each without a complaint."""
     await tour(tenant.client, stack.url, tenant)
     async with stream(stack) as js:
-        await eventually(lambda: _mailed(js, tenant.id), 30)
-        await eventually(lambda: _all_handled(js), 30)
+        await eventually(lambda: _mailed(js, tenant.id))
+        await eventually(lambda: _all_handled(js))
         seen = await _types(js, tenant.id)
     assert seen <= documented()
     ends = {"auth.tenant.deleted", *(f"{service}.tenant.purged" for service in SERVICES)}

@@ -74,7 +74,7 @@ async def test_without_the_broker_writes_go_on_and_are_announced_later(victim: S
         except OSError:
             return False
 
-    await eventually(all_announced, 20)
+    await eventually(all_announced)
     assert set((await announced(victim, victims_tenant)).values()) == {1}
 
 
@@ -146,7 +146,7 @@ async def test_everything_goes_on_without_what_the_broker_and_the_cache_held(
             async def told_of() -> bool:
                 return after["id"] in watcher.heard
 
-            await eventually(told_of, 20)
+            await eventually(told_of)
 
         # A changed definition reaches records, a new role and person every service.
         path = f"/pipelines/{pipeline['id']}"
@@ -159,7 +159,7 @@ async def test_everything_goes_on_without_what_the_broker_and_the_cache_held(
             answer = await api.post(f"{path}/records", json={"data": {"name": "Sum", "amount": 5}})
             return answer.status_code == 201
 
-        await eventually(taken_with_amount, 20)
+        await eventually(taken_with_amount)
         async with colleague(victim.plan.gateway_url, victims_tenant, "member") as (_, theirs, token):
             seen = {record["id"] for record in await pages(theirs, f"{path}/records", limit=200)}
             assert {before["id"], meanwhile["id"], after["id"]} <= seen
@@ -185,14 +185,14 @@ async def test_a_position_of_the_lost_stream_asks_to_read_anew(victim: Stack, vi
     async def gone() -> bool:
         return (await api.get("/changes", params={"since": position})).status_code == 410
 
-    await eventually(gone, 20)
+    await eventually(gone)
 
 
 async def _answers(api: httpx.AsyncClient, path: str) -> None:
     async def answered() -> bool:
         return (await api.get(path)).status_code == 200
 
-    await eventually(answered, 20)
+    await eventually(answered)
 
 
 def _pids(stack: Stack) -> dict[str, int]:

@@ -109,7 +109,7 @@ def watch(victim: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
         ]
         try:
             seen = Watch(ports["prometheus"])
-            until(lambda: seen.up() == len(ALL) + len(exporters), 30)
+            until(lambda: seen.up() == len(ALL) + len(exporters))
             yield seen
         finally:
             for process in started:

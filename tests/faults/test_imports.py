@@ -49,7 +49,7 @@ async def test_a_killed_import_repeats_no_row_and_loses_none(victim: Stack, vict
     assert refused == ROWS // 100
 
     async with _events(victim, victims_tenant) as events:
-        await eventually(lambda: _all_told(events, ROWS * 99 // 100), 30)
+        await eventually(lambda: _all_told(events, ROWS * 99 // 100))
         assert (await events.consumer_info()).num_pending == ROWS * 99 // 100
 
 

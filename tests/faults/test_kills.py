@@ -36,7 +36,7 @@ async def test_a_killed_process_loses_no_acknowledged_write(
         async def all_heard() -> bool:
             return acknowledged <= set(watcher.heard)
 
-        await eventually(all_heard, 20)
+        await eventually(all_heard)
 
     stored = {record["id"] for record in await pages(victims_tenant.client, _records(pipeline), limit=200)}
     events = await announced(victim, victims_tenant)
@@ -93,7 +93,7 @@ async def _published(stack: Stack) -> None:
     async def emptied() -> bool:
         return await _waiting(stack) == 0
 
-    await eventually(emptied, 20)
+    await eventually(emptied)
 
 
 async def _announced_once(stack: Stack, tenant: Tenant, record_id: str) -> None:
@@ -103,7 +103,7 @@ async def _announced_once(stack: Stack, tenant: Tenant, record_id: str) -> None:
         except (nats.errors.Error, OSError):
             return False
 
-    await eventually(there, 30)
+    await eventually(there)
     assert (await announced(stack, tenant))[record_id] == 1
 
 

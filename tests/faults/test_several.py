@@ -93,7 +93,7 @@ async def test_no_subscriber_misses_a_change(
         async def all_heard() -> bool:
             return all(acknowledged <= set(watcher.heard) for watcher in watchers)
 
-        await eventually(all_heard, 40)
+        await eventually(all_heard)
     stored = {record["id"] for record in await pages(tenant.client, f"/pipelines/{pipeline['id']}/records", limit=200)}
     found = await announced(stack.stack, tenant)
     assert acknowledged <= stored == set(found)
@@ -156,6 +156,6 @@ async def _whole(cluster: NatsCluster) -> None:
         return len(replicas) == len(cluster.members) - 1 and all(one.current and not one.offline for one in replicas)
 
     try:
-        await eventually(current, 30)
+        await eventually(current)
     finally:
         await client.close()

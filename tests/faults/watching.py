@@ -85,7 +85,7 @@ class Watcher:
         """It listens until the block ends."""
         task = asyncio.create_task(self._listen())
         try:
-            await asyncio.wait_for(self.ready.wait(), 20)
+            await asyncio.wait_for(self.ready.wait(), 60)
             yield
         finally:
             task.cancel()

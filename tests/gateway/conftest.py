@@ -31,5 +31,5 @@ def gateway_url(services_url: str, redis_url: str, nats_url: str) -> Iterator[st
 @pytest.fixture
 async def client(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of that gateway."""
-    async with httpx.AsyncClient(base_url=gateway_url, timeout=10) as made:
+    async with httpx.AsyncClient(base_url=gateway_url, timeout=60) as made:
         yield made

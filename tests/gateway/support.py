@@ -20,6 +20,7 @@ from gateway.route_table import ROUTES, Route, RouteTable
 from gateway.server import Patience
 from gateway.settings import Settings
 from libs.common.ids import new_id
+from tests.support.waiting import PATIENCE, until
 
 Scope = dict[str, Any]
 DEMO = UUID("0190a000-0000-7000-8000-000000000001")
@@ -177,16 +178,7 @@ def gateway_for(
         yield f"http://127.0.0.1:{port}"
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Waits for a condition, with a deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("the condition was not met in time")
-        time.sleep(0.005)
-
-
-async def until_async(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until_async(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Waits for an asynchronous condition and returns what it gave."""
     async with asyncio.timeout(seconds):
         while True:
@@ -201,7 +193,7 @@ async def raw(port: int | None, request: str | bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode() if isinstance(request, str) else request)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()

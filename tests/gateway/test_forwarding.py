@@ -136,6 +136,6 @@ async def test_a_body_of_no_end_is_refused_at_once(gateway_url: str) -> None:
     for lines in ("content-length: 99999999999", "content-length: 12000000\r\nexpect: 100-continue"):
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway_url).port)
         writer.write(f"POST /api/v1/pipelines HTTP/1.1\r\nhost: a\r\n{SIGNED_IN}{lines}\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await reader.readline()).split()[1] == b"413"
         writer.close()

@@ -34,7 +34,7 @@ def _urls(*ports: int) -> str:
 @asynccontextmanager
 async def _client(urls: str, redis_url: str, nats_url: str) -> AsyncIterator[httpx.AsyncClient]:
     with gateway_for(urls, redis_url, nats_url) as url:
-        async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=60) as client:
             yield client
 
 
@@ -93,7 +93,7 @@ async def test_what_breaks_off_is_sent_again_only_where_that_is_harmless(
     urls["pipelines"] = _urls(ports[0], breaking.sockets[0].getsockname()[1])
     async with breaking:
         with gateway_for(urls, redis_url, nats_url) as url:
-            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=10) as client:
+            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=60) as client:
                 harmless = [await _instance(client, method, b"{}") for method in ("PUT", "GET") * 5]
                 keyed = {"idempotency-key": "one"}
                 kept = [(await client.post("/api/v1/pipelines", content=b"{}", headers=keyed)) for _ in range(6)]

@@ -54,7 +54,7 @@ async def drips(streams: Streams, drop: bytes) -> None:
 @pytest.mark.parametrize("patience", [{"head": SHORT}], indirect=True)
 async def test_a_head_that_drips_in_is_given_up(hasty_url: str) -> None:
     """A client that never finishes its head loses the connection, however steadily it sends (slow-loris)."""
-    async with asyncio.timeout(5), connected(hasty_url) as streams:
+    async with asyncio.timeout(60), connected(hasty_url) as streams:
         streams[1].write(b"GET /api/v1/pipelines HTTP/1.1\r\nx-slow: ")
         await drips(streams, b"a")
 
@@ -62,7 +62,7 @@ async def test_a_head_that_drips_in_is_given_up(hasty_url: str) -> None:
 @pytest.mark.parametrize("patience", [{"linger": SHORT}], indirect=True)
 async def test_a_body_after_its_answer_is_given_up(hasty_url: str) -> None:
     """A client gets the early answer whole, and may go on with its body only for a while."""
-    async with asyncio.timeout(5), connected(hasty_url) as streams:
+    async with asyncio.timeout(60), connected(hasty_url) as streams:
         streams[1].write(REFUSED)
         head = await streams[0].readuntil(b"\r\n\r\n")
         await drips(streams, b"a")
@@ -73,7 +73,7 @@ async def test_a_body_after_its_answer_is_given_up(hasty_url: str) -> None:
 @pytest.mark.parametrize("patience", [{"idle": SHORT}], indirect=True)
 async def test_an_idle_connection_is_closed(hasty_url: str) -> None:
     """A kept connection without requests ends, after the answers that were asked for."""
-    async with asyncio.timeout(5), connected(hasty_url) as (reader, writer):
+    async with asyncio.timeout(60), connected(hasty_url) as (reader, writer):
         writer.write(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2)
         everything = await reader.read()
 
@@ -84,7 +84,7 @@ async def test_an_idle_connection_is_closed(hasty_url: str) -> None:
 async def test_a_body_may_take_longer_than_a_head(hasty_url: str) -> None:
     """What bounds heads and idling does not cut off a body that is still awaited."""
     body = b"email=a"
-    async with asyncio.timeout(5), connected(hasty_url) as (reader, writer):
+    async with asyncio.timeout(60), connected(hasty_url) as (reader, writer):
         writer.write(b"POST /api/v1/auth/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-length: 7\r\n\r\n")
         for byte in body:
             with pytest.raises(TimeoutError):

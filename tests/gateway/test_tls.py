@@ -56,7 +56,7 @@ async def test_requests_and_sockets_pass_by_mutual_tls(
     """The gateway shows its certificate and believes the services'; clients see no difference."""
     own = authority.issue("gateway")
     with gateway_for(f"https://localhost:{secured}", redis_url, nats_url, **own.settings) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             for number in range(3):
                 answer = await client.post("/api/v1/pipelines", headers=bearer(token(DEMO)), json={"number": number})
                 assert (answer.status_code, json.loads(answer.json()["body"])) == (200, {"number": number})
@@ -97,7 +97,7 @@ async def test_a_gateway_speaks_to_no_stranger(
         serving(lambda: server(services, strange)) as port,
         gateway_for(f"https://localhost:{port}", redis_url, nats_url, **own.settings) as url,
     ):
-        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             answer = await client.get("/api/v1/pipelines", headers={"x-tenant": "demo"})
     assert (answer.status_code, services.resolved) == (503, [])
 
@@ -109,7 +109,7 @@ async def test_a_gateway_may_serve_tls_itself(
     own = authority.issue("gateway")
     with gateway_for(services_url, redis_url, nats_url, serve_tls="on", **own.settings) as url:
         context = ssl.create_default_context(cafile=own.authority)
-        async with httpx.AsyncClient(verify=context, timeout=10) as client:
+        async with httpx.AsyncClient(verify=context, timeout=60) as client:
             answer = await client.get(f"{url.replace('http', 'https')}/api/v1/pipelines", headers=bearer(token(DEMO)))
     assert ["x-forwarded-proto", "https"] in answer.json()["headers"]
 

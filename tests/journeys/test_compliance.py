@@ -28,7 +28,7 @@ async def done(
         job = told(await api.get(f"/compliance/{kind}/{job['id']}"))
         return bool(job["state"] == "done")
 
-    await eventually(finished, 20)
+    await eventually(finished)
     answer = await api.get(f"/compliance/{kind}/{job['id']}/report")
     file = zipfile.ZipFile(io.BytesIO(answer.content))
     names = [name for name in file.namelist() if not name.startswith("manifest")]
@@ -60,7 +60,7 @@ async def test_a_person_is_told_of_and_then_erased(stack: Platform, tenant: Tena
     assert told(await tenant.client.get(f"/pipelines/{people['id']}/records/{record['id']}"))["data"]["mail"] == email
     history = told(await tenant.client.get(f"/pipelines/{people['id']}/records/{record['id']}/history"))["items"]
     assert name not in json.dumps(history)
-    await eventually(lambda: _nowhere(stack, tenant, name), 20)
+    await eventually(lambda: _nowhere(stack, tenant, name))
 
 
 async def _nowhere(stack: Platform, tenant: Tenant, name: str) -> bool:

@@ -55,12 +55,12 @@ async def test_a_deleted_tenant_can_be_saved_and_then_leaves_nothing(
     async def served() -> bool:
         return await status() == 200
 
-    await eventually(refused, 1.0)
+    await eventually(refused)
     async with client(stack.url, **{"X-Tenant": tenant.slug}) as anonymous:
         owner = told(await anonymous.post("/auth/login", json={"email": tenant.email, "password": tenant.password}))
     async with client(stack.url, owner["access_token"]) as again:
         assert told(await again.post("/organizations/current/restore"))["status"] == "active"
-    await eventually(served, 1.0)
+    await eventually(served)
     before = await left(stack, other_tenant)
     assert {"records.records", "pipelines.views", "auth.audit_log"} <= before
     await millrace(stack, "tenant", "delete", tenant.slug, "--grace-days", "0", "--yes")
@@ -73,7 +73,7 @@ async def test_a_deleted_tenant_can_be_saved_and_then_leaves_nothing(
         finally:
             await admin.close()
 
-    await eventually(done, 30)
+    await eventually(done)
     await millrace(stack, "tenant", "deletion", tenant.id)
 
     async def nothing() -> bool:

@@ -29,7 +29,7 @@ async def test_a_text_is_edited_together_and_by_requests(stack: Platform, tenant
             async def written() -> bool:
                 return bool(told(await tenant.client.get(path))["data"]["notes"] == "Hello world")
 
-            await eventually(written, 15)
+            await eventually(written)
             lines = told(await tenant.client.get(f"{path}/history"))["items"]
             assert lines[0]["actor"]["id"] == member["id"]
             told(await tenant.client.patch(path, json={"data": {"notes": "Hello, dear world"}}))
@@ -39,7 +39,7 @@ async def test_a_text_is_edited_together_and_by_requests(stack: Platform, tenant
             async def merged() -> bool:
                 return bool(told(await tenant.client.get(path))["data"]["notes"] == "Hello, dear world!")
 
-            await eventually(merged, 15)
+            await eventually(merged)
 
 
 async def test_a_locked_field_is_its_holders(stack: Platform, tenant: Tenant) -> None:

@@ -108,7 +108,7 @@ async def _asked(api: httpx.AsyncClient, user_id: str) -> dict[str, str]:
         async def done(path: str = path) -> bool:
             return bool(told(await api.get(path))["state"] == "done")
 
-        await eventually(done, 20)
+        await eventually(done)
     return {"export_id": export["id"], "erasure_id": erasure["id"]}
 
 
@@ -123,7 +123,7 @@ async def _bulk(api: httpx.AsyncClient, pipeline: Json) -> dict[str, str]:
         jobs = [told(await api.get(f"/jobs/{job['id']}")) for job in (brought, taken)]
         return all(job["state"] == "done" for job in jobs)
 
-    await eventually(over, 30)
+    await eventually(over)
     alike = told(await api.get(f"{path}/records", params={"filter[name][starts_with]": f"{SECRET} "}))["items"]
     merge = {"target": alike[0]["id"], "sources": [alike[1]["id"]]}
     merged = told(await api.post("/records/merge", json=merge))

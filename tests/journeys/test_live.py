@@ -93,7 +93,7 @@ async def test_changes_stream_through_the_gateway(tenant: Tenant) -> None:
     async with tenant.client.stream("GET", "/changes/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         record = await make_record(tenant.client, pipeline, {"name": "Live"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             lines = [line async for line in _until_data(answer.aiter_lines())]
     item = json.loads(lines[-1].removeprefix("data: "))
     assert (lines[-2], item["record"]["id"]) == ("event: record_created", record["id"])

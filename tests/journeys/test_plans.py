@@ -41,7 +41,7 @@ async def test_a_plan_is_kept_by_every_service(stack: Platform, tenant: Tenant, 
         made = await api.post("/pipelines", json={"name": "More", "schema_definition": {"fields": []}})
         return made.status_code == 403 and refusal(made)[2:] == ("pipelines", 2, 2)
 
-    await eventually(limited, 3.0)
+    await eventually(limited)
     path = f"/pipelines/{people['id']}/records"
     answers = await asyncio.gather(*(api.post(path, json={"data": {"name": str(n)}}) for n in range(9)))
     made = [answer.json()["id"] for answer in answers if answer.status_code == 201]

@@ -105,7 +105,7 @@ class Both:
             return bool(pending == "[]")
 
         try:
-            await eventually(none, 30)
+            await eventually(none)
         finally:
             await admin.close()
 

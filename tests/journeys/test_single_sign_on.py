@@ -58,7 +58,7 @@ async def test_a_directory_provisions_whoever_signs_in_there(
             async def out() -> bool:
                 return (await ann.get("/users/me")).status_code == 401
 
-            await eventually(out, seconds=1.0)
+            await eventually(out)
         assert (await directory.get("/scim/v2/Users/nothing")).json()["status"] == "404"
 
 

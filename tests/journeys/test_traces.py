@@ -101,7 +101,7 @@ async def test_one_request_is_one_trace(traced: Platform, collector: Collector) 
     async def arrived() -> bool:
         return {gateway, service, consumer} <= collector.of(TRACE).keys()
 
-    await eventually(arrived, 20)
+    await eventually(arrived)
     spans = collector.of(TRACE)
     assert spans[gateway].parent_span_id.hex() == CLIENT
     assert spans[service].parent_span_id == spans[gateway].span_id

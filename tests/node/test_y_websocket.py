@@ -70,7 +70,7 @@ class Browser:
         async def same() -> bool:
             return self.text == text
 
-        await eventually(same, 20)
+        await eventually(same)
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def browser(package: Path, stack: Platform, record: dict[str, Any], token:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -132,7 +132,7 @@ async def test_the_stock_client_edits_together(package: Path, stack: Platform, t
         async def written() -> bool:
             return bool(told(await tenant.client.get(path))["data"]["notes"] == merged)
 
-        await eventually(written, 20)
+        await eventually(written)
 
 
 async def test_the_stock_client_gives_up_where_it_may_not(package: Path, stack: Platform, tenant: Tenant) -> None:
@@ -145,4 +145,4 @@ async def test_the_stock_client_gives_up_where_it_may_not(package: Path, stack: 
         async def closed() -> bool:
             return one.closed == 4404
 
-        await eventually(closed, 20)
+        await eventually(closed)

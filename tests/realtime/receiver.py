@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from standardwebhooks import Webhook
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ class Receiver:
         """What came to a path."""
         return [one for one in self.taken if one.path == path]
 
-    async def got(self, count: int, path: str = "/", seconds: float = 15.0) -> list[Taken]:
+    async def got(self, count: int, path: str = "/", seconds: float = PATIENCE) -> list[Taken]:
         """What came to a path, once it is so much."""
 
         async def enough() -> bool:

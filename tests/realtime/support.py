@@ -107,7 +107,7 @@ def process(settings: Settings) -> Iterator[tuple[str, "subprocess.Popen[bytes]"
             return False
 
     try:
-        until(ready, 20)
+        until(ready)
         yield url, node
     finally:
         node.kill()
@@ -353,7 +353,7 @@ async def quiet(live: Live) -> list[Json]:
 async def close_code(live: Live) -> int:
     """The code that the server closes the socket with; frames before that go to `unread`."""
     with suppress(ConnectionClosed):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 live.unread.append(await live.receive())
     code = live._connection.close_code

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 @asynccontextmanager

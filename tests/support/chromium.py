@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.support.waiting import eventually
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def find() -> str | None:

@@ -87,7 +87,7 @@ def valkey_cluster(size: int = 3) -> Iterator[ValkeyCluster]:
             assert ask(port, f"CLUSTER ADDSLOTSRANGE {first} {after - 1}\r\n".encode()) == b"+OK\r\n"
             meet = f"CLUSTER MEET 127.0.0.1 {cluster.members[0].server.port} {buses[0]}\r\n"
             assert number == 0 or ask(port, meet.encode()) == b"+OK\r\n"
-        until(cluster.whole, 20)
+        until(cluster.whole)
         yield cluster
 
 

@@ -17,7 +17,7 @@ from ops.stack.home import Home
 from tests.support.postgres import PASSWORDS, Database
 
 PASSWORD = "correct horse battery staple 9"
-TIMEOUT = 15.0
+TIMEOUT = 60.0
 # Made once: reading the authorities takes longer than a request.
 TLS = httpx.create_ssl_context()
 

@@ -32,4 +32,4 @@ def test_a_killed_run_leaves_no_server() -> None:
         directory = Path(run.stdout.readline().decode().strip())
         server = psutil.Process(int((directory / "postgres.pid").read_text()))
         run.kill()
-    until(lambda: not server.is_running() and not directory.exists(), 20)
+    until(lambda: not server.is_running() and not directory.exists())

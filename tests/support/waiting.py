@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 _STEP = 0.02
+PATIENCE = 60.0
+"""Seconds; only a broken machine is given up on. How long things take is measured by the benchmark."""
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -15,7 +17,7 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(_STEP)
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = PATIENCE) -> None:
     """Return as soon as the awaited condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not await condition():

@@ -8,7 +8,7 @@ from pycrdt import Doc, Text, create_sync_message, create_update_message, handle
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 SYNC, AWARENESS, AUTH = 0, 1, 2
 
@@ -62,7 +62,7 @@ class Peer:
         assert self._socket is not None
         await self._socket.send(message)
 
-    async def reads(self, text: str, seconds: float = 10.0) -> None:
+    async def reads(self, text: str, seconds: float = PATIENCE) -> None:
         """Waits until the document has this text."""
 
         async def same() -> bool:

@@ -48,7 +48,7 @@ async def finished(tenant: Tenant, kind: str, **person: str) -> dict[str, Any]:
         job = (await tenant.ask("GET", f"/compliance/{kind}/{job['id']}")).json()
         return bool(job["state"] == "done")
 
-    await eventually(done, 20)
+    await eventually(done)
     return job
 
 
@@ -162,7 +162,7 @@ async def test_ones_own_export_tells_no_records_of_others(tenant: Tenant, asked:
         async def done(path: str = path) -> bool:
             return bool((await tenant.ask("GET", path)).json()["state"] == "done")
 
-        await eventually(done, 20)
+        await eventually(done)
     told = [question.email for service, question in asked if service == "records"]
     assert told == [None, None, "ada@example.com", "ada@example.com"]
 

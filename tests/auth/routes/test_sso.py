@@ -331,7 +331,7 @@ async def test_an_issuer_is_asked_outside_of_the_one_transaction(
         await reader.readuntil(b"\r\n\r\n")
         # What works in the background is over in a moment; the request's own would stay as long as it is not answered.
         with suppress(AssertionError):
-            await eventually(no_more, 3)
+            await eventually(no_more)
         open_ones.append(await admin.fetchval(held))
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()

@@ -57,7 +57,7 @@ async def client(services_url: str, redis_url: str, nats_url: str, stuck: Stuck)
     with serving(lambda: upstream_server(stuck)) as port:
         urls = dict.fromkeys(("auth", "records", "realtime"), services_url) | {"pipelines": f"http://127.0.0.1:{port}"}
         with gateway_for(urls, redis_url, nats_url, routes=ROUTES, max_in_flight=BOUND) as url:
-            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=10) as made:
+            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=60) as made:
                 yield made
                 stuck.told = True
 

@@ -20,7 +20,7 @@ async def nasty(services_url: str, redis_url: str, nats_url: str) -> AsyncIterat
     async with Nasty.listening() as made:
         urls = dict.fromkeys(("auth", "records", "realtime"), services_url) | {"pipelines": made.url}
         with gateway_for(urls, redis_url, nats_url) as url:
-            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=10) as client:
+            async with httpx.AsyncClient(base_url=url, headers=bearer(token()), timeout=60) as client:
                 made.client = client
                 yield made
 

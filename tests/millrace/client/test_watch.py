@@ -45,7 +45,7 @@ async def node(database: Database, nats_url: str, redis_url: str, world: World) 
 
 async def some(changes: Any, number: int) -> list[Change]:
     """The next changes."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         return [await anext(changes) for _ in range(number)]
 
 

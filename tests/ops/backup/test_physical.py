@@ -61,7 +61,7 @@ class Load:
         async def reached() -> bool:
             return len(self.acknowledged) >= goal
 
-        await eventually(reached, 30)
+        await eventually(reached)
         return datetime.now(UTC)
 
     async def _write(self) -> None:
@@ -109,7 +109,7 @@ def streaming(spool: Path, environ: dict[str, str]) -> Iterator[None]:
     run = [sys.executable, "-c", "from ops.cli import main; main()", "backup", "stream", "--every", "0.2"]
     with subprocess.Popen([*run, "--spool", str(spool)], env=given, cwd=PROJECT, stdout=subprocess.DEVNULL) as popen:
         try:
-            until(lambda: state_of(spool), 30)
+            until(lambda: state_of(spool))
             yield
         finally:
             popen.send_signal(signal.SIGTERM)
@@ -132,10 +132,10 @@ async def archived(server: Postgres, spool: Path) -> None:
     async def received() -> bool:
         return bool(await connection.fetchval(RECEIVED, written))
 
-    await eventually(received, 30)
+    await eventually(received)
     await connection.close()
     moment = time.time()
-    await eventually(lambda: _later(spool, moment), 30)
+    await eventually(lambda: _later(spool, moment))
 
 
 async def _later(spool: Path, moment: float) -> bool:

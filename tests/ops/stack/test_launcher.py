@@ -93,7 +93,7 @@ def test_a_crashed_server_is_restarted(stack: Stack) -> None:
     """A process that dies comes back under another pid."""
     before = pids(stack)["nats"]
     stack.supervisor.send("KILL", "nats")
-    until(lambda: any(c.name == "nats" and c.ready and c.pid != before for c in stack.status()), 15)
+    until(lambda: any(c.name == "nats" and c.ready and c.pid != before for c in stack.status()))
 
 
 def test_a_restart_keeps_ports_and_passwords(stack: Stack) -> None:
@@ -127,7 +127,7 @@ def test_a_tied_stack_ends_with_its_launcher(tmp_path: Path) -> None:
         assert launcher.stdout.readline() == b"up\n"
         processes = family(stack)
         launcher.send_signal(signal.SIGKILL)
-    until(lambda: gone(processes), 20)
+    until(lambda: gone(processes))
 
 
 def test_a_service_that_ends_while_starting_is_told_at_once(tmp_path: Path) -> None:

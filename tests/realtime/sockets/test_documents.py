@@ -250,14 +250,14 @@ async def test_a_lost_right_acts_within_a_second(node: Node, world: World, recor
         async def denied() -> bool:
             return bool(one.denied)
 
-        await eventually(denied, 1)
+        await eventually(denied)
         world.refuse = Forbidden()
         await world.change_role(token, reader())
 
         async def closed() -> bool:
             return one.close_code == 4403
 
-        await eventually(closed, 1.5)
+        await eventually(closed)
     world.refuse = None
     other = world.token()
     async with peer(node, record, other).online() as one:
@@ -267,7 +267,7 @@ async def test_a_lost_right_acts_within_a_second(node: Node, world: World, recor
         async def ended() -> bool:
             return one.close_code == 4401
 
-        await eventually(ended, 1.5)
+        await eventually(ended)
     assert record["data"]["notes"] == "Hello"
 
 
@@ -284,7 +284,7 @@ async def test_a_row_rule_acts_when_the_record_changes(node: Node, world: World,
         async def closed() -> bool:
             return one.close_code == 4404
 
-        await eventually(closed, 3)
+        await eventually(closed)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ async def test_a_document_ends_with_its_record(node: Node, world: World, record:
         async def closed() -> bool:
             return one.close_code == 4404
 
-        await eventually(closed, 15)
+        await eventually(closed)
 
 
 async def test_a_log_is_compacted(settings: Settings, world: World, record: Json, monkeypatch: Any) -> None:

@@ -111,7 +111,7 @@ async def test_a_reader_that_is_stuck_is_abandoned(settings: Settings, world: Wo
             await world.update(record, {"score": 1})
             return not registry.of(world.tenant)
 
-        await eventually(forgotten, 30)
+        await eventually(forgotten)
 
 
 async def test_a_server_that_ends_says_when_to_come_back(settings: Settings, world: World) -> None:

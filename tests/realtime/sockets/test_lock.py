@@ -146,7 +146,7 @@ async def test_a_lock_outlives_its_lease_while_its_socket_does(quick: Node, worl
 
 
 async def test_who_may_not_write_any_more_holds_nothing(node: Node, world: World, record: Json) -> None:
-    """A role that loses the right to write loses its locks within a second."""
+    """A role that loses the right to write loses its locks."""
     token = world.token(reader())
     async with node.live(token) as holder:
         await holder.subscribe(f"record:{record['id']}")

@@ -79,10 +79,10 @@ def test_rows_that_are_said_to_be_far_apart_are_read_at_once() -> None:
         b'<row r="1"><c t="inlineStr"><is><t>name</t></is></c></row><row r="1048570"><c r="A1048570"><v>7</v></c></row>'
     )
     sheet = f'<worksheet xmlns="{MAIN}"><dimension ref="A1:XFD1048576"/><sheetData>'.encode()
-    began = time.monotonic()
+    began = time.thread_time()
     table = open_table(remade(SHEET, iter((sheet, rows, b"</sheetData></worksheet>"))), "xlsx")
     assert (table.columns, list(table.rows)) == (("name",), [{"name": 7}])
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_row_that_is_too_wide_is_a_bad_one() -> None:

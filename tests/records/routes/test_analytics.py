@@ -36,7 +36,7 @@ async def counted(service: Service, pipeline: UUID) -> None:
     connection = await asyncpg.connect(service.database.admin_dsn)
     try:
         query = "select bool_and(ready) from records.tally_fields where pipeline_id = $1"
-        await eventually(lambda: connection.fetchval(query, pipeline), 20)
+        await eventually(lambda: connection.fetchval(query, pipeline))
     finally:
         await connection.close()
 

@@ -121,6 +121,6 @@ async def _done(client: Client, response: Any) -> dict[str, Any]:
         found.update((await client.get(f"/exports/{found['id']}")).json())
         return found["state"] not in ("queued", "running")
 
-    await eventually(over, 30)
+    await eventually(over)
     assert found["state"] == "done", found
     return found

@@ -44,7 +44,7 @@ async def ended(client: Client, response: httpx.Response) -> dict[str, Any]:
         found.update((await client.get(f"/jobs/{found['id']}")).json())
         return found["state"] not in ("queued", "running")
 
-    await eventually(over, 30)
+    await eventually(over)
     assert found["created"] + found["updated"] + found["refused"] == found["progress"]["done"], found
     return found
 

@@ -1,7 +1,6 @@
 """Relationships: made with records, by relation fields and by themselves; walked; taken away."""
 
 import asyncio
-import time
 from typing import Any
 from uuid import UUID
 
@@ -121,7 +120,7 @@ async def test_deleting_follows_the_rule_of_the_type(service: Service) -> None:
 
 
 async def test_two_hops_lead_to_all_employees(service: Service) -> None:
-    """From a company over ten departments to five hundred employees, either way of its arrows, within 100 ms."""
+    """From a company over ten departments to five hundred employees, either way of its arrows."""
     company, department, employee = (service.pipeline({"name": "name", "type": "text"}) for _ in range(3))
     for name in ("belongs_to", "works_in"):
         service.definitions.type(name, inverse_name=f"has_{name}")
@@ -142,21 +141,10 @@ async def test_two_hops_lead_to_all_employees(service: Service) -> None:
         assert {item["pipeline_id"] for item in found} == {str(employee)}
     forward = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out")
     assert forward.json()["items"] == []
-    assert await fastest(service, f"/records/{acme['id']}/traverse?path=belongs_to,works_in&limit=200") < 0.1
     everything = await walk(service, f"/records/{acme['id']}/traverse?max_depth=2&limit=200")
     assert len(everything) == 510
     way = (await service.client.get(f"/records/{acme['id']}/shortest-path/{found[0]['id']}")).json()
     assert (way["length"], [r["id"] for r in way["records"]][::2]) == (2, [acme["id"], found[0]["id"]])
-
-
-async def fastest(service: Service, path: str) -> float:
-    """Seconds that a question takes when nothing else is done, the best of ten."""
-    times = []
-    for _ in range(10):
-        began = time.perf_counter()
-        await service.client.get(path)
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 async def walk(service: Service, path: str) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ async def test_what_is_deleted_for_good_is_mentioned_nowhere(service: Service) -
     async def gone() -> bool:
         return not await mentions(service, firm["id"])
 
-    await eventually(gone, 15)
+    await eventually(gone)
     lines = (await client.get(f"/pipelines/{people}/records/{once['id']}/history")).json()["items"]
     assert lines[-1]["changes"]["firm"] == {"old": None, "new": [other["id"]]}
 
@@ -99,7 +99,7 @@ async def test_trash_is_kept_for_as_long_as_the_tenant_says(service: Service) ->
         trash = (await service.client.get(f"/pipelines/{pipeline}/records/trash")).json()["items"]
         return [item["id"] for item in trash] == [young["id"]]
 
-    await eventually(emptied, 15)
+    await eventually(emptied)
     assert (await service.client.get(f"/pipelines/{pipeline}/records/{live['id']}")).status_code == 200
 
 

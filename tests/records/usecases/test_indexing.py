@@ -55,7 +55,7 @@ class Builder:
         async def none_open() -> bool:
             return await self.admin.fetchval(OPEN) == 0
 
-        await eventually(none_open, 30)
+        await eventually(none_open)
 
     async def names(self) -> set[str]:
         """The indexes of fields that are there."""
@@ -85,7 +85,7 @@ async def test_indexes_of_a_tenant_that_is_gone_are_dropped(builder: Builder) ->
     async def none() -> bool:
         return not await builder.names()
 
-    await eventually(none, 30)
+    await eventually(none)
 
 
 async def test_indexes_follow_the_definition(builder: Builder) -> None:
@@ -115,7 +115,7 @@ async def test_definitions_that_were_there_get_their_indexes(database: Database)
     async def built() -> bool:
         return {row[0] for row in await admin.fetch(NAMES)} == {index.name for index in wanted(definition)}
 
-    await eventually(built, 30)
+    await eventually(built)
     await indexer.stop()
     await admin.close()
 

@@ -114,7 +114,7 @@ async def test_another_process_goes_on_where_one_died(db: Database) -> None:
 
     async with running(db, count=dying):
         job_id = await asked(db, "count")
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), 60)
     async with running(db, count=going_on):
         job = await ended(db, job_id)
     assert done == [1]
@@ -134,7 +134,7 @@ async def test_a_lease_that_was_lost_commits_nothing(db: Database, database: Clo
 
     async with running(db, seconds=60, count=slow):
         job_id = await asked(db, "count")
-        await asyncio.wait_for(held.wait(), 10)
+        await asyncio.wait_for(held.wait(), 60)
         admin = await asyncpg.connect(database.admin_dsn)
         await admin.execute("update records.job_queue set lease_until = now() - interval '1 hour'")
         await admin.close()

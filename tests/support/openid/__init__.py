@@ -44,7 +44,7 @@ def provider(directory: Path) -> Iterator[OpenIdProvider]:
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(directory), str(port)]
     with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            until(lambda: _answers(f"http://127.0.0.1:{port}/o/.well-known/openid-configuration"), seconds=30)
+            until(lambda: _answers(f"http://127.0.0.1:{port}/o/.well-known/openid-configuration"))
             yield OpenIdProvider(f"http://127.0.0.1:{port}/o")
         finally:
             process.kill()

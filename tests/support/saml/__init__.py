@@ -82,7 +82,7 @@ def provider(directory: Path) -> Iterator[SamlProvider]:
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(directory), str(port)]
     with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            until(lambda: _answers(f"http://127.0.0.1:{port}/"), seconds=30)
+            until(lambda: _answers(f"http://127.0.0.1:{port}/"))
             yield SamlProvider(f"http://127.0.0.1:{port}", certificate)
         finally:
             process.kill()
