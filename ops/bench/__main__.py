@@ -10,7 +10,7 @@ import click
 import httpx
 
 from millrace.client import ApiError
-from ops.bench import bulk, crowd, identity, requests, scale, schema, search, sockets, traversal
+from ops.bench import bulk, crowd, effect, identity, requests, scale, schema, search, sockets, traversal
 from ops.bench.figures import Figure, show, write
 from ops.bench.stage import Stage, stage
 from ops.embedded.process import ServerFailed
@@ -31,6 +31,7 @@ async def _requests(place: Stage) -> list[Figure]:
 SECTIONS: dict[str, Section] = {
     "requests": _requests,
     "identity": identity.measure,
+    "effect": effect.measure,
     "crowd": crowd.measure,
     "sockets": sockets.measure,
     "traversal": traversal.measure,
