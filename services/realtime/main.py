@@ -144,6 +144,7 @@ def build(settings: Settings) -> Sockets:
         pipelines.follow(live, platform.bus, platform.database)
         auth.follow(platform.roles, reviews)
         auth.follow_tenants(platform.bus, live.registry)
+        auth.follow_zones(live, platform.bus, platform.database)
         persons.serve(platform.bus, platform.database)
         auth.follow_people(platform.bus, platform.database)
         pipelines.follow_views(platform.bus, platform.database)

@@ -11,10 +11,12 @@ from libs.common.networks import is_within
 from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
 from services.realtime.domain.webhooks import OWNER_AWAY
-from services.realtime.storage import deliveries, notifications, users, webhooks
+from services.realtime.storage import deliveries, notifications, tenants, users, webhooks
 from services.realtime.storage.users import Person
+from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
+from services.realtime.usecases.subscriptions import pipeline_changed
 
 
 def on_revoked(registry: Registry, covered: Callable[[Principal], bool]) -> Callable[[UUID], None]:
@@ -28,10 +30,14 @@ def on_revoked(registry: Registry, covered: Callable[[Principal], bool]) -> Call
     return close
 
 
+TENANTS = "evt.*.auth.tenant.*"
+
+
 class Tenant(msgspec.Struct, frozen=True):
     """The tenant that an event speaks of; one that is gone has no status. No `addresses` allow all."""
 
     status: str | None = None
+    time_zone: str = "UTC"
     addresses: tuple[str, ...] = ()
 
 
@@ -48,7 +54,25 @@ def follow_tenants(bus: Bus, registry: Registry) -> None:
                 if not is_within(connection.address, event.data.addresses):
                     connection.revoke("address-not-allowed", "The organization does not allow this address")
 
-    bus.listen("evt.*.auth.tenant.*", changed)
+    bus.listen(TENANTS, changed)
+
+
+def follow_zones(live: Live, bus: Bus, database: Database) -> None:
+    """Keeps where the days of tenants begin: durably in the table, at once in memory, and judges by it."""
+
+    async def hear(payload: bytes) -> None:
+        event = events.decode(payload, Tenant)
+        for pipeline_id in live.definitions.relocate(event.tenant_id, event.data.time_zone):
+            await pipeline_changed(live, event.tenant_id, pipeline_id)
+
+    bus.consume(Consumer("realtime-tenants", TENANTS, Tenant, keep_zone), database)
+    bus.listen(TENANTS, hear)
+
+
+async def keep_zone(connection: Connection, event: Event[Tenant]) -> None:
+    """Keeps the zone of a tenant that is there."""
+    if not event.type.endswith(".deleted"):
+        await tenants.keep_zone(connection, event.tenant_id, event.data.time_zone)
 
 
 def follow(roles: RoleStore, reviews: Reviews) -> None:

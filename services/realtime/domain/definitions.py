@@ -69,14 +69,15 @@ class FieldDefinition(msgspec.Struct, frozen=True):
         return listed or (self.type == "relation" and self.cardinality in _PLURAL)
 
 
-class Definition(msgspec.Struct, frozen=True):
-    """A pipeline as its service announces it."""
+class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pipeline as its service announces it, and the zone in which its tenant's days begin."""
 
     id: UUID
     version: int
     fields: tuple[FieldDefinition, ...]
     title_template: str | None = None
     deleted: bool = False
+    time_zone: str = "UTC"
 
     def schema(self, readable: frozenset[str] | None = None) -> Schema:
         """The fields that a filter may name, without reaching other records; all, or the readable ones."""

@@ -39,10 +39,14 @@ EVERYTHING = Mask()
 
 
 class Condition:
-    """A filter tree made ready for one pipeline and one user; what it says of now is judged anew each time."""
+    """A filter tree made ready for one pipeline and one user; what it says of now is judged anew each time.
 
-    def __init__(self, tree: Tree, schema: filters.Schema, user: str) -> None:
+    Days, weeks and months begin in the zone.
+    """
+
+    def __init__(self, tree: Tree, schema: filters.Schema, user: str, time_zone: str) -> None:
         self._schema = schema
+        self._zone = clock.zone(time_zone)
         self._user = user
         self._node = filters.parse_tree(tree, schema)
         self.names = frozenset(names(tree))
@@ -55,7 +59,7 @@ class Condition:
         return predicate(state, _NOWHERE)
 
     def _compiled(self) -> filters.Predicate:
-        return filters.compile(self._node, self._schema, filters.Context(clock.now(), self._user))
+        return filters.compile(self._node, self._schema, filters.Context(clock.now(), self._user, self._zone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,14 @@ def compile_sight(grants: Iterable[Grant], definition: Definition, user: str) ->
     every = tuple(grants)
     schema = definition.schema()
     parts = definition.parts
-    found = (_alternative(grant, schema, user) for grant in every if not reaches(grant.row_rule, parts))
+    zone = definition.time_zone
+    found = (_alternative(grant, schema, user, zone) for grant in every if not reaches(grant.row_rule, parts))
     return Sight((a for a in found if a), definition, any(reaches(grant.row_rule, parts) for grant in every))
 
 
-def _alternative(grant: Grant, schema: filters.Schema, user: str) -> Alternative | None:
+def _alternative(grant: Grant, schema: filters.Schema, user: str, zone: str) -> Alternative | None:
     try:
-        rule = Condition(grant.row_rule, schema, user) if grant.row_rule else None
+        rule = Condition(grant.row_rule, schema, user, zone) if grant.row_rule else None
     except Invalid:
         return None
     return Alternative(rule, Mask(grant.readable_fields))

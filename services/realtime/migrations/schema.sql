@@ -253,6 +253,13 @@ CREATE TABLE realtime.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE realtime.tenant_settings (
+    tenant_id uuid NOT NULL,
+    time_zone text NOT NULL
+);
+
+ALTER TABLE ONLY realtime.tenant_settings FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE realtime.users (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -333,6 +340,9 @@ ALTER TABLE ONLY realtime.role_grants
 
 ALTER TABLE ONLY realtime.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY realtime.tenant_settings
+    ADD CONSTRAINT tenant_settings_pkey PRIMARY KEY (tenant_id);
 
 ALTER TABLE ONLY realtime.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (tenant_id, id);
@@ -453,9 +463,13 @@ CREATE POLICY tenant_isolation ON realtime.preferences USING ((tenant_id = realt
 
 CREATE POLICY tenant_isolation ON realtime.role_grants USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
 
+CREATE POLICY tenant_isolation ON realtime.tenant_settings USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
+
 CREATE POLICY tenant_isolation ON realtime.users USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
 
 CREATE POLICY tenant_isolation ON realtime.webhooks USING ((tenant_id = realtime.current_tenant())) WITH CHECK ((tenant_id = realtime.current_tenant()));
+
+ALTER TABLE realtime.tenant_settings ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE realtime.users ENABLE ROW LEVEL SECURITY;
 
@@ -508,6 +522,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.purges TO millrace_realtime;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.role_grants TO millrace_realtime;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.schema_migrations TO millrace_realtime;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.tenant_settings TO millrace_realtime;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.users TO millrace_realtime;
 

@@ -58,7 +58,7 @@ def condition(tree: object, definition: Definition, sight: Sight, user: str) -> 
     """A subscription's filter, which may name the fields that can be read; raises Invalid."""
     if reaches(tree, definition.parts):
         raise Invalid("A subscription's filter cannot look at other records", code="filter-reaches")
-    return Condition(tree, definition.schema(sight.readable()), user)
+    return Condition(tree, definition.schema(sight.readable()), user, definition.time_zone)
 
 
 def ruling(permissions: Permissions, pipeline_id: UUID) -> frozenset[str]:

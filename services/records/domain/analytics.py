@@ -60,13 +60,15 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 class Dashboard(msgspec.Struct, frozen=True):
-    """Counts of what the caller may see, from the first to the last day (UTC, both included).
+    """Counts of what the caller may see, from the first to the last day of `time_zone` (both included).
 
-    `created` are live records by when they were made, `won` how often records entered the stage `won`.
+    Days are counted as records are written, for every organization alike, so they are always those of UTC. `created`
+    are live records by when they were made, `won` how often records entered the stage `won`.
     """
 
     since: str
     until: str
+    time_zone: Literal["UTC"]
     interval: Interval
     pipelines: list[PipelineCounts]
     created: list[PeriodCount]

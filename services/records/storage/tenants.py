@@ -2,10 +2,19 @@
 
 from uuid import UUID
 
+import msgspec
+
 from libs.common import sql
 from libs.common.postgres import Connection
 
 SQL = sql.load(__file__)
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What a tenant wants; one that never said so is not strict, and its days are those of UTC."""
+
+    require_if_match: bool = False
+    time_zone: str = "UTC"
 
 
 async def put(
@@ -15,12 +24,7 @@ async def put(
     await connection.execute(SQL["put"], tenant_id, require_if_match, trash_days, time_zone)
 
 
-async def time_zone(connection: Connection, tenant_id: UUID) -> str:
-    """The time zone in which a tenant's days begin."""
-    found: str | None = await connection.fetchval(SQL["time_zone"], tenant_id)
-    return found or "UTC"
-
-
-async def require_if_match(connection: Connection, tenant_id: UUID) -> bool:
-    """Whether records are changed only by who names their version; a tenant that never said so does not want it."""
-    return bool(await connection.fetchval(SQL["require_if_match"], tenant_id))
+async def wishes(connection: Connection, tenant_id: UUID) -> Wishes:
+    """Whether records are changed only by who names their version, and where days begin."""
+    row = await connection.fetchrow(SQL["wishes"], tenant_id)
+    return Wishes() if row is None else Wishes(*row)

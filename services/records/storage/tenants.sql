@@ -3,8 +3,5 @@ insert into tenant_settings (tenant_id, require_if_match, trash_days, time_zone)
 on conflict (tenant_id) do update set
     require_if_match = excluded.require_if_match, trash_days = excluded.trash_days, time_zone = excluded.time_zone;
 
--- name: time_zone
-select time_zone from tenant_settings where tenant_id = $1;
-
--- name: require_if_match
-select require_if_match from tenant_settings where tenant_id = $1;
+-- name: wishes -> Wishes
+select require_if_match, time_zone from tenant_settings where tenant_id = $1;

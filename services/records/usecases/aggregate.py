@@ -6,7 +6,7 @@ from uuid import UUID
 from libs.common import filters
 from services.records.domain.aggregation import Aggregation, check_zone, parse_aggregation
 from services.records.domain.reach import Reach, fields_used, shown_by
-from services.records.storage import listing, tenants
+from services.records.storage import listing
 from services.records.usecases.caller import Caller
 from services.records.usecases.read import hinting
 
@@ -32,7 +32,7 @@ async def aggregate(
         query = _query(caller, reach, node, asked)
         with hinting(query):
             async with caller.reads.tenant(caller.tenant_id) as connection:
-                zone = time_zone or (await tenants.time_zone(connection, caller.tenant_id) if asked.zoned else "UTC")
+                zone = time_zone or str(caller.context.tz)
                 return await listing.aggregate(connection, caller.tenant_id, query, asked, zone)
 
     return await caller.settled(pipeline_id, work)

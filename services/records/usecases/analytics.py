@@ -106,6 +106,7 @@ def _dashboard(
     return Dashboard(
         since=date.isoformat(over.since),
         until=date.isoformat(over.until),
+        time_zone="UTC",
         interval=over.interval,
         pipelines=[_pipeline(reach, found, complete=complete[reach.pipeline.id]) for reach in reaches],
         created=periods(made, over.interval),

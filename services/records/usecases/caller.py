@@ -16,6 +16,7 @@ from libs.common.permissions import Permissions
 from libs.common.postgres import Database
 from services.records.domain.reach import Reach
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.people import Met, Strangers
 
 T = TypeVar("T")
 MAX_COLD = 100
@@ -42,7 +43,10 @@ class Moved(Unavailable):
 class Caller:
     """One principal at one moment."""
 
-    __slots__ = ("afterwards", "catalog", "context", "database", "elsewhere", "gone", "now", "permissions", "principal")
+    __slots__ = (
+        "_located", "afterwards", "catalog", "context", "database", "elsewhere", "gone", "met", "now",
+        "permissions", "principal",
+    )  # fmt: skip
 
     def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
         self.principal = principal
@@ -51,10 +55,13 @@ class Caller:
         self.database = database
         self.elsewhere = standby.enter(principal.id, principal.tenant_id)
         self.gone: set[UUID] = set()
+        self.met = Met()
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         present = clock.now()
         self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
         self.context = Context(self.now, str(principal.id), UTC)
+        """For what filters say of now, of days, and of the caller; in the tenant's zone once a pipeline was reached."""
+        self._located = False
 
     @property
     def tenant_id(self) -> UUID:
@@ -72,8 +79,14 @@ class Caller:
 
     async def reach(self, pipeline_id: UUID) -> Reach:
         """A pipeline and what its relations lead to."""
+        await self._locate()
         cached = self.catalog.cached_reach(self.principal, self.permissions, pipeline_id)
         return cached or await self.catalog.reach(self.principal, self.permissions, pipeline_id)
+
+    async def _locate(self) -> None:
+        if not self._located:
+            zone = await self.catalog.tenants.zone(self.tenant_id)
+            self.context, self._located = Context(self.now, str(self.principal.id), zone), True
 
     async def reaches(self, pipeline_id: UUID | None) -> list[Reach]:
         """The pipeline that is named, which must be readable, or all whose records may be read."""
@@ -109,6 +122,7 @@ class Caller:
 
     async def warmed(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of work whose transactions use what is in memory only; what is missing is fetched in between."""
+        await self._locate()
         for _ in range(MAX_COLD):
             try:
                 return await work()
@@ -117,6 +131,8 @@ class Caller:
                     await self.reach(cold.pipeline_id)
                 except NotFound:
                     self.gone.add(cold.pipeline_id)
+            except Strangers as strangers:
+                await self.catalog.people.meet(self.tenant_id, strangers, self.met)
         raise Unavailable("The definitions change faster than they can be read")
 
     async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:

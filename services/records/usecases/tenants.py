@@ -2,12 +2,15 @@
 
 import time
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from libs.common import events
+from libs.common.clock import zone
 from libs.common.postgres import Database
 from services.records.storage import tenants
+from services.records.storage.tenants import Wishes
 
 REMEMBERED_SECONDS = 30.0
 CACHED = 20_000
@@ -27,26 +30,33 @@ class Tenants:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._strict: dict[UUID, tuple[float, bool]] = {}
+        self._known: dict[UUID, tuple[float, Wishes]] = {}
 
     async def require_if_match(self, tenant_id: UUID) -> bool:
         """Whether records are changed only by who names their version."""
-        since, strict = self._strict.get(tenant_id, (0.0, False))
-        called = time.monotonic()
-        if called - since < REMEMBERED_SECONDS and since:
-            return strict
-        async with self._database.tenant(tenant_id) as connection:
-            strict = await tenants.require_if_match(connection, tenant_id)
-        if self._strict.get(tenant_id, (0.0, False))[0] <= called:
-            self._remember(tenant_id, called, strict=strict)
-        return self._strict[tenant_id][1]
+        return (await self._wishes(tenant_id)).require_if_match
+
+    async def zone(self, tenant_id: UUID) -> ZoneInfo:
+        """Where the tenant's days, weeks and months begin."""
+        return zone((await self._wishes(tenant_id)).time_zone)
 
     async def hear(self, payload: bytes) -> None:
         """Takes a change into memory."""
         event = events.decode(payload, Tenant)
-        self._remember(event.tenant_id, time.monotonic(), strict=event.data.require_if_match)
+        self._remember(event.tenant_id, time.monotonic(), Wishes(event.data.require_if_match, event.data.time_zone))
 
-    def _remember(self, tenant_id: UUID, since: float, *, strict: bool) -> None:
-        if len(self._strict) >= CACHED:
-            self._strict.clear()
-        self._strict[tenant_id] = since, strict
+    async def _wishes(self, tenant_id: UUID) -> Wishes:
+        known, called = self._known.get(tenant_id), time.monotonic()
+        if known is not None and called - known[0] < REMEMBERED_SECONDS:
+            return known[1]
+        async with self._database.tenant(tenant_id) as connection:
+            found = await tenants.wishes(connection, tenant_id)
+        present = self._known.get(tenant_id)
+        if present is None or present[0] <= called:
+            self._remember(tenant_id, called, found)
+        return self._known[tenant_id][1]
+
+    def _remember(self, tenant_id: UUID, since: float, wishes: Wishes) -> None:
+        if len(self._known) >= CACHED:
+            self._known.clear()
+        self._known[tenant_id] = since, wishes

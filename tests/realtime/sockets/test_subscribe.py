@@ -10,6 +10,7 @@ from libs.common.ids import new_id
 from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, quiet, reader, running_node
+from tests.support.waiting import eventually
 
 
 def told(frames: list[dict[str, Any]]) -> list[str]:
@@ -166,6 +167,23 @@ async def test_a_filter_makes_a_live_view(node: Node, world: World) -> None:
         await everything.expect("record_created")
         expected = ["record_entered", "record_updated", "record_updated", "record_left", "record_created"]
         assert told(await quiet(live)) == expected
+
+
+async def test_days_of_a_filter_begin_in_the_zone_of_the_organization(node: Node, world: World) -> None:
+    """A filter that names a day is judged in the zone of the organization, also when that changes underway."""
+    pipeline = world.pipeline({"name": "at", "type": "datetime"})
+    async with node.live(world.token()) as live:
+        await live.subscribe(f"pipeline:{pipeline}", filter={"field": "at", "value": "2026-02-01"})
+        await world.create(pipeline, at="2026-01-31T23:30:00.000Z")
+        assert told(await quiet(live)) == []
+        zoned = {"id": str(world.tenant), "status": "active", "time_zone": "Europe/Berlin"}
+        await world.publish(world.tenant, "auth.tenant.updated", str(world.tenant), zoned)
+
+        async def seen() -> bool:
+            await world.create(pipeline, at="2026-01-31T23:30:00.000Z")
+            return "record_created" in told(await quiet(live))
+
+        await eventually(seen)
 
 
 async def test_subscribing_again_replaces_the_filter(node: Node, world: World) -> None:

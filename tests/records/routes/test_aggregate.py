@@ -31,7 +31,7 @@ async def test_groups_have_their_metrics(service: Service) -> None:
 
 
 async def test_times_are_grouped_by_day_week_and_month(service: Service) -> None:
-    """Days begin as they do in the time zone that is asked for, or else the organization's; groups come in order."""
+    """Days begin as they do in the time zone that is asked for, or else the organization's, as they do for filters."""
     fields = (
         {"name": "won_at", "type": "datetime"},
         {"name": "due", "type": "date"},
@@ -62,5 +62,9 @@ async def test_times_are_grouped_by_day_week_and_month(service: Service) -> None
         return await groups("won_at:month") == [("2026-01-01", 2), ("2026-02-01", 4)]
 
     await eventually(at_home)
+    days = {"2026-01-31": 1, "2026-02-01": 1, "2026-02-10": 1}
+    for day, count in days.items():
+        listed = await service.client.get(f"/pipelines/{pipeline}/records", params={"filter[won_at]": day})
+        assert len(listed.json()["items"]) == count
     for params in ({"group_by": "amount:day"}, {"group_by": "due:hour"}, {"group_by": "due:day", "time_zone": "Mars"}):
         assert (await service.client.get(path, params=params)).status_code == 422

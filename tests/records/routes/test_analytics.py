@@ -67,7 +67,7 @@ async def test_counts_are_exact_whoever_writes(service: Service) -> None:
     found = await shown(client, pipeline)
     assert by_stage(found) == expected
     assert found["pipelines"][0]["count"] == sum(expected.values()) == sum(p["count"] for p in found["created"])
-    assert found["pipelines"][0]["complete"]
+    assert (found["pipelines"][0]["complete"], found["time_zone"]) == (True, "UTC")
 
 
 async def write(client: Client, pipeline: UUID, seed: int, known: list[str]) -> None:
