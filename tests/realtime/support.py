@@ -126,6 +126,10 @@ class World:
     updates: list[Json] = field(default_factory=list)
     locks: dict[tuple[str, str], Json] = field(default_factory=dict)
     tokens: int = 0
+    renewals: int = 0
+    releases: int = 0
+    releasing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Locks are let go of while it is set; `releases` counts how often that was asked."""
     texts: dict[tuple[str, str], int] = field(default_factory=dict)
     written: list[Json] = field(default_factory=list)
     readers: set[str] = field(default_factory=set)
@@ -137,6 +141,7 @@ class World:
 
     def answer(self) -> None:
         """Begins to answer for pipelines and records."""
+        self.releasing.set()
         self.bus.serve("rpc.pipelines.definition", Json, self._definition)
         self.bus.serve("rpc.records.record", Json, self._record)
         self.bus.serve("rpc.records.records", Json, self._records)
@@ -198,10 +203,13 @@ class World:
         return {"token": held["token"], "pipeline_id": str(new_id())}
 
     async def _renew(self, question: Json) -> Json:
+        self.renewals += 1
         present = {lock["token"] for lock in self.locks.values()}
         return {"tokens": [lock["token"] for lock in question["locks"] if lock["token"] in present]}
 
     async def _unlock(self, question: Json) -> Json:
+        self.releases += 1
+        await self.releasing.wait()
         gone = [lock["token"] for lock in question["locks"]]
         self.locks = {place: lock for place, lock in self.locks.items() if lock["token"] not in gone}
         return {"tokens": gone}

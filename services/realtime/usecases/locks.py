@@ -2,13 +2,14 @@
 
 A node renews its sockets' leases and tells the others of each lock again, three times per lease. What is not told of
 again for a lease has ended for them: its node is gone. Redis only tells those who come later; where it is away they
-learn of a lock when it is told of next. A lock is never decided here, so no clock and no silence breaks one.
+learn of a lock when it is told of next. A lock is never decided here, so no clock and no silence breaks one; and none
+is told to have ended before records has let go of it, so that who hears of it may write.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from services.realtime.domain.locks import Board, Holding, Lock
 from services.realtime.domain.messages import Frame, Locked, Person, Unlocked, encode
 from services.realtime.storage import locks as storage
 from services.realtime.usecases import records
+from services.realtime.usecases.errands import Errands
 from services.realtime.usecases.hub import Hub
 from services.realtime.usecases.link import Freed, Seized, Shown
 from services.realtime.usecases.registry import Connected
@@ -61,7 +63,7 @@ class Locks:
         self._lease = lease_seconds
         self._holders: dict[str, Holder] = {}
         self._boards: dict[tuple[UUID, UUID], tuple[Hub, Board]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
 
     def token_of(self, connection: Connected, record_id: UUID, field: str) -> int | None:
         """The token by which a socket holds a field, if it does."""
@@ -71,6 +73,7 @@ class Locks:
 
     async def seize(self, hub: Hub, connection: Connected, record_id: UUID, field: str) -> None:
         """Gives a field to a socket and tells all; raises what records raises, `Conflict` where another has it."""
+        await self._errands.done(connection.id)
         holder = self._holders.get(connection.id)
         if holder and (record_id, field) not in holder.locks and len(holder.locks) >= MAX_LOCKS:
             raise RateLimited(f"A socket holds at most {MAX_LOCKS} fields", code="too-many-locks")
@@ -78,7 +81,7 @@ class Locks:
         principal = connection.principal
         lock = Lock(self._node, connection.id, Person(principal.id, principal.name), field, token)
         if Channel("record", record_id).name not in connection.subscriptions:
-            await self._let_go(hub.tenant_id, [Holding(record_id, field, token)])
+            await self._let_go(hub.tenant_id, record_id, [lock])
             raise NotFound("Subscribe to the record first", code="not-subscribed")
         holder = self._holders.setdefault(connection.id, Holder(connection, hub))
         holder.locks[record_id, field] = lock
@@ -94,7 +97,7 @@ class Locks:
         lock = holder.locks.get((record_id, field)) if holder else None
         if holder is not None and lock is not None:
             self._drop(holder, record_id, lock)
-            await self._let_go(holder.hub.tenant_id, [Holding(record_id, field, lock.token)])
+            await self._release(holder.hub, record_id, [lock])
 
     def leave(self, subscription: Subscription) -> None:
         """Lets go of all that a socket holds of a record that it leaves."""
@@ -107,8 +110,7 @@ class Locks:
             for lock in gone:
                 self._drop(holder, record_id, lock)
             if gone:
-                held = [Holding(record_id, lock.field, lock.token) for lock in gone]
-                self._soon(self._let_go(tenant_id, held))
+                self._errands.begin(holder.connection.id, self._release(holder.hub, record_id, gone))
         known = self._boards.get((tenant_id, record_id))
         if known and not known[0].subscriptions(subscription.channel.name):
             del self._boards[tenant_id, record_id]
@@ -160,7 +162,7 @@ class Locks:
 
     async def stop(self) -> None:
         """Waits until what was let go of is told."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.all_done()
 
     async def _work(self) -> None:
         while True:
@@ -180,8 +182,9 @@ class Locks:
         except AppError as error:
             await log.awarning("locks cannot be renewed", error=repr(error))
             kept = {lock.token for _, _, lock in held}
-        await self._keep(tenant_id, [(record, lock) for _, record, lock in held if lock.token in kept])
-        for holder, record_id, lock in held:
+        present = [one for one in held if one[0].locks.get((one[1], one[2].field)) == one[2]]
+        await self._keep(tenant_id, [(record, lock) for _, record, lock in present if lock.token in kept])
+        for holder, record_id, lock in present:
             if holder.locks.get((record_id, lock.field)) != lock:
                 continue
             if lock.token in kept:
@@ -190,17 +193,23 @@ class Locks:
             else:
                 self._drop(holder, record_id, lock)
                 holder.connection.deliver(Frame(encode(_unlocked(record_id, lock))))
+                await self._release(holder.hub, record_id, [lock])
 
     async def _lose(self, connection: Connected, record_id: UUID, lock: Lock) -> None:
-        connection.deliver(Frame(encode(_unlocked(record_id, lock))))
         await self.free(connection, record_id, lock.field)
+        connection.deliver(Frame(encode(_unlocked(record_id, lock))))
 
     def _drop(self, holder: Holder, record_id: UUID, lock: Lock) -> None:
         holder.locks.pop((record_id, lock.field), None)
         if not holder.locks:
             self._holders.pop(holder.connection.id, None)
-        self._end(holder.hub, record_id, lock)
-        self._soon(holder.hub.link.tell(Freed(self._node, _name(record_id), lock)))
+
+    async def _release(self, hub: Hub, record_id: UUID, gone: Sequence[Lock]) -> None:
+        """Ends leases, and then tells of it. One that cannot be ended lapses, also for those who were shown it."""
+        if await self._let_go(hub.tenant_id, record_id, gone):
+            for lock in gone:
+                self._end(hub, record_id, lock)
+                await hub.link.tell(Freed(self._node, _name(record_id), lock))
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -231,18 +240,17 @@ class Locks:
         with suppress(RedisError, OSError):
             await storage.put(self._redis, tenant_id, held, self._lease)
 
-    async def _let_go(self, tenant_id: UUID, held: list[Holding]) -> None:
-        """Ends leases; those that cannot be ended now end by themselves."""
-        with suppress(AppError):
-            await records.unlock(self._bus, tenant_id, held)
+    async def _let_go(self, tenant_id: UUID, record_id: UUID, gone: Sequence[Lock]) -> bool:
+        """Ends leases; whether records surely knows."""
         with suppress(RedisError, OSError):
-            for one in held:
-                await storage.remove(self._redis, tenant_id, one.record_id, [one.field])
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await storage.remove(self._redis, tenant_id, record_id, [lock.field for lock in gone])
+        try:
+            held = [Holding(record_id, lock.field, lock.token) for lock in gone]
+            await records.unlock(self._bus, tenant_id, held)
+        except AppError as error:
+            await log.awarning("locks cannot be released", error=repr(error))
+            return False
+        return True
 
 
 def _name(record_id: UUID) -> str:

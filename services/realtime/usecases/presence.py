@@ -6,7 +6,6 @@ others, which announce its connections as gone. Redis away: channels look empty,
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from services.realtime.domain.channels import parse
 from services.realtime.domain.messages import Frame, Person, PresenceJoin, PresenceLeave, Present, encode
 from services.realtime.storage import presence
 from services.realtime.storage.presence import Entry
+from services.realtime.usecases.errands import Errands
 from services.realtime.usecases.hub import Hub
 from services.realtime.usecases.link import AnyWord, Came, Freed, Seized, Shown, Told, Went
 from services.realtime.usecases.locks import Locks
@@ -33,12 +33,15 @@ log = structlog.get_logger()
 class View:
     """Who is in one channel that this node has subscribers in."""
 
-    __slots__ = ("channel", "entries", "hub")
+    __slots__ = ("channel", "entries", "gone", "hub", "joining")
 
     def __init__(self, hub: Hub, channel: str) -> None:
         self.hub = hub
         self.channel = channel
         self.entries: dict[str, Entry] = {}
+        self.joining = 0
+        self.gone: set[str] = set()
+        """Who left while others were joining, and may still be among those that they read of."""
 
 
 class Presence:
@@ -55,18 +58,19 @@ class Presence:
         self._members = members
         self._views: dict[tuple[UUID, str], View] = {}
         self._heard: dict[str, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
         self._kept = time.monotonic()
 
     async def join(self, hub: Hub, subscription: Subscription) -> list[Present]:
         """Enters a subscriber into its channel and tells the others; who is there, itself included."""
         channel, entry = subscription.channel.name, self._entry(subscription)
+        await self._errands.done(entry.connection)
         view = self._views.get((hub.tenant_id, channel))
         if view is None:
             view = self._views[hub.tenant_id, channel] = View(hub, channel)
         known = await self._write(view, entry)
         self._came(view, entry)
-        self._soon(hub.link.tell(Came(self._node, channel, entry)))
+        self._errands.begin(entry.connection, hub.link.tell(Came(self._node, channel, entry)))
         return (
             [Present(one.user, one.connection) for one in list(view.entries.values())[: self._members]] if known else []
         )
@@ -78,9 +82,8 @@ class Presence:
         if view is None or entry.connection not in view.entries:
             return
         self._went(view, entry)
-        self._soon(hub.link.tell(Went(self._node, channel, entry)))
-        self._soon(self._erase(view, [entry.connection]))
-        if not any(one.node == self._node for one in view.entries.values()):
+        self._errands.begin(entry.connection, self._tell_gone(view, entry))
+        if not view.joining and not any(one.node == self._node for one in view.entries.values()):
             self._views.pop((hub.tenant_id, channel), None)
 
     def hear(self, hub: Hub, word: AnyWord) -> None:
@@ -104,7 +107,7 @@ class Presence:
         """Ends the lease."""
         with suppress(RedisError, OSError):
             await presence.resign(self._redis, self._node)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.all_done()
 
     async def _watch(self) -> None:
         while True:
@@ -147,12 +150,15 @@ class Presence:
 
     def _came(self, view: View, entry: Entry) -> None:
         self._heard.setdefault(entry.node, time.time())
+        view.gone.discard(entry.connection)
         if entry.connection not in view.entries:
             view.entries[entry.connection] = entry
             message = PresenceJoin(channel=view.channel, user=entry.user, connection=entry.connection)
             self._announce(view, encode(message), entry.connection, len(view.entries))
 
     def _went(self, view: View, entry: Entry) -> None:
+        if view.joining:
+            view.gone.add(entry.connection)
         if view.entries.pop(entry.connection, None) is not None:
             message = PresenceLeave(channel=view.channel, user=entry.user, connection=entry.connection)
             self._announce(view, encode(message), entry.connection, len(view.entries) + 1)
@@ -163,21 +169,24 @@ class Presence:
 
     async def _write(self, view: View, entry: Entry) -> bool:
         """Enters a connection into Redis, and learns who else is there; whether Redis answered."""
+        view.joining += 1
         try:
             await presence.join(self._redis, view.hub.tenant_id, view.channel, entry)
             if not view.entries:
                 found = await presence.read(self._redis, view.hub.tenant_id, view.channel, self._lease)
-                view.entries.update({one.connection: one for one in found if one.connection != entry.connection})
+                gone = {entry.connection, *view.gone}
+                view.entries.update({one.connection: one for one in found if one.connection not in gone})
         except (RedisError, OSError) as error:
             await log.awarning("presence is not available", error=repr(error))
             return False
+        finally:
+            view.joining -= 1
+            if not view.joining:
+                view.gone.clear()
         return True
 
-    async def _erase(self, view: View, connections: list[str]) -> None:
+    async def _tell_gone(self, view: View, entry: Entry) -> None:
+        """Erases a connection before the others are told, so that nobody reads of it who was not told."""
         with suppress(RedisError, OSError):
-            await presence.leave(self._redis, view.hub.tenant_id, view.channel, connections)
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await presence.leave(self._redis, view.hub.tenant_id, view.channel, [entry.connection])
+        await view.hub.link.tell(Went(self._node, view.channel, entry))
