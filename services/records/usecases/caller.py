@@ -16,7 +16,6 @@ from libs.common.permissions import Permissions
 from libs.common.postgres import Database
 from services.records.domain.reach import Reach
 from services.records.usecases.catalog import Catalog
-from services.records.usecases.people import Met, Strangers
 
 T = TypeVar("T")
 MAX_COLD = 100
@@ -44,8 +43,8 @@ class Caller:
     """One principal at one moment."""
 
     __slots__ = (
-        "_located", "afterwards", "catalog", "context", "database", "elsewhere", "gone", "met", "now",
-        "permissions", "principal",
+        "_located", "afterwards", "catalog", "context", "database", "elsewhere", "gone", "now", "permissions",
+        "principal",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
@@ -55,7 +54,6 @@ class Caller:
         self.database = database
         self.elsewhere = standby.enter(principal.id, principal.tenant_id)
         self.gone: set[UUID] = set()
-        self.met = Met()
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         present = clock.now()
         self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
@@ -131,8 +129,6 @@ class Caller:
                     await self.reach(cold.pipeline_id)
                 except NotFound:
                     self.gone.add(cold.pipeline_id)
-            except Strangers as strangers:
-                await self.catalog.people.meet(self.tenant_id, strangers, self.met)
         raise Unavailable("The definitions change faster than they can be read")
 
     async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:
