@@ -132,6 +132,8 @@ class World:
     """Locks are let go of while it is set; `releases` counts how often that was asked."""
     texts: dict[tuple[str, str], int] = field(default_factory=dict)
     written: list[Json] = field(default_factory=list)
+    opens: int = 0
+    refusals: int = 0
     readers: set[str] = field(default_factory=set)
     ruled: bool = False
     counts: int = 0
@@ -236,6 +238,7 @@ class World:
         return {"seq": self.bus.position, "groups": told}
 
     async def _document(self, question: Json) -> Json:
+        self.opens += 1
         if self.refuse is not None:
             raise self.refuse
         record = self._visible(question["token"], question["record_id"])
@@ -245,6 +248,7 @@ class World:
 
     async def _write_document(self, question: Json) -> Json:
         if self.away is not None:
+            self.refusals += 1
             raise self.away
         record = self.records.get(UUID(question["record_id"]))
         if record is None:
