@@ -9,11 +9,10 @@ from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from services.records.domain.computing import Across, computing
 from services.records.domain.definitions import Definition, Pending, RelationshipType
-from services.records.domain.indexes import wanted
 from services.records.domain.views import View
 from services.records.storage import computing as computing_storage
-from services.records.storage import definitions, edges, indexes, jobs, views
-from services.records.usecases import searching
+from services.records.storage import definitions, edges, jobs, views
+from services.records.usecases import indexing, searching
 from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import principal
@@ -48,7 +47,7 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
             await _bring_along(connection, event.tenant_id, definition.id, pending)
     await _look(connection, event.tenant_id, before, definition)
     await searching.want_rebuild(connection, event.tenant_id, before, definition)
-    await indexes.want(connection, event.tenant_id, definition.id, wanted(definition))
+    await indexing.want(connection, event.tenant_id, definition)
 
 
 async def _bring_along(connection: Connection, tenant_id: UUID, pipeline_id: UUID, pending: Pending) -> None:
@@ -88,8 +87,11 @@ async def _unclaim(connection: Connection, tenant_id: UUID, before: Definition, 
 
 
 async def keep_view(connection: Connection, event: Event[View]) -> None:
-    """Keeps a view."""
+    """Keeps a view, and which indexes its pipeline wants with it."""
     await views.put(connection, event.tenant_id, event.data)
+    definition = await definitions.pipeline(connection, event.tenant_id, event.data.pipeline_id)
+    if definition is not None:
+        await indexing.want(connection, event.tenant_id, definition)
 
 
 async def keep_type(connection: Connection, event: Event[RelationshipType]) -> None:

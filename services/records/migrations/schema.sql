@@ -236,7 +236,8 @@ CREATE TABLE records.field_indexes (
     pipeline_id uuid NOT NULL,
     expression text NOT NULL,
     wanted boolean NOT NULL,
-    ready boolean NOT NULL
+    ready boolean NOT NULL,
+    derived boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY records.field_indexes FORCE ROW LEVEL SECURITY;
@@ -976,6 +977,8 @@ ALTER TABLE records.unique_values ENABLE ROW LEVEL SECURITY;
 ALTER TABLE records.users ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.views ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY views_builder ON records.views FOR SELECT TO millrace_migrate USING (true);
 
 GRANT USAGE ON SCHEMA records TO millrace_records;
 GRANT USAGE ON SCHEMA records TO millrace_records_relay;

@@ -10,7 +10,8 @@ import msgspec
 from libs.common import sql
 from libs.common.postgres import Connection
 from services.records.domain.definitions import Definition
-from services.records.domain.indexes import FieldIndex, statistics_name
+from services.records.domain.indexes import MANY, MAX_VIEWS, FieldIndex, statistics_name
+from services.records.domain.views import View
 
 SQL = sql.load(__file__)
 LOCK = "records field indexes"
@@ -29,13 +30,27 @@ class Open(msgspec.Struct, frozen=True):
     wanted: bool
 
 
+class Built(msgspec.Struct, frozen=True):
+    """How many indexes there are, and how many of them are derived."""
+
+    every: int
+    derived: int
+
+
 async def want(
     connection: "Connection | Builder", tenant_id: UUID, pipeline_id: UUID, indexes: Sequence[FieldIndex]
 ) -> None:
     """Notes which indexes a pipeline shall have from now on."""
     names = [index.name for index in indexes]
     await connection.execute(SQL["release"], tenant_id, pipeline_id, names)
-    await connection.execute(SQL["want"], tenant_id, pipeline_id, names, [index.expression for index in indexes])
+    expressions, derived = [index.expression for index in indexes], [index.derived for index in indexes]
+    await connection.execute(SQL["want"], tenant_id, pipeline_id, names, expressions, derived)
+
+
+async def views(connection: "Connection | Builder", tenant_id: UUID, pipeline_id: UUID) -> list[View]:
+    """The views of a pipeline, the oldest of them where there are very many."""
+    rows = await connection.fetch(SQL["views"], tenant_id, pipeline_id, MAX_VIEWS)
+    return [msgspec.json.decode(row[0], type=View) for row in rows]
 
 
 async def connect(dsn: str) -> Builder:
@@ -60,14 +75,28 @@ async def defined(builder: Builder, after: tuple[UUID, UUID], limit: int) -> lis
 
 
 async def open_indexes(builder: Builder) -> list[Open]:
-    """What is to be done."""
+    """What is to be done, but for derived indexes."""
     return [Open(*row) for row in await builder.fetch(SQL["open"])]
 
 
-async def built(builder: Builder) -> int:
+async def open_derived(builder: Builder, after: str, limit: int) -> list[Open]:
+    """The next derived indexes that are not there, in the order of their names."""
+    return [Open(*row) for row in await builder.fetch(SQL["open_derived"], after, limit)]
+
+
+async def worth(builder: Builder, index: Open) -> bool:
+    """Whether the pipeline has so many records that a derived index is worth its price."""
+    async with builder.transaction():
+        await builder.execute(SQL["enter"], str(index.tenant_id))
+        found: bool = await builder.fetchval(SQL["many"], index.tenant_id, index.pipeline_id, MANY - 1)
+        return found
+
+
+async def built(builder: Builder) -> Built:
     """How many indexes of fields there are."""
-    count: int = await builder.fetchval(SQL["built"])
-    return count
+    row = await builder.fetchrow(SQL["built"])
+    assert row is not None
+    return Built(*row)
 
 
 async def build(builder: Builder, index: Open) -> None:

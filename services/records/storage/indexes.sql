@@ -6,9 +6,12 @@ where tenant_id = $1 and pipeline_id = $2 and wanted and name <> all($3::text[])
 -- name: want
 -- The indexes that a pipeline shall have; whoever builds them is told.
 with asked as (
-    insert into field_indexes (tenant_id, name, pipeline_id, expression, wanted, ready)
-    select $1, new.name, $2, new.expression, true, false from unnest($3::text[], $4::text[]) as new(name, expression)
-    on conflict (tenant_id, name) do update set wanted = true, ready = false where not field_indexes.wanted
+    insert into field_indexes (tenant_id, name, pipeline_id, expression, derived, wanted, ready)
+    select $1, new.name, $2, new.expression, new.derived, true, false
+    from unnest($3::text[], $4::text[], $5::boolean[]) as new(name, expression, derived)
+    on conflict (tenant_id, name) do update set
+        derived = excluded.derived, wanted = true, ready = field_indexes.wanted and field_indexes.ready
+    where not field_indexes.wanted or field_indexes.derived <> excluded.derived
 )
 select pg_notify('field_indexes', '');
 
@@ -18,13 +21,33 @@ select tenant_id, id, definition::text as definition from pipelines
 where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3;
 
 -- name: open -> Open
--- What is to be built or dropped, of all tenants; the oldest pipelines first.
-select tenant_id, name, pipeline_id, expression, wanted from field_indexes where not ready
+-- What is to be built or dropped, of all tenants, but for what is derived; the oldest pipelines first.
+select tenant_id, name, pipeline_id, expression, wanted from field_indexes where not ready and not (derived and wanted)
 order by pipeline_id, name limit 100;
 
+-- name: open_derived -> Open
+-- The next derived indexes that were not built so far.
+select tenant_id, name, pipeline_id, expression, wanted from field_indexes
+where not ready and derived and wanted and name > $1 order by name limit $2;
+
+-- name: enter
+select set_config('app.tenant_id', $1, true);
+
+-- name: many
+-- Whether a pipeline has more than so many records.
+select exists (
+    select from records where tenant_id = $1 and pipeline_id = $2 and deleted_at is null offset $3 limit 1
+);
+
 -- name: built
--- How many indexes there are.
-select count(*) from field_indexes where wanted and ready;
+-- How many indexes there are, and how many of them are derived.
+select count(*) as every, count(*) filter (where derived) as derived from field_indexes where wanted and ready;
+
+-- name: views
+-- What views a pipeline has.
+select definition::text from views
+where tenant_id = $1 and definition->>'pipeline_id' = $2::uuid::text and definition->>'deleted' is distinct from 'true'
+order by id limit $3;
 
 -- name: valid
 -- Whether an index is there and whole; null where there is none.

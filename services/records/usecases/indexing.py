@@ -1,23 +1,34 @@
 """Builds and drops the indexes that pipelines want, one at a time, in one process of all."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from libs.common.postgres import Connection
 from libs.common.resilience import keep_running
 from libs.common.settings import Latest
+from services.records.domain.definitions import Definition
 from services.records.domain.indexes import wanted
 from services.records.storage import indexes
 
 MAX_BUILT = 500
+MAX_DERIVED = 300
+DERIVED_PAGE = 50
 POLL_SECONDS = 10.0
 PAGE = 200
 NIL = UUID(int=0)
 
 log = structlog.get_logger()
+
+
+async def want(connection: "Connection | indexes.Builder", tenant_id: UUID, definition: Definition) -> None:
+    """Notes which indexes a pipeline shall have by its definition and its views."""
+    views = await indexes.views(connection, tenant_id, definition.id)
+    await indexes.want(connection, tenant_id, definition.id, wanted(definition, views))
 
 
 class Indexer:
@@ -26,6 +37,7 @@ class Indexer:
     def __init__(self, dsn: str | Latest) -> None:
         self._dsn: Latest = dsn if callable(dsn) else lambda: dsn
         self._wake = asyncio.Event()
+        self._after = ""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -60,20 +72,34 @@ class Indexer:
         while found := await indexes.defined(builder, after, PAGE):
             for tenant_id, definition in found:
                 async with builder.transaction():
-                    await indexes.want(builder, tenant_id, definition.id, wanted(definition))
+                    await want(builder, tenant_id, definition)
             after = found[-1][0], found[-1][1].id
         return True
 
     async def _work(self, builder: indexes.Builder) -> None:
         await indexes.drop_orphans(builder)
-        room = MAX_BUILT - await indexes.built(builder)
-        done: list[indexes.Open] = []
-        for index in await indexes.open_indexes(builder):
+        wishes = await indexes.open_indexes(builder)
+        for index in wishes:
             if not index.wanted:
                 await indexes.drop(builder, index)
-            elif len(done) < room:
-                await indexes.build(builder, index)
-                done.append(index)
-                await log.ainfo("field index built", index=index.name, pipeline=str(index.pipeline_id))
+        await self._build(builder, [index for index in wishes if index.wanted], MAX_BUILT)
+        await self._build(builder, await self._worth(builder), MAX_DERIVED)
+
+    async def _worth(self, builder: indexes.Builder) -> list[indexes.Open]:
+        """Those of the next derived indexes that are worth it; a page in each round, so all have their turn."""
+        found = await indexes.open_derived(builder, self._after, DERIVED_PAGE)
+        self._after = found[-1].name if len(found) == DERIVED_PAGE else ""
+        return [index for index in found if await indexes.worth(builder, index)]
+
+    async def _build(self, builder: indexes.Builder, wishes: Sequence[indexes.Open], most: int) -> None:
+        if not wishes:
+            return
+        there = await indexes.built(builder)
+        room = min(MAX_BUILT - there.every, most - (there.derived if most == MAX_DERIVED else 0))
+        done: list[indexes.Open] = []
+        for index in wishes[: max(0, room)]:
+            await indexes.build(builder, index)
+            done.append(index)
+            await log.ainfo("field index built", index=index.name, pipeline=str(index.pipeline_id))
         if done:
             await indexes.learn(builder, done)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -11,11 +13,12 @@ import pytest
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, Permissions
 from services.records.domain.definitions import Definition, Field
-from services.records.domain.indexes import wanted
+from services.records.domain.indexes import MAX_INDEXED, wanted
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
-from services.records.storage import indexes
-from services.records.usecases.indexing import Indexer
+from services.records.domain.views import View
+from services.records.storage import views
+from services.records.usecases.indexing import Indexer, want
 from tests.records.storage.test_plans import FILL, Scene
 from tests.support.postgres import Database
 from tests.support.waiting import eventually
@@ -39,15 +42,19 @@ class Builder:
         self.tenant, self.pipeline, self.other = new_id(), new_id(), new_id()
         self.indexer = Indexer(database.dsn("migrate"))
 
-    async def want(self, *fields: Field, deleted: bool = False) -> list[str]:
-        """Announces a definition, as the consumer notes it; the names of its indexes."""
-        found = wanted(Definition(self.pipeline, "Test", 1, fields, deleted=deleted))
+    async def want(
+        self, *fields: Field, pipeline: UUID | None = None, view: View | None = None, **more: Any
+    ) -> set[str]:
+        """Announces a definition, or a view of it, as the consumer notes it; the names of its indexes."""
+        definition = Definition(pipeline or self.pipeline, "Test", 1, fields, **more)
         connection: Any = await asyncpg.connect(self.database.dsn("records"))
         async with connection.transaction():
             await connection.execute("select set_config('app.tenant_id', $1, true)", str(self.tenant))
-            await indexes.want(connection, self.tenant, self.pipeline, found)
+            if view is not None:
+                await views.put(connection, self.tenant, view)
+            await want(connection, self.tenant, definition)
         await connection.close()
-        return [index.name for index in found]
+        return {index.name for index in wanted(definition, [view] if view else [])}
 
     async def done(self) -> None:
         """Returns when nothing is left to do."""
@@ -92,14 +99,48 @@ async def test_indexes_follow_the_definition(builder: Builder) -> None:
     """They are built for fields that have an order, kept while wanted, and dropped with the mark or the pipeline."""
     both = await builder.want(*FIELDS)
     await builder.done()
-    assert await builder.names() == set(both)
+    assert await builder.names() == both
     assert len(both) == 2
     one = await builder.want(FIELDS[1])
     await builder.done()
-    assert await builder.names() == set(one)
+    assert await builder.names() == one
     await builder.want(*FIELDS, deleted=True)
     await builder.done()
     assert await builder.names() == set()
+
+
+async def test_unique_fields_and_those_of_views_are_indexed_where_it_is_worth_it(builder: Builder) -> None:
+    """Large pipelines get the indexes, small ones do not; they go when no view speaks of the field any more."""
+    name, code, _, _ = plain = tuple(msgspec.structs.replace(field, indexed=False) for field in FIELDS)
+    unique = (msgspec.structs.replace(name, unique=True), code)
+    view = View(new_id(), builder.pipeline, 1, "shared", new_id(), {"and": [{"field": "code", "op": "gt", "value": 1}]})
+    await builder.want(*unique, pipeline=new_id())
+    both = await builder.want(*unique, view=view)
+
+    async def built(names: set[str]) -> bool:
+        return await builder.names() == names
+
+    await eventually(lambda: built(both))
+    assert len(both) == 2
+    gone = msgspec.structs.replace(view, version=2, deleted=True)
+    await eventually(partial(built, await builder.want(*unique, view=gone)))
+    await builder.want(*plain)
+    await eventually(lambda: built(set()))
+
+
+def test_a_pipeline_has_so_many_indexes_and_no_more() -> None:
+    """What is asked for comes first, then unique fields, then what most views bound or order their lists by."""
+    kinds = {"indexed": 2, "unique": 2, "seen": 20}
+    fields = [Field(name=f"{kind}{n}", type="number", indexed=kind == "indexed", unique=kind == "unique")
+              for kind, count in kinds.items() for n in range(count)]  # fmt: skip
+    pipeline = Definition(new_id(), "Test", 1, (*fields, Field(name="price", type="currency")))
+    every = View(new_id(), pipeline.id, 1, "shared", new_id(), {"or": [{"field": f"seen{n}"} for n in range(20)]})
+    often = msgspec.structs.replace(every, filter={"not": {"field": "seen3"}}, sort="-seen19,seen1")
+    part = msgspec.structs.replace(every, filter={"field": "price.amount", "op": "between", "value": [1, 2]})
+    spoken = [index.expression for index in wanted(pipeline, [every, often, often, part, part, part])]
+    assert len(spoken) == MAX_INDEXED
+    for place, name in enumerate(("indexed0", "indexed1", "unique0", "unique1", "price", "seen19", "seen0", "seen1")):
+        assert f"'{name}'" in spoken[place]
 
 
 async def test_definitions_that_were_there_get_their_indexes(database: Database) -> None:
