@@ -35,6 +35,7 @@ from services.realtime.usecases.metrics import LiveMetrics, WebhookMetrics
 from services.realtime.usecases.noticing import Notifier
 from services.realtime.usecases.notifications import Notices
 from services.realtime.usecases.owners import Owners
+from services.realtime.usecases.places import Places
 from services.realtime.usecases.planning import Planner
 from services.realtime.usecases.posting import Poster
 from services.realtime.usecases.presence import Presence
@@ -58,6 +59,7 @@ def live_of(platform: Platform, settings: Settings) -> Live:
         bus=platform.bus,
         redis=platform.redis,
         definitions=definitions,
+        places=Places(platform.redis),
         hubs=Hubs(node, platform.bus, definitions, metrics, presence.hear),
         presence=presence,
         locks=locks,

@@ -7,6 +7,7 @@ from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.locks import Locks
 from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.places import Places
 from services.realtime.usecases.presence import Presence
 from services.realtime.usecases.registry import Registry
 
@@ -19,6 +20,7 @@ class Live:
     bus: Bus
     redis: "Redis"
     definitions: Definitions
+    places: Places
     hubs: Hubs
     presence: Presence
     locks: Locks

@@ -7,9 +7,8 @@ import msgspec
 from libs.common.errors import AppError, Forbidden, Gone, Invalid, NotFound, RateLimited
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
-from services.realtime.domain.sight import compile_sight
-from services.realtime.usecases import records, replay
-from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases import fitting, records, replay
+from services.realtime.usecases.groups import READ, RECORDS
 from services.realtime.usecases.hub import Hub
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Connected
@@ -26,10 +25,10 @@ async def subscribe(
     """Subscribes a connection to a channel, instead of what it had there; raises what keeps it from it."""
     if channel.name not in connection.subscriptions and len(connection.subscriptions) >= most:
         raise RateLimited(f"A socket has at most {most} subscriptions", code="too-many-subscriptions")
-    pipeline_id = await _pipeline(live, connection, channel)
+    pipeline_id = await _pipeline(live, connection, channel, again=after is not None)
     counted = _counted(channel, pipeline_id, tree, counting)
     subscription = Subscription(connection, channel, pipeline_id, tree, counted)
-    await _check(live, subscription)
+    await _check(live, subscription, new=True)
     with live.hubs.opened(connection.principal.tenant_id) as hub:
         await hub.begun()
         try:
@@ -99,7 +98,7 @@ async def reconsider(live: Live, connection: Connected) -> None:
     """Ends the subscriptions and locks that a connection's present permissions do not allow."""
     for subscription in list(connection.subscriptions.values()):
         try:
-            await _pipeline(live, connection, subscription.channel)
+            await _pipeline(live, connection, subscription.channel, again=True)
             await _check(live, subscription)
         except (Forbidden, NotFound, Invalid) as error:
             _end(live, connection, subscription, error)
@@ -129,15 +128,12 @@ def _end(live: Live, connection: Connected, subscription: Subscription, error: A
     connection.ended(subscription, error)
 
 
-async def _pipeline(live: Live, subscriber: Subscriber, channel: Channel) -> UUID | None:
-    """The pipeline of a channel, where the subscriber may read in it."""
+async def _pipeline(live: Live, subscriber: Subscriber, channel: Channel, *, again: bool = False) -> UUID | None:
+    """The pipeline of a channel, where the subscriber may read in it; `again` is whether it was told so before."""
     permissions, tenant_id = subscriber.permissions, subscriber.principal.tenant_id
     if channel.kind == "record":
         assert channel.id is not None
-        found = await records.find(live.bus, subscriber.principal.token, channel.id)
-        permissions.require(READ, RECORDS, found.pipeline_id)
-        await live.definitions.get_or_bare(tenant_id, found.pipeline_id)
-        return found.pipeline_id
+        return await _place(live, subscriber, channel.id, again)
     if channel.kind == "pipeline":
         assert channel.id is not None
         permissions.require(READ, RECORDS, channel.id)
@@ -151,7 +147,26 @@ async def _pipeline(live: Live, subscriber: Subscriber, channel: Channel) -> UUI
     return None
 
 
-async def _check(live: Live, subscription: Subscription) -> None:
+async def _place(live: Live, subscriber: Subscriber, record_id: UUID, again: bool) -> UUID:
+    """The pipeline of a record that the subscriber may see.
+
+    Whoever comes back, and sees every record of the pipeline whatever is in it, is not asked about: that it went to the
+    trash meanwhile is among what is told of the break.
+    """
+    principal, permissions = subscriber.principal, subscriber.permissions
+    if again and (known := await live.places.find(principal.tenant_id, record_id)) is not None:
+        definition = await live.definitions.get_or_bare(principal.tenant_id, known)
+        grants = permissions.alternatives(READ, RECORDS, known)
+        if not definition.deleted and any(grant.row_rule is None for grant in grants):
+            return known
+    found = await records.find(live.bus, principal.token, record_id)
+    permissions.require(READ, RECORDS, found.pipeline_id)
+    await live.definitions.get_or_bare(principal.tenant_id, found.pipeline_id)
+    await live.places.keep(principal.tenant_id, record_id, found.pipeline_id)
+    return found.pipeline_id
+
+
+async def _check(live: Live, subscription: Subscription, *, new: bool = False) -> None:
     """Raises Invalid where the filter is not one of the channel's pipeline."""
     if not subscription.tree:
         return
@@ -159,8 +174,11 @@ async def _check(live: Live, subscription: Subscription) -> None:
         raise Invalid("Only the channel of a pipeline or record takes a filter", code="filter-not-taken")
     principal = subscription.subscriber.principal
     definition = await live.definitions.get(principal.tenant_id, subscription.pipeline_id)
-    grants = subscription.subscriber.permissions.alternatives(READ, RECORDS, definition.id)
-    condition(subscription.tree, definition, compile_sight(grants, definition, str(principal.id)), str(principal.id))
+    permissions = subscription.subscriber.permissions
+    if new:
+        await fitting.require(live.definitions, subscription.tree, definition, principal, permissions)
+    else:
+        fitting.check(subscription.tree, definition, principal, permissions)
 
 
 def _frame(message: Subscribed | ResyncRequired) -> Frame:
