@@ -223,7 +223,7 @@ async def test_no_change_is_missed_and_none_is_leaked(settings: Settings, world:
 
 async def _agrees(setting: Setting, client: Client) -> None:
     """Waits until a client has what it may read; it never has less for long, and never more."""
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + PATIENCE
     while client.online:
         await client.settle()
         expected = {one["id"]: {**one["data"], "secret": None} for one in setting.visible(client.limit)}
