@@ -24,7 +24,9 @@ HERE = Path(__file__).parent
 SERVICES = ("auth", "pipelines", "records", "realtime", "gateway")
 # What a chart or the compose file says itself: addresses, and what follows from the image or from other values.
 PLACED = {"HOST", "PORT", "VERSION", "SHUTDOWN_SECONDS", "MIGRATION_DATABASE_URL"}
-_SECRET = ("_SECRET", "_PASSWORD", "DATABASE_URL", "REDIS_URL", "NATS_URL", "SMTP_URL")
+# Where files lie is a value of the chart of its own, since a volume or a rule of the network goes with it.
+_IN_CHARTS = PLACED | {"FILES_URL"}
+_SECRET = ("_SECRET", "_PASSWORD", "_ACCESS_KEY", "_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "NATS_URL", "SMTP_URL")
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _LIMITS = {"ge": "minimum", "le": "maximum", "min_length": "minLength", "max_length": "maxLength"}
 
@@ -92,6 +94,8 @@ def chart_schema(service: str) -> dict[str, Any]:
     known = settings(struct(service))
     schema["properties"]["config"] = _config(known)
     schema["properties"]["secrets"]["items"] = {"enum": [name for name, setting in known.items() if setting.secret]}
+    if "FILES_URL" not in known:
+        del schema["properties"]["files"]
     return schema
 
 
@@ -103,7 +107,7 @@ def umbrella_schema() -> dict[str, Any]:
 
 
 def _config(known: dict[str, Setting]) -> dict[str, Any]:
-    plain = [setting for setting in known.values() if not setting.secret and setting.name not in PLACED]
+    plain = [setting for setting in known.values() if not setting.secret and setting.name not in _IN_CHARTS]
     properties = {setting.name: _config_value(setting) for setting in plain}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 

@@ -1,6 +1,7 @@
 """What the charts give to a process is what the process asks for."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -75,6 +76,23 @@ def test_every_secret_file_is_mounted_from_a_key_that_exists(example: str) -> No
         assert made is None or keys <= made["stringData"].keys()
         fetched = of_kind(example, "ExternalSecret").get(secret["secretName"])
         assert fetched is None or keys <= {entry["secretKey"] for entry in fetched["spec"]["data"]}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_all_pods_share_the_files(example: str) -> None:
+    """Files lie in a bucket that the pods may reach, or on a claim that is mounted where the service looks."""
+    url = urlsplit(environment(example, "records")["FILES_URL"])
+    pod = pods(example)["Deployment/crm-records"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    claims = {volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+    rules = of_kind(example, "NetworkPolicy")["crm-records"]["spec"]["egress"]
+    ports = {port["port"] for rule in rules for port in rule["ports"]}
+    if url.scheme == "file":
+        assert {mounts[name] for name in claims} == {url.path}
+    else:
+        endpoint = parse_qs(url.query).get("endpoint", ["https://aws"])[0]
+        assert (url.scheme, claims) == ("s3", set())
+        assert (urlsplit(endpoint).port or 443) in ports
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

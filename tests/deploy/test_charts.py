@@ -74,7 +74,9 @@ def test_helm_lint_finds_nothing(example: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_can_be_installed_alone(service: str) -> None:
     """The chart of one service lints and renders without the umbrella."""
-    given = {"secret": {"existing": "settings"}}
+    given: dict[str, Any] = {"secret": {"existing": "settings"}}
+    if service == "records":
+        given["files"] = {"claim": "files"}
     report = helm_python.lint(HELM / service, given, strict=True)
     assert [message for message in report["messages"] if message["severity"] >= WARNING] == []
     kinds = [manifest["kind"] for manifest in render(service, given)]
@@ -116,4 +118,11 @@ def test_helm_refuses_values_that_cannot_be_meant(fault: dict[str, Any]) -> None
 def test_a_secret_that_is_not_whole_is_told(secret: dict[str, Any], told: str) -> None:
     """Rendering fails with the name of what has to be given."""
     with pytest.raises(HelmError, match=told):
-        list(render("records", {"secret": secret}))
+        list(render("pipelines", {"secret": secret}))
+
+
+@pytest.mark.parametrize("files", [{}, {"url": "s3://bucket", "claim": "files"}])
+def test_where_files_lie_has_to_be_told(files: dict[str, str]) -> None:
+    """Nothing that a pod could take by itself is shared with the others, so there is no default."""
+    with pytest.raises(HelmError, match=r"exactly one of files\.url .* and files\.claim"):
+        list(render("records", {"secret": {"existing": "settings"}, "files": files}))

@@ -1,5 +1,6 @@
 """The compose file is whole and obeys the rules of the platform."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -111,6 +112,9 @@ def test_prepare_changes_nothing_that_is_there(prepared: Path) -> None:
     passwords = [re.search(r":([0-9a-f]{48})@", text) for name, text in before.items() if name.endswith("_url")]
     found = [match[1] for match in passwords if match]
     assert len(found) == len(set(found)) == 9
+    keys = {name: (prepared / "secrets" / f"files_{name}_key").read_text() for name in ("access", "secret")}
+    (identity,) = json.loads((prepared / "secrets" / "storage_s3").read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": keys["access"], "secretKey": keys["secret"]}]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -156,7 +160,7 @@ def test_only_the_edge_is_reached_from_outside() -> None:
     """The services and their servers publish nothing and live in a network without a way out."""
     assert FILE["networks"]["inner"] == FILE["networks"]["watch"] == {"internal": True}
     inner = {*SERVICES, "postgres", "redis", "nats", "migrate"} - {"gateway"}
-    outward = {"auth", "realtime", "archive"}  # mails, webhooks, identity providers; a bucket
+    outward = {"auth", "records", "realtime", "archive"}  # mails, webhooks, identity providers; buckets
     assert {name for name in inner - outward if CONTAINERS[name]["networks"] != ["inner"]} == set()
     assert {name for name, found in CONTAINERS.items() if "outward" in found["networks"]} == outward
     assert CONTAINERS["edge"]["networks"] == ["edge"]

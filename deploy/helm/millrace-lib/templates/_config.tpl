@@ -11,10 +11,21 @@ data:
   PORT: {{ $values.port | quote }}
   VERSION: {{ .Chart.AppVersion | quote }}
   SHUTDOWN_SECONDS: {{ $values.termination.shutdownSeconds | quote }}
+  {{- with $values.files }}
+  FILES_URL: {{ include "millrace-lib.filesUrl" (dict "files" . "what" $.Chart.Name) | quote }}
+  {{- end }}
   {{- $config := mergeOverwrite (deepCopy ($global.config | default dict)) $values.config }}
   {{- range $key, $value := $config }}
   {{ $key }}: {{ tpl (toString $value) $ | quote }}
   {{- end }}
+{{- end -}}
+
+{{/* (dict "files" {url, claim} "what" "records") */}}
+{{- define "millrace-lib.filesUrl" -}}
+{{- if eq (empty .files.url) (empty .files.claim) -}}
+{{- fail (printf "%s: give exactly one of files.url (s3://bucket/prefix?region=…) and files.claim (ReadWriteMany)" .what) -}}
+{{- end -}}
+{{- .files.url | default "file:///var/lib/millrace/files" -}}
 {{- end -}}
 
 {{- define "millrace-lib.secretName" -}}

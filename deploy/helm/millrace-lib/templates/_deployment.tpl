@@ -86,10 +86,17 @@ spec:
             {{- if include "millrace-lib.tls" . }}
             - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
             {{- end }}
+            {{- if dig "files" "claim" "" $values }}
+            - {name: files, mountPath: /var/lib/millrace/files}
+            {{- end }}
       volumes:
         {{- include "millrace-lib.secretVolumes" (dict "secretName" (include "millrace-lib.secretName" .) "secrets" $values.secrets) | nindent 8 }}
         {{- if include "millrace-lib.tls" . }}
         - name: tls
           secret: {secretName: {{ $name }}-inner-tls, defaultMode: 0440}
+        {{- end }}
+        {{- with dig "files" "claim" "" $values }}
+        - name: files
+          persistentVolumeClaim: {claimName: {{ . }}}
         {{- end }}
 {{- end -}}

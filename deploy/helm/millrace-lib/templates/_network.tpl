@@ -20,6 +20,13 @@ spec:
         {{- toYaml (dig "monitoring" "peers" (list (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" "monitoring")))) $network) | nindent 8 }}
   egress:
     {{- include "millrace-lib.egress" (dict "servers" $values.networkPolicy "network" $network) | nindent 4 }}
+    {{- if dig "files" "url" "" $values }}
+    # The bucket.
+    - ports: [{protocol: TCP, port: {{ $values.files.port }}}]
+      {{- with $values.files.peers }}
+      to: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- end }}
     {{- range $values.networkPolicy.egress }}
     - {{- tpl (toYaml .) $ | nindent 6 }}
     {{- end }}

@@ -13,11 +13,15 @@ spec:
 {{- end -}}
 
 {{- define "millrace-lib.serviceAccount" -}}
+{{- $values := include "millrace-lib.values" . | fromYaml -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ include "millrace-lib.name" . }}
   labels: {{- include "millrace-lib.labels" . | nindent 4 }}
+  {{- with $values.serviceAccount.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: false
 {{- end -}}
 
