@@ -40,6 +40,7 @@ log = structlog.get_logger()
 STREAM_MAX_BYTES = 4 * 1024**3
 DEDUPLICATION_SECONDS = 600
 PUBLISH_SECONDS = 5.0
+HINT_SECONDS = 1
 POSITION_SUBJECT = "position.events"
 EPOCH = "Stream-Created"
 # What others were told that is not known here lies within this.
@@ -248,6 +249,13 @@ class Bus:
             await self._client.subscribe(subject, cb=deliver)
 
         self._tasks.append(asyncio.create_task(subscribe()))
+
+    async def hint(self, subject: str, payloads: Sequence[bytes]) -> None:
+        """Tells those who listen, before this returns if the broker is there; what is lost comes by the stream."""
+        with suppress(Unavailable, nats.errors.Error, TimeoutError, OSError):
+            for payload in payloads:
+                await self.client.publish(subject, payload)
+            await self.client.flush(HINT_SECONDS)
 
     async def request(self, subject: str, question: object, answer: type[A], *, seconds: float = 2.0) -> A:
         """Asks a service and returns its answer, or raises the error that it raised; late is `Unavailable`."""

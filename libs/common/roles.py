@@ -15,6 +15,8 @@ from libs.common.postgres import Connection, Database
 
 CACHED_ROLES = 20_000
 REMEMBERED_SECONDS = 60.0
+HINTS = "hint.auth.role"
+"""Where auth tells of a changed role before it answers whoever changed it; the same comes by the stream."""
 
 _READ = "select role_id, slug, name, version, grants from role_grants where tenant_id = $1 and role_id = $2"
 _WRITE = """
@@ -66,6 +68,7 @@ class RoleStore:
         subject = "evt.*.auth.role.*"
         self._bus.consume(Consumer(f"{self._service}-roles", subject, RoleGrants, self._store), self._database)
         self._bus.listen(subject, self._hear)
+        self._bus.listen(HINTS, self._hear)
         self._bus.on_reconnect(self._doubt)
 
     def _doubt(self) -> None:

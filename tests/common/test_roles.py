@@ -12,7 +12,7 @@ from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, RoleGrants
 from libs.common.postgres import Database
-from libs.common.roles import RoleStore
+from libs.common.roles import HINTS, RoleStore
 from tests.support.issuer import Issuer, issuing
 from tests.support.waiting import eventually
 
@@ -92,6 +92,21 @@ async def test_a_role_that_nobody_knows_gives_nothing(store: RoleStore, issuer: 
     assert not await may(store, principal(new_id()), "read")
     assert not await may(store, principal(issuer.role(new_id(), [ALL])), "read")
     assert not await may(store, principal(), "read")
+
+
+async def test_a_hint_is_heard_before_the_stream(store: RoleStore, bus: Bus, issuer: Issuer) -> None:
+    """What auth tells of a role before it answers is taken in, unless something newer is known."""
+    role_id = issuer.role(TENANT, [READ])
+    who = principal(role_id)
+    assert not await may(store, who, "delete")
+    for version, grant in ((2, ALL), (1, READ)):
+        told = NewEvent("auth.role.updated", role_id, role(version, grant, role_id=role_id))
+        await bus.hint(HINTS, [events.encode(TENANT, told)[2].encode()])
+
+        async def heard() -> bool:
+            return await may(store, who, "delete")
+
+        await eventually(heard)
 
 
 async def test_several_roles_are_united(store: RoleStore, issuer: Issuer) -> None:

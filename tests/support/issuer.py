@@ -26,6 +26,12 @@ class _Who(msgspec.Struct):
     id: UUID
 
 
+class _Users(msgspec.Struct):
+    tenant_id: UUID
+    user_ids: list[UUID]
+    names: list[str]
+
+
 class _RoleQuestion(msgspec.Struct):
     tenant_id: UUID
     role_id: UUID
@@ -39,6 +45,11 @@ class Issuer:
     roles: dict[tuple[UUID, UUID], RoleGrants] = field(default_factory=dict)
     standing: dict[UUID, tuple[UUID, ...] | None] = field(default_factory=dict)
     """The roles by now of those of whom more is known than their token tells; none where they were let go."""
+
+    people: dict[UUID, str] = field(default_factory=dict)
+    """The names of the users there are, whether or not an event has told of them."""
+    asked: list[_Users] = field(default_factory=list)
+    """The questions for them."""
 
     @property
     def jwks(self) -> list[dict[str, Any]]:
@@ -85,6 +96,13 @@ class Issuer:
                 raise NotFound
             return {"roles": roles}
 
+        async def users(question: _Users) -> dict[str, Any]:
+            self.asked.append(question)
+            names = {name.lower() for name in question.names}
+            known = self.people.items()
+            return {"users": [{"id": i, "name": n} for i, n in known if i in question.user_ids or n.lower() in names]}
+
+        bus.serve("rpc.auth.users", _Users, users)
         bus.serve("rpc.auth.standing", _Who, standing)
         bus.serve("rpc.auth.jwks", dict[str, Any], keys)
         bus.serve("rpc.auth.role", _RoleQuestion, role)

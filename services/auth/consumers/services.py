@@ -1,5 +1,6 @@
 """What other services ask over NATS."""
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -43,6 +44,27 @@ class UserQuestion(msgspec.Struct):
     user_id: UUID
 
 
+class UsersQuestion(msgspec.Struct):
+    """Which users, by id or by name: a thousand of each at most."""
+
+    tenant_id: UUID
+    user_ids: Annotated[list[UUID], msgspec.Meta(max_length=1000)] = []
+    names: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
+
+
+class Introduced(msgspec.Struct):
+    """A user by name."""
+
+    id: UUID
+    name: str
+
+
+class Users(msgspec.Struct):
+    """Those whom there are."""
+
+    users: list[Introduced]
+
+
 class StandingQuestion(msgspec.Struct):
     """Which user, API key or device."""
 
@@ -84,6 +106,11 @@ def serve(bus: Bus, context: Context) -> None:
             raise NotFound
         return UserData(found.id, found.email, found.name, found.status, found.roles)
 
+    async def introduced(question: UsersQuestion) -> Users:
+        async with context.database.tenant(question.tenant_id) as connection:
+            found = await users.introduced(connection, question.tenant_id, question.user_ids, question.names)
+        return Users([Introduced(*it) for it in found])
+
     async def standing(question: StandingQuestion) -> Standing:
         found: User | ApiKey | None
         async with context.database.tenant(question.tenant_id) as connection:
@@ -99,5 +126,6 @@ def serve(bus: Bus, context: Context) -> None:
 
     bus.serve("rpc.auth.standing", StandingQuestion, standing)
     bus.serve("rpc.auth.user", UserQuestion, user)
+    bus.serve("rpc.auth.users", UsersQuestion, introduced)
     bus.serve("rpc.auth.jwks", Nothing, jwks)
     bus.serve("rpc.auth.role", RoleQuestion, role)

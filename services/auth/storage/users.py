@@ -44,6 +44,13 @@ async def page_of(connection: Connection, tenant_id: UUID, ids: Sequence[UUID]) 
     return [_user(row) for row in await connection.fetch(SQL["page_of"], tenant_id, list(ids))]
 
 
+async def introduced(
+    connection: Connection, tenant_id: UUID, ids: Sequence[UUID], names: Sequence[str]
+) -> list[tuple[UUID, str]]:
+    """The users of these ids, and those who go by these names, whatever the case: 5,000 at most."""
+    return [(row[0], row[1]) for row in await connection.fetch(SQL["introduced"], tenant_id, list(ids), list(names))]
+
+
 async def invited(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[User]:
     """Users who have not joined yet, in the order of their ids."""
     return [_user(row) for row in await connection.fetch(SQL["invited"], tenant_id, after, limit)]

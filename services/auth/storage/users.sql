@@ -9,6 +9,13 @@ select id, email, name, locale, status, created_at, updated_at, email_verified_a
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
 from users u where tenant_id = $1 and {beyond} order by {order} limit $2;
 
+-- name: introduced
+-- The users of these ids, and those who go by these names.
+select id, name from users where tenant_id = $1 and id = any($2::uuid[])
+union
+select id, name from users where tenant_id = $1 and lower(name) in (select lower(it) from unnest($3::text[]) it)
+limit 5000;
+
 -- name: page_of -> User
 select id, email, name, locale, status, created_at, updated_at, email_verified_at,
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles

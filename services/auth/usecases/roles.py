@@ -1,5 +1,6 @@
 """Roles: made, changed and deleted, and every role that is changed by it announced."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -8,10 +9,12 @@ import msgspec
 
 from libs.common import clock, conditions, outbox
 from libs.common.errors import Conflict, Fault, Invalid, NotFound
+from libs.common.events import encode
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, Permissions, RoleGrants
-from libs.common.postgres import Connection
+from libs.common.postgres import Connection, after_commit
+from libs.common.roles import HINTS
 from services.auth.domain import events, people, seeds
 from services.auth.domain import grants as grant_rules
 from services.auth.domain import roles as rules
@@ -95,8 +98,9 @@ async def change(
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
         catalogue[role_id] = after
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
-        await _write_heirs(connection, principal.tenant_id, catalogue, role_id, clock.now())
+        changed = await _write_heirs(connection, principal.tenant_id, catalogue, role_id, clock.now())
         await _note(context, connection, principal, "updated", catalogue[role_id])
+    await _hint(context, principal.tenant_id, changed)
     return catalogue[role_id]
 
 
@@ -134,12 +138,21 @@ async def flattened(context: Context, tenant_id: UUID, role_id: UUID) -> RoleGra
 
 async def _write_heirs(
     connection: Connection, tenant_id: UUID, catalogue: dict[UUID, Role], role_id: UUID, now: datetime
-) -> None:
+) -> list[RoleGrants]:
     for heir in rules.heirs(catalogue, role_id):
         catalogue[heir.id] = msgspec.structs.replace(heir, version=heir.version + 1, updated_at=now)
         await roles.update(connection, tenant_id, catalogue[heir.id])
     changed = [rules.announced(catalogue, heir) for heir in rules.heirs(catalogue, role_id)]
     await _announce(connection, tenant_id, "updated", changed)
+    return changed
+
+
+async def _hint(context: Context, tenant_id: UUID, changed: Sequence[RoleGrants]) -> None:
+    """Has other processes know before this is answered: what a role gives now is used in the next request."""
+    encoded = [encode(tenant_id, events.role("updated", role))[2].encode() for role in changed]
+    told: list[asyncio.Task[None]] = []
+    after_commit(lambda: told.append(asyncio.create_task(context.bus.hint(HINTS, encoded))))
+    await asyncio.gather(*told)
 
 
 async def _announce(connection: Connection, tenant_id: UUID, verb: str, changed: Iterable[RoleGrants]) -> None:

@@ -51,6 +51,11 @@ async def find(connection: Connection, tenant_id: UUID, name: str) -> Relationsh
     return _one(await connection.fetchrow(SQL["find_type"], tenant_id, name))
 
 
+async def find_called(connection: Connection, tenant_id: UUID, name: str) -> RelationshipType | None:
+    """One type by its name, or else by its inverse's."""
+    return _one(await connection.fetchrow(SQL["find_called"], tenant_id, name))
+
+
 async def page(connection: Connection, tenant_id: UUID, after: UUID, limit: int) -> list[RelationshipType]:
     """Types in the order they were made."""
     return [_type(row) for row in await connection.fetch(SQL["list_types"], tenant_id, after, limit)]

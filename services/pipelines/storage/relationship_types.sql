@@ -39,6 +39,13 @@ select
     created_at, created_by, updated_at, updated_by
 from relationship_types where tenant_id = $1 and name = $2;
 
+-- name: find_called -> RelationshipType
+-- The same by its name, or else by its inverse's.
+select
+    id, version, name, inverse_name, source_pipeline, target_pipeline, cardinality, on_delete, implicit,
+    created_at, created_by, updated_at, updated_by
+from relationship_types where tenant_id = $1 and (name = $2 or inverse_name = $2) order by name <> $2 limit 1;
+
 -- name: list_types -> RelationshipType
 select
     id, version, name, inverse_name, source_pipeline, target_pipeline, cardinality, on_delete, implicit,

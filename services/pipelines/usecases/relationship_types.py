@@ -117,9 +117,13 @@ async def delete(database: Database, caller: Caller, type_id: UUID, expected: Co
 async def on_first_use(
     database: Database, caller: Caller, name: str, source: UUID | None, target: UUID | None
 ) -> RelationshipType:
-    """The type of that name that joins these pipelines; made or grown where that is needed and the caller may."""
+    """The type that joins these pipelines, by its name, or the other way by its inverse's; made or grown where that
+    is needed and the caller may.
+    """
     async with database.tenant(caller.tenant) as connection:
-        known = await storage.find(connection, caller.tenant, name)
+        known = await storage.find_called(connection, caller.tenant, name)
+        if known is not None and known.name != name:
+            name, source, target = known.name, target, source
         if known is not None and known.joins(source, target):
             return known
         await storage.lock_all(connection, caller.tenant)

@@ -19,9 +19,9 @@ from services.realtime.domain.sight import compile_sight
 from services.realtime.domain.unsubscribing import Digest
 from services.realtime.storage import notifications as store
 from services.realtime.storage import users
-from services.realtime.usecases import records
+from services.realtime.usecases import fitting, records
 from services.realtime.usecases.definitions import Definitions
-from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases.groups import READ, RECORDS
 from services.realtime.usecases.owners import person_of
 
 
@@ -138,7 +138,7 @@ async def _view(notices: Notices, principal: Principal, permissions: Permissions
     if sight.asks:
         raise Forbidden("Your rule for this pipeline looks at other records", code="rule-reaches")
     if found.filter:
-        condition(found.filter, definition, sight, str(principal.id))
+        await fitting.require(notices.definitions, found.filter, definition, principal, permissions)
     return found
 
 

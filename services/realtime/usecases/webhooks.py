@@ -22,8 +22,9 @@ from services.realtime.domain.signatures import Secret
 from services.realtime.domain.webhooks import BY_OWNER, MAX_WEBHOOKS, TEST, Webhook
 from services.realtime.storage import deliveries, stream, users, webhooks
 from services.realtime.storage.deliveries import Attempt, Delivery
+from services.realtime.usecases import fitting
 from services.realtime.usecases.definitions import Definitions
-from services.realtime.usecases.groups import READ, RECORDS, condition
+from services.realtime.usecases.groups import READ, RECORDS
 from services.realtime.usecases.owners import person_of
 from services.realtime.usecases.posting import Poster
 from services.realtime.usecases.replay import too_old
@@ -251,7 +252,7 @@ async def _check_filter(hooks: Hooks, caller: Caller, wanted: Wanted) -> None:
     if sight.asks:
         raise Forbidden("Your rule for this pipeline looks at other records", code="rule-reaches")
     if wanted.filter:
-        condition(wanted.filter, definition, sight, str(principal.id))
+        await fitting.require(hooks.definitions, wanted.filter, definition, principal, permissions)
 
 
 async def _found(connection: Connection, caller: Caller, webhook_id: UUID, *, lock: bool = False) -> Webhook:

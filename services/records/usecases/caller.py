@@ -14,8 +14,10 @@ from libs.common.filters import Context
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from libs.common.postgres import Database
+from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.people import Met, Strangers
 
 T = TypeVar("T")
 MAX_COLD = 100
@@ -43,8 +45,8 @@ class Caller:
     """One principal at one moment."""
 
     __slots__ = (
-        "_located", "afterwards", "catalog", "context", "database", "elsewhere", "gone", "now", "permissions",
-        "principal",
+        "_located", "afterwards", "catalog", "context", "database", "elsewhere", "gone", "met", "now",
+        "permissions", "principal",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, permissions: Permissions, catalog: Catalog, database: Database) -> None:
@@ -54,6 +56,7 @@ class Caller:
         self.database = database
         self.elsewhere = standby.enter(principal.id, principal.tenant_id)
         self.gone: set[UUID] = set()
+        self.met = Met()
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         present = clock.now()
         self.now: datetime = present.replace(microsecond=present.microsecond // 1000 * 1000)
@@ -107,9 +110,15 @@ class Caller:
         strict = await self.catalog.tenants.require_if_match(self.tenant_id)
         if not strict:
             reach = await self.reach(pipeline_id)
-            strict = reach.pipeline.definition.require_if_match and bool(reach.access("read").alternatives)
+            strict = await self._strict(reach.pipeline) and bool(reach.access("read").alternatives)
         if strict:
             raise VersionRequired("Name the version you change by If-Match", code="precondition-required")
+
+    async def _strict(self, pipeline: Pipeline) -> bool:
+        if not pipeline.definition.require_if_match:
+            return False
+        newer = await self.catalog.newer(self.tenant_id, pipeline)
+        return (newer or pipeline).definition.require_if_match
 
     def warm_reach(self, pipeline_id: UUID) -> Reach | None:
         """A reach that is in memory, for use within a transaction; null where there is no such pipeline."""
@@ -129,6 +138,8 @@ class Caller:
                     await self.reach(cold.pipeline_id)
                 except NotFound:
                     self.gone.add(cold.pipeline_id)
+            except Strangers as strangers:
+                await self.catalog.people.meet(self.tenant_id, strangers, self.met)
         raise Unavailable("The definitions change faster than they can be read")
 
     async def settled(self, pipeline_id: UUID, work: Callable[[Reach], Awaitable[T]]) -> T:

@@ -19,6 +19,7 @@ from services.records.domain.definitions import Definition, RelationshipType
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.storage import definitions
+from services.records.usecases.people import People
 from services.records.usecases.plans import RecordPlans
 from services.records.usecases.tenants import Tenants
 
@@ -56,6 +57,7 @@ class Catalog:
         self._bus = bus
         self.tenants = Tenants(database)
         self.plans = Plans(bus)
+        self.people = People(bus)
         self.record_plans = RecordPlans()
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
@@ -115,12 +117,15 @@ class Catalog:
     async def relationship_type(self, principal: Principal, name: str, source: UUID, target: UUID) -> RelationshipType:
         """A type by its name or its inverse's; it is made where it does not exist and the caller may make it."""
         known = await self.known_type(principal.tenant_id, name)
-        if known is None:
-            question = _TypeQuestion(principal.token, name, source, target)
-            known = await self._bus.request("rpc.pipelines.relationship_type", question, RelationshipType)
-            async with self._database.tenant(principal.tenant_id) as connection:
-                await definitions.put_type(connection, principal.tenant_id, known)
-            self.remember_type(principal.tenant_id, known)
+        return known or await self.asked_type(principal, name, source, target)
+
+    async def asked_type(self, principal: Principal, name: str, source: UUID, target: UUID) -> RelationshipType:
+        """The same as pipelines knows it now."""
+        question = _TypeQuestion(principal.token, name, source, target)
+        known = await self._bus.request("rpc.pipelines.relationship_type", question, RelationshipType)
+        async with self._database.tenant(principal.tenant_id) as connection:
+            await definitions.put_type(connection, principal.tenant_id, known)
+        self.remember_type(principal.tenant_id, known)
         return known
 
     async def ask(self, subject: str, question: msgspec.Struct, answer: type[T]) -> T:

@@ -1,11 +1,12 @@
 """Make a record."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.errors import AppError, Fault, Invalid, NotFound
 from services.records.domain.definitions import RelationshipType
 from services.records.domain.operations import Create, Link, Outcome, Upsert
 from services.records.domain.reach import Reach
@@ -79,12 +80,12 @@ async def links(
         if kind is None:
             faults.append(Fault(f"{pointer}/{index}/target_pipeline", "not_found", "There is no such pipeline"))
             continue
-        inverse = kind.name != link.relationship_type
-        ends = (link.target_pipeline, pipeline_id) if inverse else (pipeline_id, link.target_pipeline)
-        if not _joins(kind, *ends):
+        if not _joins(kind, pipeline_id, link):
+            kind = await _present_type(caller, pipeline_id, link, kind)
+        if not _joins(kind, pipeline_id, link):
             detail = f"'{link.relationship_type}' does not join these pipelines"
             faults.append(Fault(f"{pointer}/{index}/relationship_type", "wrong_pipelines", detail))
-        found.append(Link(kind, inverse, link.target_record, link.target_pipeline))
+        found.append(Link(kind, kind.name != link.relationship_type, link.target_record, link.target_pipeline))
     if faults:
         raise Invalid(errors=faults)
     return tuple(found)
@@ -99,5 +100,18 @@ async def _type(caller: Caller, pipeline_id: UUID, link: LinkRequest) -> Relatio
     return await caller.catalog.relationship_type(caller.principal, name, pipeline_id, target)
 
 
-def _joins(kind: RelationshipType, source: UUID, target: UUID) -> bool:
+async def _present_type(
+    caller: Caller, pipeline_id: UUID, link: LinkRequest, known: RelationshipType
+) -> RelationshipType:
+    """The type as it is now; as it is known, where pipelines does not say or would not let it join these."""
+    name, target = link.relationship_type, link.target_pipeline
+    if caller.met.first((name, pipeline_id, target)):
+        with suppress(AppError):
+            return await caller.catalog.asked_type(caller.principal, name, pipeline_id, target)
+    return known
+
+
+def _joins(kind: RelationshipType, pipeline_id: UUID, link: LinkRequest) -> bool:
+    inverse = kind.name != link.relationship_type
+    source, target = (link.target_pipeline, pipeline_id) if inverse else (pipeline_id, link.target_pipeline)
     return kind.source_pipeline in (None, source) and kind.target_pipeline in (None, target)

@@ -25,6 +25,7 @@ from services.records.storage.objects import ObjectStore
 from services.records.usecases.batch import faults_of
 from services.records.usecases.caller import Caller
 from services.records.usecases.jobs import enqueue
+from services.records.usecases.people import Strangers
 from services.records.usecases.running import Steps
 from services.records.usecases.writing import MAX_WAVES, Writer
 
@@ -289,7 +290,10 @@ async def _related(
 
 async def _ids(caller: Caller, reach: Reach, connection: Connection, field: Field, names: set[str]) -> dict[str, str]:
     if field.type == "user":
-        return await imports.users_by_name(connection, caller.tenant_id, names)
+        found = await imports.users_by_name(connection, caller.tenant_id, names)
+        if strangers := caller.met.unasked(names - found.keys()):
+            raise Strangers(names=strangers)
+        return found | caller.met.by_name(names - found.keys())
     target = field.target_pipeline
     if target is None or not reach.leads_to(target):
         return {}

@@ -6,6 +6,7 @@ from uuid import UUID
 from libs.common.errors import Conflict, Fault, Invalid
 from services.records.domain.records import Edge
 from services.records.storage import definitions, edges, records, users
+from services.records.usecases.people import Strangers
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.scope import Scope
 
@@ -30,9 +31,13 @@ async def check_targets(scope: Scope, plan: Plan) -> Failures:
 
 
 async def check_users(scope: Scope, plan: Plan) -> Failures:
-    """Fails what names users who are not there."""
+    """Fails what names users who are not there; auth is asked before for those who were not heard of."""
+    met, people = scope.caller.met, scope.caller.catalog.people
     wanted = {user for named in plan.users.values() for _, user in named} - {scope.caller.principal.id}
-    known = await users.known(scope.connection, scope.tenant_id, wanted) | {scope.caller.principal.id}
+    known = await users.known(scope.connection, scope.tenant_id, wanted) | {scope.caller.principal.id, *met.people}
+    unheard = [it for it in wanted - known if not people.absent(scope.tenant_id, it)]
+    if strangers := met.unasked(unheard):
+        raise Strangers(ids=strangers)
     return {
         index: Invalid(errors=faults)
         for index, named in plan.users.items()

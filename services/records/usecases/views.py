@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import Fault, Invalid, NotFound
+from libs.common.errors import Fault, Invalid, NotFound, Unavailable
 from libs.common.ids import parse_id
 from services.records.domain.reach import Reach
 from services.records.domain.views import View
@@ -18,18 +18,26 @@ class _Question(msgspec.Struct):
 
 
 async def find(caller: Caller, pipeline_id: UUID, text: str) -> View:
-    """A view that exists for the caller; one that was not heard of yet is asked for."""
+    """A view that exists for the caller, as it is now; where pipelines is away, as it was heard of."""
     try:
         view_id = parse_id(text)
-        async with caller.database.tenant(caller.tenant_id) as connection:
-            view = await views.get(connection, caller.tenant_id, view_id)
-        if view is None:
-            view = await caller.catalog.ask("rpc.pipelines.view", _Question(caller.tenant_id, view_id), View)
+        view = await _known(caller, view_id)
     except NotFound:
         raise _unknown() from None
     if not view.exists_for(caller.principal.id, pipeline_id):
         raise _unknown()
     return view
+
+
+async def _known(caller: Caller, view_id: UUID) -> View:
+    try:
+        return await caller.catalog.ask("rpc.pipelines.view", _Question(caller.tenant_id, view_id), View)
+    except Unavailable:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            view = await views.get(connection, caller.tenant_id, view_id)
+        if view is None:
+            raise
+        return view
 
 
 def shown_fields(view: View, reach: Reach) -> str | None:

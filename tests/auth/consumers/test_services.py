@@ -6,8 +6,14 @@ import msgspec
 import pytest
 
 from libs.common.bus import Bus
-from libs.common.errors import NotFound
+from libs.common.errors import Malformed, NotFound
 from tests.auth.support import Tenant
+
+
+class Users(msgspec.Struct):
+    """Those whom there are."""
+
+    users: list[dict[str, str]]
 
 
 class Standing(msgspec.Struct):
@@ -35,3 +41,19 @@ async def test_who_may_come_in_is_told_with_the_roles_of_now(tenant: Tenant, bus
             await standing(id_, kind)
     with pytest.raises(NotFound):
         await standing(str(tenant.told["user"]["id"]), "user", member["id"])
+
+
+async def test_users_are_introduced_by_id_and_by_name(tenant: Tenant, other: Tenant, bus: Bus) -> None:
+    """Those of the tenant, in one answer, whatever the case of a name; of too many nobody is asked."""
+    member, stranger = await tenant.add("member"), await other.add("member")
+
+    async def known(**asked: Any) -> set[str]:
+        found = await bus.request("rpc.auth.users", {"tenant_id": tenant.id, **asked}, Users)
+        return {it["id"] for it in found.users}
+
+    me = str(tenant.told["user"]["id"])
+    assert await known(user_ids=[member["id"], me, stranger["id"]]) == {member["id"], me}
+    assert member["id"] in await known(names=[member["name"].upper(), "Nobody"])
+    assert await known() == set()
+    with pytest.raises(Malformed):
+        await known(names=["x"] * 1001)

@@ -48,6 +48,10 @@ async def test_a_type_is_made_on_first_use(service: Service, bus: Bus) -> None:
     assert await use(bus, owner, source_pipeline=one, target_pipeline=other) == made
     grown = await use(bus, owner, source_pipeline=other, target_pipeline=other)
     assert (grown["id"], grown["source_pipeline"], grown["target_pipeline"]) == (made["id"], None, other)
+    body = {"name": "employs", "inverse_name": "works_at", "source_pipeline": one, "target_pipeline": other}
+    known = (await service.client.post("/relationship-types", json=body)).json()
+    inverse = await use(bus, owner, "works_at", source_pipeline=other, target_pipeline=one)
+    assert (inverse["id"], inverse["name"]) == (known["id"], "employs")
 
 
 async def test_first_use_needs_the_right(service: Service, bus: Bus) -> None:

@@ -186,6 +186,17 @@ async def test_days_of_a_filter_begin_in_the_zone_of_the_organization(node: Node
         await eventually(seen)
 
 
+async def test_a_filter_may_name_a_field_that_was_made_just_now(node: Node, world: World) -> None:
+    """A field of which no event has told yet is asked for before a filter by it is refused."""
+    pipeline = world.pipeline()
+    async with node.live(world.token()) as live:
+        await live.subscribe(f"pipeline:{pipeline}", filter={"field": "score", "op": "gt", "value": 1})
+        known = world.pipelines[pipeline]
+        fields = [*known["fields"], {"name": "city", "type": "text"}]
+        world.pipelines[pipeline] = {**known, "fields": fields, "version": known["version"] + 1}
+        await live.subscribe(f"pipeline:{pipeline}", filter={"field": "city", "value": "Bonn"})
+
+
 async def test_subscribing_again_replaces_the_filter(node: Node, world: World) -> None:
     """The second subscription to a channel is the only one."""
     pipeline = world.pipeline()

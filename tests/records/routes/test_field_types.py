@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -64,6 +65,30 @@ async def test_a_user_field_takes_users_of_the_tenant(service: Service) -> None:
     await service.client.create(pipeline, {"owner": me, "team": [str(user)]})
     found = (await service.client.get(f"{path}?filter[owner]=$user&filter[team][has_any]={user}")).json()["items"]
     assert [item["data"]["owner"] for item in found] == [me]
+
+
+async def test_users_of_whom_no_event_has_told_are_asked_for(service: Service) -> None:
+    """Whom auth has let in is named at once, by whichever way, with one question for all that a request names."""
+    pipeline = service.pipeline({"name": "owner", "type": "user"}, {"name": "team", "type": "user", "multiple": True})
+    people, asked = service.issuer.people, service.issuer.asked
+    ada, eve, nobody = (str(new_id()) for _ in range(3))
+    people |= {UUID(ada): "Ada", UUID(eve): "Eve"}
+    made = await service.client.create(pipeline, {"owner": ada, "team": [ada, eve]})
+    assert (len(asked), {str(it) for it in asked[0].user_ids}) == (1, {ada, eve})
+    path = f"/pipelines/{pipeline}/records/{made['id']}"
+    assert (await service.client.patch(path, {"data": {"owner": eve}})).status_code == 200
+    operations = [{"op": "create", "data": {"owner": it}} for it in (ada, nobody, eve)]
+    answer = await service.client.batch(pipeline, operations, atomic=False)
+    assert [row["status"] for row in answer["results"]] == ["created", "failed", "created"]
+    body, headers = b"owner\nada\nNobody\n", {"content-type": "text/csv"}
+    job = (await service.client.call("POST", f"/pipelines/{pipeline}/imports", content=body, headers=headers)).json()
+
+    async def done() -> bool:
+        job.update((await service.client.get(f"/imports/{job['id']}")).json())
+        return job["state"] == "done"
+
+    await eventually(done)
+    assert (job["created"], job["refused"]) == (1, 1)
 
 
 FIELDS: list[dict[str, Any]] = [

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from tests.records.support import Service
 
 
@@ -32,6 +34,19 @@ async def test_a_contact_is_made_with_its_company(service: Service) -> None:
     assert again.status_code == 201
     twice = await service.client.post(path, wanted)
     assert (twice.status_code, twice.json()["type"]) == (409, "/problems/duplicate-relationship")
+
+
+async def test_a_type_that_was_changed_just_now_is_as_it_is_now(service: Service) -> None:
+    """A type that joins other pipelines by now is asked for before a relationship is refused."""
+    company, contact = (service.pipeline({"name": "name", "type": "text"}) for _ in range(2))
+    acme = await service.client.create(company, {"name": "Acme"})
+    wanted = {"target_pipeline": str(company), "target_record": acme["id"], "relationship_type": "owns"}
+    service.definitions.type("owns", source_pipeline=company)
+    body = {"data": {}, "relationships": [wanted]}
+    assert (await service.client.post(f"/pipelines/{contact}/records", body)).status_code == 422
+    known = service.definitions.types["owns"]
+    service.definitions.types["owns"] = msgspec.structs.replace(known, version=2, source_pipeline=None)
+    assert (await service.client.post(f"/pipelines/{contact}/records", body)).status_code == 201
 
 
 async def test_a_relation_to_what_does_not_exist_is_refused(service: Service) -> None:
