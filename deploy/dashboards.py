@@ -26,7 +26,7 @@ class Panel:
         ]
         place = {"h": _HEIGHT, "w": _WIDTH, "x": number % 2 * _WIDTH, "y": number // 2 * _HEIGHT}
         defaults = {"unit": self.unit, "min": 0, "custom": {"fillOpacity": 10, "showPoints": "never"}}
-        legend = {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}
+        legend = {"showLegend": True, "displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}
         return {
             "id": number + 1,
             "type": "timeseries",
@@ -35,7 +35,7 @@ class Panel:
             "datasource": SOURCE,
             "targets": targets,
             "fieldConfig": {"defaults": defaults, "overrides": []},
-            "options": {"legend": legend},
+            "options": {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}},
         }
 
 
@@ -48,7 +48,9 @@ def _events(metric: str, by: str = "service") -> str:
 
 
 def _quantile(share: str, selector: str = "", by: str = "service") -> str:
-    buckets = f"rate(http_request_duration_seconds_bucket{{{selector}}}[$__rate_interval])"
+    # How long a socket was open is not how long anybody waited.
+    requests = ",".join(filter(None, (selector, 'method!="WS"')))
+    buckets = f"rate(http_request_duration_seconds_bucket{{{requests}}}[$__rate_interval])"
     return f"histogram_quantile({share}, sum by ({by}, le) ({buckets}))"
 
 
@@ -56,6 +58,9 @@ GATEWAY = 'service="gateway"'
 ERRORS = 'status=~"5.."'
 _FAILED = f"sum(increase(http_requests_total{{{GATEWAY},{ERRORS}}}[30d]))"
 _ALL = f"sum(increase(http_requests_total{{{GATEWAY}}}[30d]))"
+_TIMED = f'{GATEWAY},method!="WS"'
+_IN_TIME = f'sum(increase(http_request_duration_seconds_bucket{{{_TIMED},le="0.2"}}[30d]))'
+_ANSWERED = f"sum(increase(http_request_duration_seconds_count{{{_TIMED}}}[30d]))"
 _SLOWEST = f"topk(10, {_quantile('0.95', '', 'service, route')})"
 _STORED = 'max by (table) (stored_rows{table=~"tenants|users|records|relationships|pipelines|sessions|webhooks"})'
 
@@ -65,7 +70,15 @@ DASHBOARDS = {
         Panel("Errors by service", "reqps", {"{{service}}": _rate(ERRORS)}),
         Panel("Time of requests", "s", {"p50": _quantile("0.5", GATEWAY), "p95": _quantile("0.95", GATEWAY)}),
         Panel("Share of errors", "percentunit", {"5 minutes": "gateway:errors:ratio_rate5m"}),
-        Panel("Error budget left of 30 days", "percentunit", {"left": f"1 - ({_FAILED} / {_ALL}) / 0.001"}),
+        Panel("Share slower than 200 ms", "percentunit", {"5 minutes": "gateway:slow:ratio_rate5m"}),
+        Panel(
+            "Budgets left of 30 days",
+            "percentunit",
+            {
+                "errors": f"1 - ({_FAILED} / {_ALL}) / 0.001",
+                "slow requests": f"1 - (1 - {_IN_TIME} / {_ANSWERED}) / 0.05",
+            },
+        ),
         Panel("Errors by route", "reqps", {"{{method}} {{route}}": _rate(f"{GATEWAY},{ERRORS}", "method, route")}),
         Panel("Over a limit", "reqps", {"{{route}}": _rate(f'{GATEWAY},status="429"', "route")}),
         Panel("Sign-ins and what else is audited", "ops", {"{{action}}": _events("audited_total", "action")}),

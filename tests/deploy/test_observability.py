@@ -1,6 +1,7 @@
 """Alerts and dashboards ask for metrics that there are, and each alert says what to do."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,31 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert {check["alertname"] for check in tested if check.get("exp_alerts")} == ALERTS.keys()
     assert {check["alertname"] for check in tested if not check.get("exp_alerts")} == ALERTS.keys()
     assert {Path(path).name for path in cases["rule_files"]} == {p.name for p in (OBSERVABILITY / "rules").iterdir()}
+
+
+def test_what_is_critical_is_known_within_a_minute() -> None:
+    """The next scrape, the next look at the rules and how long it has to last are no minute together."""
+    monitor = of_kind("production", "ServiceMonitor")["crm-gateway"]["spec"]["endpoints"][0]["interval"]
+    files = [yaml.safe_load((OBSERVABILITY / "rules" / f"{name}.yml").read_text()) for name in ("platform", "servers")]
+    late = {
+        rule["alert"]
+        for file in files
+        for group in file["groups"]
+        for rule in group["rules"]
+        if rule.get("labels", {}).get("severity") == "critical"
+        and seconds(monitor) + seconds(group["interval"]) + seconds(rule["for"]) + _least_age(rule["expr"]) > 60
+    }
+    assert late == set()
+
+
+def seconds(duration: str) -> int:
+    """A duration of Prometheus."""
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
+
+
+def _least_age(expression: str) -> int:
+    """What a rule about a time has to have waited for already."""
+    return sum(map(int, re.findall(r"_seconds\) > (\d+)", expression)))
 
 
 @pytest.mark.parametrize("path", sorted(dashboards.outputs()), ids=lambda path: path.name)

@@ -47,7 +47,7 @@ def quickened(rules: dict[str, Any]) -> dict[str, Any]:
         group["interval"] = "1s"
         for rule in group["rules"]:
             rule["expr"] = re.sub(r"\[(\d+[smhd])\]", lambda match: f"[{faster(match[1])}]", rule["expr"])
-            rule["expr"] = rule["expr"].replace("outbox_oldest_seconds) > 30", "outbox_oldest_seconds) > 2")
+            rule["expr"] = rule["expr"].replace("outbox_oldest_seconds) > 20", "outbox_oldest_seconds) > 2")
             if "for" in rule:
                 rule["for"] = faster(rule["for"])
     return rules
