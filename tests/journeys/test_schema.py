@@ -164,16 +164,23 @@ async def test_a_type_changes_as_planned(both: Both) -> None:
 
 
 async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
-    """Values, history, uniqueness, title, rules and views go by the new name, and a rollback takes it back."""
+    """Values, history, uniqueness, title, rules, views and what relations show go by the new name, and back again."""
     rule = {"effect": "require", "when": {"field": "code", "op": "eq", "value": "x"}, "fields": ["code"]}
     pipeline = await both.pipeline({"name": "code", "type": "text", "unique": True}, title_template="{code}!")
     await both.call("POST", f"/pipelines/{pipeline}/rules", rule, 201)
     (record,) = await both.fill(pipeline, [{"name": "a", "code": "k1"}])
     view = {"name": "v", "filter": {"not": {"field": "code", "op": "eq", "value": "x"}}, "sort": "-code,name"}
     kept = await both.call("POST", f"/pipelines/{pipeline}/views", {**view, "fields": ["code"]}, 201)
+    relation = {"name": "of", "type": "relation", "target_pipeline": pipeline, "relationship_type": "of"}
+    others = await both.pipeline({**relation, "display_field": "code"})
+
+    async def displayed() -> Any:
+        return (await both.call("GET", f"/pipelines/{others}"))["schema_definition"]["fields"][-1]["display_field"]
+
     plan = await both.plan(pipeline, rename={"code": "key"})
     assert [change["kind"] for change in plan["changes"]] == ["field_renamed"]
     await both.apply(pipeline, plan)
+    assert await displayed() == "key"
     assert await both.data(pipeline, record) == {"name": "a", "key": "k1"}
     history = await both.call("GET", f"/pipelines/{pipeline}/records/{record}/history")
     assert "key" in history["items"][0]["changes"]
@@ -188,6 +195,7 @@ async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
     back = await both.call("POST", f"/pipelines/{pipeline}/schema/rollback", {"version": 2}, 202)
     await both.ended(back["id"])
     assert await both.data(pipeline, record) == {"name": "a", "code": "k1"}
+    assert await displayed() == "code"
 
 
 async def test_a_removed_field_is_nowhere_and_comes_back(both: Both) -> None:
@@ -294,15 +302,21 @@ async def test_a_plan_holds_for_one_definition_once(both: Both) -> None:
 
 
 async def test_samples_show_what_may_be_seen(both: Both) -> None:
-    """Who may not read a field is told how many records would not fit, and nothing of what they hold."""
+    """Who may not read a field is told nothing of what records hold in it, nor whether that would fit, until forced."""
     pipeline = await both.pipeline({"name": "size", "type": "text"})
     await both.fill(pipeline, [{"name": "a", "size": "hidden"}])
     grants = Grant("pipelines", ("*",)), Grant("records", ("read",), readable_fields=frozenset({"name"}))
     headers = both.issuer.headers(both.tenant, *grants)
     wanted = {"fields": [{"name": "size", "type": "number"}]}
-    plan = await both.call("POST", f"/pipelines/{pipeline}/schema/plan", wanted, headers=headers)
-    changed = next(change for change in plan["changes"] if change["kind"] == "type_changed")
-    assert (changed["records_failing"], changed["samples"]) == (1, [])
+    fitting = {"fields": [{"name": "size", "type": "text", "pattern": "hid.*"}]}
+    for body in (wanted, fitting):
+        plan = await both.call("POST", f"/pipelines/{pipeline}/schema/plan", body, headers=headers)
+        assert [(c["records_affected"], c["records_failing"], c["samples"]) for c in plan["changes"]] == [
+            (None, None, [])
+        ]
+        where = f"/pipelines/{pipeline}/schema/apply"
+        refused = await both.call("POST", where, {"plan_id": plan["plan_id"]}, 409, headers=headers)
+        assert refused["type"] == "/problems/records-would-not-fit"
 
 
 @pytest.mark.parametrize("seed", range(2))

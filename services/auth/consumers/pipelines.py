@@ -1,4 +1,4 @@
-"""What pipelines tells of and the audit log keeps: who may see which fields depends on definitions."""
+"""What pipelines tells of: the audit log keeps it, and roles name fields as definitions do."""
 
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.postgres import Connection, Database
 from services.auth.domain.audit import Party
+from services.auth.usecases import renaming
 from services.auth.usecases.context import Context
 
 
@@ -28,6 +29,35 @@ class Definition(msgspec.Struct):
     by: By | None = None
 
 
+class Move(msgspec.Struct):
+    """Values that go by another name; one with `@` is in the trash."""
+
+    old: str
+    new: str
+
+
+class Asked(msgspec.Struct):
+    """What a version of a definition asks of records."""
+
+    version: int
+    moves: tuple[Move, ...] = ()
+
+
+class Evolved(msgspec.Struct):
+    """A definition, as far as its fields go by other names."""
+
+    id: UUID
+    version: int
+    by: By | None = None
+    pending: tuple[Asked, ...] = ()
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """The fields that this very version renames; what it still says of earlier ones was followed then."""
+        moves = (move for asked in self.pending if asked.version == self.version for move in asked.moves)
+        return {move.old: move.new for move in moves if "@" not in move.old + move.new}
+
+
 def consume(bus: Bus, database: Database, context: Context) -> None:
     """Begins to follow definitions, durably."""
 
@@ -40,4 +70,11 @@ def consume(bus: Bus, database: Database, context: Context) -> None:
         details = {"version": event.data.version, "event": str(event.id)}
         await context.audit.note(connection, event.tenant_id, action, actor, target, details=details)
 
+    async def rename(connection: Connection, event: Event[Evolved]) -> None:
+        if renames := event.data.renames:
+            by = event.data.by
+            actor = Party(by.kind, by.id, by.name) if by else None
+            await renaming.follow(context, connection, event.tenant_id, actor, event.data.id, renames)
+
+    bus.consume(Consumer("auth-roles-pipelines", "evt.*.pipelines.pipeline.updated", Evolved, rename), database)
     bus.consume(Consumer("auth-audit-pipelines", "evt.*.pipelines.>", Definition, note), database)

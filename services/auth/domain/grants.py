@@ -1,10 +1,12 @@
 """Grants that people write: what they may say, and that nobody gives what they do not have."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 import msgspec
 
 from libs.common.errors import Fault, Forbidden
+from libs.common.filters.renaming import renamed_condition
 from libs.common.permissions import Grant, Permissions
 
 RESOURCES = (
@@ -50,6 +52,20 @@ def _check_rows(grant: Grant, pointer: str) -> Iterable[Fault]:
             yield Fault(f"{pointer}/{name}", "too_large", f"At most {MAX_RULE_BYTES} bytes are taken")
         elif len(value) > MAX_FIELDS:
             yield Fault(f"{pointer}/{name}", "too_many", f"At most {MAX_FIELDS} fields are taken")
+
+
+def renamed(grant: Grant, pipeline_id: UUID, renames: Mapping[str, str]) -> Grant:
+    """A grant for the pipeline with fields by their new names; others are the same."""
+    if grant.pipeline_id != pipeline_id:
+        return grant
+    readable, writable, presets = grant.readable_fields, grant.writable_fields, grant.presets
+    return msgspec.structs.replace(
+        grant,
+        row_rule=renamed_condition(grant.row_rule, renames),
+        readable_fields=None if readable is None else frozenset(renames.get(name, name) for name in readable),
+        writable_fields=None if writable is None else frozenset(renames.get(name, name) for name in writable),
+        presets=None if presets is None else {renames.get(name, name): value for name, value in presets.items()},
+    )
 
 
 def covered(holder: Permissions, grant: Grant) -> bool:

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from libs.common import filters
 from libs.common.errors import Fault
+from libs.common.filters.renaming import renamed_condition
 from libs.common.formulas import FormulaError, Type, compile_formula, kinds, names_of, renamed
 from services.pipelines.domain.definitions import Fields
-from services.pipelines.domain.evolution import renamed_condition
 from services.pipelines.domain.fields import (
     AcrossField,
     AnyField,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from libs.common.errors import Conflict
 from libs.common.identity import Principal, PrincipalKind
-from services.pipelines.domain.fields import AnyField, ComputedField, NumberField, StageField
+from services.pipelines.domain.fields import AnyField, ComputedField, NumberField, RelationField, StageField
 
 HIDDEN = "@"
 
@@ -272,24 +272,8 @@ def renamed_fields(fields: tuple[AnyField, ...], renames: Mapping[str, str]) -> 
     return tuple(found)
 
 
-def renamed_condition(when: object, renames: Mapping[str, str]) -> object:
-    """A filter tree of a pipeline's own fields by their new names."""
-    if isinstance(when, list):
-        return [renamed_condition(item, renames) for item in when]
-    if not isinstance(when, dict):
-        return when
-    found = {key: renamed_condition(it, renames) if key in ("and", "or", "not") else it for key, it in when.items()}
-    for key in ("some", "none"):
-        if isinstance(inner := found.get(key), dict):
-            found[key] = {**inner, "field": renamed_path(inner.get("field"), renames)}
-    if "field" in found:
-        found["field"] = renamed_path(found["field"], renames)
-    return found
-
-
-def renamed_path(path: object, renames: Mapping[str, str]) -> object:
-    """A path whose first step goes by its new name."""
-    if not isinstance(path, str):
-        return path
-    first, dot, rest = path.partition(".")
-    return f"{renames.get(first, first)}{dot}{rest}"
+def renamed_display(field: AnyField, renames: Mapping[str, str], target: UUID) -> AnyField:
+    """A field that shows one of the target by its new name, where it is a relation that does."""
+    if not isinstance(field, RelationField) or field.target_pipeline != target or field.display_field is None:
+        return field
+    return replace(field, display_field=renames.get(field.display_field, field.display_field))

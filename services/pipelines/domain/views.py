@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from libs.common.errors import Fault, Forbidden, Invalid, NotFound
 from libs.common.filters import parse_sort
+from libs.common.filters.renaming import renamed_condition, renamed_path
 from services.pipelines.domain.caller import Caller
-from services.pipelines.domain.evolution import renamed_condition, renamed_path
 from services.pipelines.domain.fields import (
     BooleanField,
     DateField,

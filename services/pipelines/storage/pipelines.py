@@ -113,6 +113,12 @@ async def find(connection: Connection, tenant_id: UUID, ids: Iterable[UUID]) -> 
     return {row["id"]: _pipeline(row) for row in rows}
 
 
+async def displaying(connection: Connection, tenant_id: UUID, target: UUID, names: list[str]) -> list[Pipeline]:
+    """Other pipelines, held, with relation fields that show one of these fields of the target; also in the trash."""
+    rows = await connection.fetch(SQL["displaying_pipelines"], tenant_id, target, names)
+    return [_pipeline(row) for row in rows]
+
+
 async def lock_computed(connection: Connection, tenant_id: UUID) -> None:
     """Waits until nobody else changes what computed fields of the tenant look at."""
     await connection.execute(SQL["lock_computed"], tenant_id)

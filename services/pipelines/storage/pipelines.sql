@@ -75,6 +75,19 @@ select
     created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines where tenant_id = $1 and id = any($2) and deleted_at is null;
 
+-- name: displaying_pipelines -> PipelineRow
+-- Those with relation fields that show one of some fields of another pipeline, held until the transaction ends.
+select
+    id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
+    created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
+from pipelines
+where tenant_id = $1 and id <> $2 and exists (
+    select from jsonb_array_elements(fields) as field (value)
+    where field.value ->> 'type' = 'relation' and field.value ->> 'target_pipeline' = $2::uuid::text
+        and field.value ->> 'display_field' = any($3::text[])
+)
+order by id for update;
+
 -- name: relation_users
 -- The relation fields of a type, and those that look through it, as `pipeline.field`; pipelines in the trash may come back.
 select p.slug || '.' || (field.value ->> 'name') as name

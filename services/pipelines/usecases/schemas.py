@@ -1,5 +1,6 @@
 """Plan what a definition shall become, apply it, and go back."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from libs.common import clock
 from libs.common.bus import Bus
 from libs.common.errors import Conflict, Fault, Gone, Invalid, NotFound, StaleVersion
+from libs.common.filters.renaming import renamed_condition
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from services.pipelines.domain.caller import Caller
@@ -33,7 +35,7 @@ from services.pipelines.domain.evolution import (
     differences,
     hidden,
     pairs,
-    renamed_condition,
+    renamed_display,
     renamed_fields,
 )
 from services.pipelines.domain.fields import AnyField
@@ -42,6 +44,7 @@ from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import rules_faults
 from services.pipelines.domain.schemas import PLAN_SECONDS, Plan, PlannedChange, Sample, Version, check_fit
 from services.pipelines.domain.titles import renamed_template
+from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import schemas
 from services.pipelines.usecases import computed, evolve, pipelines, views
 
@@ -75,8 +78,8 @@ class Question(msgspec.Struct, frozen=True):
 class Foreseen(msgspec.Struct, frozen=True):
     """What one change would do."""
 
-    records_affected: int
-    records_failing: int
+    records_affected: int | None
+    records_failing: int | None
     samples: list[Sample]
 
 
@@ -200,7 +203,8 @@ def _read(pipeline: Pipeline, wanted: Wanted) -> tuple[Step, list[Fault]]:
                 faults.append(Fault(f"/fields/{index}/name", "duplicate", f"'{field.name}' is given twice"))
             given.setdefault(field.name, (f"/fields/{index}", field))
     left = tuple(field for field in pipeline.fields if field.name not in wanted.remove)
-    kept = tuple(renamed_field(it, wanted.rename, pipeline.id) for it in renamed_fields(left, wanted.rename))
+    called = (renamed_display(it, wanted.rename, pipeline.id) for it in renamed_fields(left, wanted.rename))
+    kept = tuple(renamed_field(it, wanted.rename, pipeline.id) for it in called)
     known = {field.name for field in kept}
     merged = tuple(given[field.name][1] if field.name in given else field for field in kept)
     fields = (*merged, *(field for _, field in given.values() if field.name not in known))
@@ -271,9 +275,17 @@ async def _take(
     step = replace(step, fields=new.fields)
     if step.renames:
         await views.rename(connection, caller, old.id, step.renames)
+        await _redisplay(connection, caller, old.id, step.renames)
     new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)
     assert asked is not None
     return await pipelines.write(connection, caller, "updated", new), asked
+
+
+async def _redisplay(connection: Connection, caller: Caller, target: UUID, renames: Mapping[str, str]) -> None:
+    """Lets relation fields of other pipelines show fields of this one by their new names."""
+    for it in await storage.displaying(connection, caller.tenant, target, list(renames)):
+        fields = tuple(renamed_display(field, renames, target) for field in it.fields)
+        await pipelines.write(connection, caller, "updated", replace(it, fields=fields))
 
 
 async def _way_back(

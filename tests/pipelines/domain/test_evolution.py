@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from libs.common.errors import Conflict
+from libs.common.filters.renaming import renamed_condition
 from libs.common.ids import new_id
 from services.pipelines.domain.definitions import read_field
 from services.pipelines.domain.evolution import (
@@ -17,7 +18,6 @@ from services.pipelines.domain.evolution import (
     convertible,
     demanded,
     differences,
-    renamed_condition,
 )
 from services.pipelines.domain.fields import AnyField
 
