@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -20,7 +19,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, PubAck, StreamConfig
+from nats.js.api import DiscardPolicy, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from opentelemetry.trace import SpanKind
 
@@ -29,6 +28,8 @@ from libs.common.consuming import Consumer as Consumer
 from libs.common.consuming import consume
 from libs.common.errors import AppError, Malformed, Unavailable, WireError, from_wire, to_wire
 from libs.common.postgres import Database
+from libs.common.publishing import Ack, Publisher
+from libs.common.publishing import Outgoing as Outgoing
 from libs.common.resilience import end, keep_running
 from libs.common.settings import Latest
 
@@ -47,16 +48,6 @@ EPOCH = "Stream-Created"
 MARGIN = 10_000
 
 _LOGIN = {"user": "username", "password": "password"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message for the stream; `message_id` is what JetStream deduplicates by."""
-
-    subject: str
-    payload: bytes
-    message_id: str
-    traceparent: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,6 +75,7 @@ class Bus:
         self._replicas = replicas
         self._client = Client()
         self._js: JetStreamContext | None = None
+        self._publisher: Publisher | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Event()
         self._reconnected: list[Callable[[], None]] = []
@@ -141,7 +133,9 @@ class Bus:
                 )  # fmt: skip
             if not self._client.is_connected:
                 await asyncio.sleep(0.25)
-        self._js = self._client.jetstream(timeout=PUBLISH_SECONDS, publish_async_max_pending=4000)
+        self._js = self._client.jetstream(timeout=PUBLISH_SECONDS)
+        self._publisher = Publisher(self._client)
+        await self._publisher.start()
         await keep_trying(self._ensure_stream)
         await self._client.subscribe(POSITION_SUBJECT, cb=self._on_position)
         self._ready.set()
@@ -211,7 +205,7 @@ class Bus:
     async def publish(self, messages: Sequence[Outgoing]) -> int:
         """Publishes in order, pipelined, and returns the last sequence number when all are acknowledged."""
         reached = self.position
-        acks = await self._acknowledged(self.jetstream, messages)
+        acks = await self._acknowledged(messages)
         if any(not ack.duplicate and ack.seq <= reached for ack in acks):
             await keep_trying(self._ensure_stream, seconds=PUBLISH_SECONDS)
         last = max(ack.seq for ack in acks)
@@ -219,21 +213,15 @@ class Bus:
         await self._tell_position()
         return last
 
-    async def _acknowledged(self, js: JetStreamContext, messages: Sequence[Outgoing]) -> list[PubAck]:
-        futures: list[asyncio.Future[PubAck]] = []
+    async def _acknowledged(self, messages: Sequence[Outgoing]) -> list[Ack]:
+        if not self.connected or self._publisher is None:
+            raise _away()
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                for message in messages:
-                    future = await js.publish_async(message.subject, message.payload, headers=_headers(message))
-                    futures.append(future)
-                return await asyncio.gather(*futures)
+                return await self._publisher.publish(messages)
         except (TimeoutError, nats.errors.Error) as error:
             self._mend()
             raise Unavailable("The stream did not acknowledge", code="broker-unavailable") from error
-        finally:
-            # What is never answered would count as pending for ever.
-            for future in futures:
-                future.cancel()
 
     def listen(self, subject: str, callback: Callable[[bytes], Awaitable[None]]) -> None:
         """Hands every message of a subject to a callback from now on, not durably: to refresh what memory holds."""
@@ -318,13 +306,6 @@ async def _answer(message: Msg, question: type[Q], answer: Callable[[Q], Awaitab
     except Exception as error:
         await log.aerror("request not answered", subject=message.subject, error=repr(error), exc_info=True)
         return msgspec.json.encode({"error": to_wire(AppError())})
-
-
-def _headers(message: Outgoing) -> dict[str, str]:
-    headers = {"Nats-Msg-Id": message.message_id}
-    if message.traceparent:
-        headers["traceparent"] = message.traceparent
-    return headers
 
 
 async def keep_trying(work: Callable[[], Awaitable[None]], pause: float = 0.25, seconds: float = 3600.0) -> None:
