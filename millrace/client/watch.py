@@ -1,13 +1,14 @@
 """Changes of records, followed through breaks: no change is missed, and none comes twice.
 
-A socket that breaks is opened again after a pause that grows and is spread (full jitter), and goes on from the position
-of the last change. Only where the platform cannot tell any more what was missed comes a change of the kind `resync`.
+A socket that breaks is opened again after a pause that is spread and grows (`pauses`), and goes on from the position of
+the last change. A server that ends says itself when to come back. Only where the platform cannot tell any more what was
+missed comes a change of the kind `resync`.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from random import Random
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,10 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from millrace.client.api import Api, ApiError
 from millrace.client.live import Frame, Live, NotHeard
+from millrace.client.pauses import SPREAD_SECONDS, Pauses
 from millrace.client.records import Record
 
-BASE_SECONDS = 0.1
-CAP_SECONDS = 30.0
 UNAUTHENTICATED = 4401
 PERMANENT = frozenset({"forbidden", "not-found", "unknown-channel", "validation-failed", "filter-reaches"})
 
@@ -48,9 +48,9 @@ class Refused(Exception):
 
 
 class _Again(Exception):
-    """Another socket is needed, after so many seconds at least."""
+    """Another socket is needed: after so many seconds, where the server says so."""
 
-    def __init__(self, seconds: float = 0.0, *, renew: bool = False) -> None:
+    def __init__(self, seconds: float | None = None, *, renew: bool = False) -> None:
         super().__init__()
         self.seconds = seconds
         self.renew = renew
@@ -62,34 +62,36 @@ async def watch(
     *,
     where: dict[str, Any] | None = None,
     since: int | None = None,
+    spread: float = SPREAD_SECONDS,
+    dice: Random | None = None,
 ) -> AsyncIterator[Change]:
     """The changes in a channel (`pipeline:<id>`, `record:<id>`, `tenant`) after a position, or from now on, for ever.
 
-    `where` is a filter tree, `since` the position of a read (`api.position`) or of the last change. Raises Refused.
+    `where` is a filter tree, `since` the position of a read (`api.position`) or of the last change. After a
+    break it comes back at any moment of `spread` seconds, drawn by `dice`. Raises Refused.
     """
-    position, failures = since, 0
+    position, pauses = since, Pauses(spread, dice)
     while True:
         try:
             async with Live.open(api.gateway, api.token) as live:
                 async for change in _changes(live, channel, where, position):
-                    failures = 0
+                    pauses.reset()
                     if isinstance(change, int):
                         position = change
                         continue
                     position = change.seq
                     yield change
         except _Again as again:
-            pause = again.seconds
+            pause = pauses.next() if again.seconds is None else again.seconds
             if again.renew:
                 with suppress(ApiError):
                     await api.renew()
         except (ConnectionClosed, InvalidStatus, NotHeard, OSError) as error:
-            pause = 0.0
+            pause = pauses.next()
             if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == UNAUTHENTICATED:
                 with suppress(ApiError):
                     await api.renew()
-        await asyncio.sleep(pause + random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**failures)))
-        failures = min(failures + 1, 20)
+        await asyncio.sleep(pause)
 
 
 async def _changes(

@@ -55,7 +55,7 @@ async def test_changes_go_on_after_breaks(node: Node, world: World) -> None:
     async with Api(node.url) as api:
         api.token = world.token()
         start = await world.announce("created", await world.create(pipeline, announce=False, name="x"))
-        async with aclosing(watch(api, f"pipeline:{pipeline}", since=start)) as changes:
+        async with aclosing(watch(api, f"pipeline:{pipeline}", since=start, spread=0.1)) as changes:
             record = await world.create(pipeline, name="Ann", score=1)
             (made,) = await some(changes, 1)
             assert made.record is not None
