@@ -2,12 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry
 
 from deploy import dashboards
@@ -151,6 +155,45 @@ def _least_age(expression: str) -> int:
 def test_the_dashboards_are_fresh(path: Path) -> None:
     """`./taskw settings` would change nothing."""
     assert path.read_text() == dashboards.outputs()[path], "run ./taskw settings"
+
+
+@pytest.mark.parametrize("path", sorted(dashboards.outputs()), ids=lambda path: path.name)
+def test_grafana_knows_every_field_of_a_dashboard(path: Path) -> None:
+    """Read and written again by Grafana's own types nothing is lost, and a panel's options lack nothing."""
+    given = json.loads(path.read_text())
+    read = by_grafana(given)
+    assert list(lost(given, read)) == []
+    assert [panel["options"] for panel in given["panels"]] == [panel["options"] for panel in read["panels"]]
+
+
+def test_what_grafana_does_not_know_is_found() -> None:
+    """What the test above relies on: a misspelt field of a dashboard, a panel and a query is lost on the way."""
+    given = dashboards.dashboard("platform")
+    given["refrech"] = given["panels"][0]["fieldConfig"]["defaults"]["unti"] = "s"
+    given["panels"][0]["targets"][0]["legendFormt"] = "all"
+    read = by_grafana(given)
+    paths = ["refrech", "panels.0.targets.0.legendFormt", "panels.0.fieldConfig.defaults.unti"]
+    assert sorted(lost(given, read)) == sorted(paths)
+
+
+def by_grafana(given: dict[str, Any]) -> Any:
+    """A dashboard as Grafana's types have understood it."""
+    register_default_plugins()
+    return json.loads(JSONEncoder().encode(Dashboard.from_json(given)))
+
+
+def lost(given: Any, read: Any, path: str = "") -> Iterator[str]:
+    """The paths at which something that was given is not there any more, or another."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        parts = [(name, value, read.get(name)) for name, value in given.items()]
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        parts = [(str(place), *pair) for place, pair in enumerate(zip(given, read, strict=True))]
+    else:
+        if given != read:
+            yield path
+        return
+    for name, value, other in parts:
+        yield from lost(value, other, f"{path}.{name}" if path else name)
 
 
 def test_the_chart_brings_the_same_rules_and_dashboards() -> None:
