@@ -104,7 +104,8 @@ def persons(entry: Entry) -> set[UUID]:
 
 def conceal(seal: Seal, entry: Entry, salts: Salts) -> Entry:
     """An entry with what is personal encrypted; of one who was erased nothing personal is kept."""
-    return _mapped(entry, lambda person, value: _close(seal, salts.get(person), value))
+    ciphers = {person: AESGCM(seal.digest(salt)) for person, salt in salts.items() if salt is not None}
+    return _mapped(entry, lambda person, value: _close(ciphers.get(person), value))
 
 
 def reveal(seal: Seal, entry: Entry, salts: Salts) -> Entry:
@@ -135,13 +136,13 @@ def _named(party: Party | None, of: Callable[[UUID, Any], Any]) -> Party | None:
     return msgspec.structs.replace(party, name=of(party.id, party.name))
 
 
-def _close(seal: Seal, salt: bytes | None, value: Any) -> Any:
+def _close(cipher: AESGCM | None, value: Any) -> Any:
     if value is None:
         return None
-    if salt is None:
+    if cipher is None:
         return ERASED
     nonce = secrets.token_bytes(_NONCE)
-    sealed = nonce + AESGCM(seal.digest(salt)).encrypt(nonce, msgspec.json.encode(value), None)
+    sealed = nonce + cipher.encrypt(nonce, msgspec.json.encode(value), None)
     return _MARK + base64.b64encode(sealed).decode()
 
 

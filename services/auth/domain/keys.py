@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.auth.domain.sealing import Seal
 
 ALGORITHM = "EdDSA"
+_JWS = jwt.PyJWS()
 
 
 class Jwk(msgspec.Struct, frozen=True):
@@ -58,12 +59,12 @@ class Signer:
 
     def sign(self, claims: msgspec.Struct) -> str:
         """The compact form of a token."""
-        return jwt.encode(msgspec.to_builtins(claims), self._key, ALGORITHM, headers={"kid": self.kid})
+        return _JWS.encode(msgspec.json.encode(claims), self._key, ALGORITHM, headers={"kid": self.kid})
 
     def sign_document(self, document: bytes) -> str:
         """A document with its signature (JWS, RFC 7515), whose type no verifier of tokens takes."""
         headers = {"kid": self.kid, "typ": "millrace-report+jws"}
-        return jwt.PyJWS().encode(document, self._key, ALGORITHM, headers=headers)
+        return _JWS.encode(document, self._key, ALGORITHM, headers=headers)
 
 
 def jwk(kid: str, public_key: bytes) -> Jwk:

@@ -41,7 +41,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     def familiar(self, client: Client) -> bool:
         """Whether a sign-in needs no mention: it is the first, or from a device and a network that were seen before."""
-        if not self.addresses:
+        if not self.addresses or (self.device and client.address in self.addresses):
             return True
         network = _network(client.address)
         return self.device and any(_network(address) == network for address in self.addresses)

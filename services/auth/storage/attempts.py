@@ -1,8 +1,12 @@
-"""Failed attempts, in Redis for all instances; in this process while Redis is away."""
+"""Failed attempts, in Redis for all instances; in this process while Redis is away.
+
+Of who has not failed there is nothing: a look at the counts is all that a sign-in at the first attempt costs.
+"""
 
 import time
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -12,6 +16,13 @@ from services.auth.domain.attempts import REMEMBER_SECONDS, Counter
 AWAY_SECONDS = 2.0
 LOCAL_KEYS = 20_000
 log = structlog.get_logger()
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Seconds to wait before the next attempt, 0 when it may be made now; whether any before it `failed`."""
+
+    wait: float
+    failed: bool
 
 
 class Attempts:
@@ -24,17 +35,21 @@ class Attempts:
 
     async def wait(self, counters: Sequence[Counter]) -> float:
         """Seconds to wait before the next attempt, 0 when it may be made now."""
-        until = max((self._local.get(counter.key, (0, 0.0))[1] for counter in counters), default=0.0)
+        return (await self.standing(counters)).wait
+
+    async def standing(self, counters: Sequence[Counter]) -> Standing:
+        """How one stands by all the counters. What cannot be known is taken as failed."""
+        here = [self._local[counter.key] for counter in counters if counter.key in self._local]
+        until, failed = max((until for _, until in here), default=0.0), True
         if not self._away:
             try:
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for counter in counters:
-                        pipeline.get(f"{counter.key}:until")
-                    told = await pipeline.execute()
-                until = max(until, *(float(value or 0) for value in told))
+                counts = await self._get([counter.key for counter in counters])
+                failed = any(counts) or bool(here)
+                over = [it.key for it, count in zip(counters, counts, strict=True) if count > it.policy.free]
+                until = max([until, *await self._get([f"{key}:until" for key in over])])
             except (RedisError, OSError) as error:
                 await self._lost(error)
-        return max(0.0, until - time.time())
+        return Standing(max(0.0, until - time.time()), failed)
 
     async def failed(self, counters: Iterable[Counter]) -> None:
         """Counts a failure by each counter."""
@@ -57,6 +72,14 @@ class Attempts:
                 await self._redis.delete(*keys, *(f"{key}:until" for key in keys))
             except (RedisError, OSError) as error:
                 await self._lost(error)
+
+    async def _get(self, keys: Sequence[str]) -> list[float]:
+        if not keys:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.get(key)
+            return [float(value or 0) for value in await pipeline.execute()]
 
     @property
     def _away(self) -> bool:

@@ -38,6 +38,12 @@ async def erase_salt(connection: Connection, tenant_id: UUID, person_id: UUID) -
     await connection.execute(SQL["erase_salt"], tenant_id, person_id)
 
 
+async def append_after(connection: Connection, tenant_id: UUID, it: Kept, before: bytes) -> bool:
+    """The entry behind one that has this hash; False where that is not the last any more."""
+    values = (it.seq, it.at, it.action, it.actor_id, it.target_id, it.document, it.hash, before)
+    return bool(await connection.fetchval(SQL["append_after"], tenant_id, *values))
+
+
 async def append(connection: Connection, tenant_id: UUID, it: Kept) -> None:
     """The entry of the number that was just given."""
     values = (it.seq, it.at, it.action, it.actor_id, it.target_id, it.document, it.hash)

@@ -20,6 +20,15 @@ select person_id, salt from audit_salts where tenant_id = $1 and person_id = any
 insert into audit_salts (tenant_id, person_id, salt) values ($1, $2, null)
 on conflict (tenant_id, person_id) do update set salt = null;
 
+-- name: append_after
+-- An entry behind one whose number and hash are known, if that is still the last.
+with head as (
+    update audit_heads set seq = $2, hash = $8
+    where tenant_id = $1 and seq = $2::bigint - 1 and hash = $9 returning seq
+)
+insert into audit_log (tenant_id, seq, at, action, actor_id, target_id, document, hash)
+select $1, head.seq, $3::timestamptz, $4::text, $5::uuid, $6::uuid, $7::text, $8 from head returning true;
+
 -- name: append
 with head as (update audit_heads set hash = $8 where tenant_id = $1)
 insert into audit_log (tenant_id, seq, at, action, actor_id, target_id, document, hash)

@@ -44,11 +44,15 @@ class OrganizationRow(msgspec.Struct, frozen=True):
 
 
 class Entering(msgspec.Struct, frozen=True):
-    """What a sign-in is judged by besides the user: the tenant, and whether a second factor is confirmed."""
+    """What a sign-in is judged by: user and tenant, the names of the user's roles, and a confirmed second factor."""
 
+    user: User
     organization: Organization
     confirmed: bool
     roles: tuple[RoleName, ...]
+
+
+_OF_TENANT = len(msgspec.structs.fields(OrganizationRow))
 
 
 async def id_of_slug(connection: Connection, slug: str) -> UUID | None:
@@ -71,13 +75,15 @@ async def get(connection: Connection, tenant_id: UUID) -> Organization | None:
     return OrganizationRow(*row).organization() if row else None
 
 
-async def entering(connection: Connection, tenant_id: UUID, user: User) -> Entering | None:
+async def entering(connection: Connection, tenant_id: UUID, user_id: UUID) -> Entering | None:
     """The same, with what else a sign-in of a user asks."""
-    row = await connection.fetchrow(SQL["entering"], tenant_id, user.id, list(user.roles))
+    row = await connection.fetchrow(SQL["entering"], tenant_id, user_id)
     if row is None:
         return None
-    *of_tenant, confirmed, roles = row
-    return Entering(OrganizationRow(*of_tenant).organization(), confirmed, tuple(RoleName(*role) for role in roles))
+    confirmed, names, *of_user = row[_OF_TENANT:]
+    roles = tuple(RoleName(*name) for name in names)
+    user = User(*[*of_user, tuple(role.id for role in roles)])
+    return Entering(user, OrganizationRow(*row[:_OF_TENANT]).organization(), confirmed, roles)
 
 
 async def insert(connection: Connection, it: Organization) -> None:

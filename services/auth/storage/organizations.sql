@@ -15,17 +15,20 @@ select id, slug, name, status, locale, time_zone, branding, security, created_at
 from tenants where id = $1;
 
 -- name: entering
--- The same, with what else a sign-in asks: whether the user has a second factor, and what the roles are called.
-select id, slug, name, status, locale, time_zone, branding, security, created_at, updated_at,
-    array(select host from domains where tenant_id = tenants.id order by host) as domains, limits,
-    (select due_at from deletions where deletions.id = tenants.id) as deletes_at,
+-- The same, with what else a sign-in asks: the user, whether they have a second factor, and what their roles are called.
+select t.id, slug, t.name, t.status, t.locale, time_zone, branding, security, t.created_at, t.updated_at,
+    array(select host from domains where tenant_id = t.id order by host) as domains, limits,
+    (select due_at from deletions where deletions.id = t.id) as deletes_at,
     exists (
         select from totp_secrets where tenant_id = $1 and user_id = $2 and confirmed_at is not null
     ) as confirmed,
     array(
-        select row(r.id, r.slug, r.name) from roles r where r.tenant_id = $1 and r.id = any($3::uuid[]) order by r.id
-    ) as roles
-from tenants where id = $1;
+        select row(r.id, r.slug, r.name)
+        from role_members m join roles r on r.tenant_id = m.tenant_id and r.id = m.role_id
+        where m.tenant_id = $1 and m.user_id = $2 order by r.id
+    ) as roles,
+    u.id, u.email, u.name, u.locale, u.status, u.created_at, u.updated_at, u.email_verified_at
+from tenants t join users u on u.tenant_id = t.id where t.id = $1 and u.id = $2;
 
 -- name: insert
 insert into tenants (id, slug, name, locale, time_zone, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $6);

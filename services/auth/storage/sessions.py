@@ -27,9 +27,9 @@ async def insert(
     """A new session, with its first token where it has one; from where the user signed in before."""
     values = (it.user_id, it.user_agent, it.address, it.created_at, it.last_used_at, it.expires_at, it.mfa)
     by = (it.actor_id, it.actor_name, it.reason)
-    row = await connection.fetchrow(SQL["insert"], tenant_id, it.id, *values, *by, digest, until, MAX_SESSIONS_OF_USER)
-    assert row is not None
-    return Seen(row[0], tuple(row[1]), bool(row[2]))
+    given = (tenant_id, it.id, *values, *by, digest, until, MAX_SESSIONS_OF_USER)
+    device, addresses, crowded = await connection.fetchval(SQL["insert"], *given)
+    return Seen(device, tuple(addresses or ()), bool(crowded))
 
 
 async def page(connection: Connection, tenant_id: UUID, user_id: UUID, after: UUID, limit: int) -> list[Session]:

@@ -1,4 +1,4 @@
--- name: insert -> Seen
+-- name: insert
 -- A new session with its first token, where there is one; returns whether the user's others know the device, their
 -- addresses, and whether any are over or too many.
 with token as (
@@ -8,17 +8,13 @@ with token as (
 insert into sessions (tenant_id, id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id,
     actor_name, reason)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-returning exists (
-        select from sessions s where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
-            and s.user_agent is not distinct from $4
-    ) as device,
-    array(
-        select distinct coalesce(s.address, '') from sessions s
-        where s.tenant_id = $1 and s.user_id = $3 and s.actor_id is null
-    ) as addresses,
-    (
-        select count(*) >= $15 or bool_or(s.expires_at < $6) from sessions s where s.tenant_id = $1 and s.user_id = $3
-    ) as crowded;
+returning (
+    select row(
+        coalesce(bool_or(s.user_agent is not distinct from $4) filter (where s.actor_id is null), false),
+        array_agg(distinct coalesce(s.address, '')) filter (where s.actor_id is null),
+        count(*) >= $15 or bool_or(s.expires_at < $6)
+    ) from sessions s where s.tenant_id = $1 and s.user_id = $3
+) as seen;
 
 -- name: page -> Session
 select id, user_id, user_agent, address, created_at, last_used_at, expires_at, mfa, actor_id, actor_name, reason

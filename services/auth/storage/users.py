@@ -115,9 +115,14 @@ async def lock(connection: Connection, tenant_id: UUID, user_id: UUID) -> User |
     return await get(connection, tenant_id, user_id)
 
 
+async def keep(connection: Connection, tenant_id: UUID, user_id: UUID) -> None:
+    """What a user may do stays as it is until the transaction ends; best read by a later statement."""
+    await connection.execute(SQL["hold"], tenant_id, user_id)
+
+
 async def hold(connection: Connection, tenant_id: UUID, user_id: UUID) -> User | None:
     """A user whose status and roles stay as they are until the transaction ends."""
-    await connection.execute(SQL["hold"], tenant_id, user_id)
+    await keep(connection, tenant_id, user_id)
     return await get(connection, tenant_id, user_id)
 
 

@@ -39,6 +39,7 @@ class Auditor:
         self._database = database
         self._seal = seal
         self._known: dict[tuple[UUID, UUID], bytes] = {}
+        self._heads: dict[UUID, tuple[int, bytes]] = {}
         self._noted = Counter("audited_total", "Entries of the audit logs", ("action",), registry=registry)
 
     async def note(
@@ -55,11 +56,32 @@ class Auditor:
         """An entry, within the transaction that it tells of; best as its last act, as other writers wait for it."""
         plain = Entry(0, "", action, by, target, address, dict(details or {}))
         concealed = rules.conceal(self._seal, plain, await self._salts(connection, tenant_id, plain))
-        seq, before = await audit.next_number(connection, tenant_id)
-        now = clock.now()
-        entry = msgspec.structs.replace(concealed, seq=seq, at=clock.rfc3339(now))
-        await audit.append(connection, tenant_id, rules.keep(self._seal, entry, now, before))
+        if not await self._append_at_once(connection, tenant_id, concealed):
+            seq, before = await audit.next_number(connection, tenant_id)
+            kept = self._bind(concealed, seq, before)
+            await audit.append(connection, tenant_id, kept)
+            self._remember(tenant_id, kept)
         self._noted.labels(action).inc()
+
+    async def _append_at_once(self, connection: Connection, tenant_id: UUID, entry: Entry) -> bool:
+        """In one round trip, where nobody else wrote since this process did, or what it wrote was rolled back."""
+        if tenant_id not in self._heads:
+            return False
+        seq, before = self._heads.pop(tenant_id)
+        kept = self._bind(entry, seq + 1, before)
+        appended = await audit.append_after(connection, tenant_id, kept, before)
+        if appended:
+            self._remember(tenant_id, kept)
+        return appended
+
+    def _bind(self, entry: Entry, seq: int, before: bytes) -> Kept:
+        now = clock.now()
+        return rules.keep(self._seal, msgspec.structs.replace(entry, seq=seq, at=clock.rfc3339(now)), now, before)
+
+    def _remember(self, tenant_id: UUID, kept: Kept) -> None:
+        if len(self._heads) >= REMEMBERED:
+            self._heads.clear()
+        self._heads[tenant_id] = (kept.seq, kept.hash)
 
     async def page(
         self, principal: Principal, permissions: Permissions, wanted: Filters, before: int, limit: int

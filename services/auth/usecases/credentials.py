@@ -22,20 +22,22 @@ async def prove(
     context: Context, counters: Sequence[Counter], known: Credentials | None, password: str, *, wrong: AppError
 ) -> None:
     """Raises `wrong` unless the password is that of an active user; too many wrong ones in a row have to wait."""
-    await require_patience(context, counters)
+    failed = await require_patience(context, counters)
     right = await context.hasher.verify(known.password_hash if known else None, password)
     if known is None or not right or known.status != "active":
         await context.attempts.failed(counters)
         raise wrong
-    await context.attempts.succeeded(counters)
+    if failed:
+        await context.attempts.succeeded(counters)
 
 
-async def require_patience(context: Context, counters: Sequence[Counter]) -> None:
-    """Refuses an attempt that comes too soon after those that failed."""
-    wait = await context.attempts.wait(counters)
-    if wait > 0:
+async def require_patience(context: Context, counters: Sequence[Counter]) -> bool:
+    """Refuses an attempt that comes too soon after those that failed; returns whether there are any."""
+    found = await context.attempts.standing(counters)
+    if found.wait > 0:
         detail = "Too many attempts failed; wait before the next"
-        raise RateLimited(detail, code="too-many-attempts", retry_after=wait)
+        raise RateLimited(detail, code="too-many-attempts", retry_after=found.wait)
+    return found.failed
 
 
 async def change_password(context: Context, principal: Principal, current: str, new: str, client: Client) -> None:

@@ -128,14 +128,15 @@ async def reset(context: Context, principal: Principal, permissions: Permissions
 async def guessing(context: Context, tenant_id: UUID, user_id: UUID, wrong: AppError) -> AsyncIterator[Connection]:
     """A transaction; wrong codes of a user that are given within are counted, and `wrong` is raised for them."""
     counters = attempts.of_codes(tenant_id, user_id)
-    await credentials.require_patience(context, counters)
+    failed = await credentials.require_patience(context, counters)
     try:
         async with context.database.tenant(tenant_id) as connection:
             yield connection
     except rules.WrongCode:
         await context.attempts.failed(counters)
         raise wrong from None
-    await context.attempts.succeeded(counters)
+    if failed:
+        await context.attempts.succeeded(counters)
 
 
 async def prove(context: Context, connection: Connection, tenant_id: UUID, user_id: UUID, code: str) -> None:

@@ -63,18 +63,17 @@ async def enter(
     """Signs in who has proven a first factor, or asks for the second, unless that was `proven` elsewhere."""
     signer = await context.keys.signer()
     async with context.database.tenant(tenant_id) as connection:
-        user = await users.hold(connection, tenant_id, user_id)
-        if user is None or user.status != "active":
+        await users.keep(connection, tenant_id, user_id)
+        found = await organizations.entering(connection, tenant_id, user_id)
+        if found is None or found.user.status != "active":
             raise _wrong()
-        found = await organizations.entering(connection, tenant_id, user)
-        confirmed, roles = (found.confirmed, found.roles) if found else (False, ())
-        organization = require_active(found.organization if found else None, ending=True)
-        if (confirmed or organization.security.mfa_required) and not proven:
-            return await _challenge(connection, tenant_id, user_id, enrol=not confirmed)
+        organization = require_active(found.organization, ending=True)
+        if (found.confirmed or organization.security.mfa_required) and not proven:
+            return await _challenge(connection, tenant_id, user_id, enrol=not found.confirmed)
         tokens = await begin(
-            context, connection, tenant_id, signer, user, client, mfa=proven, organization=organization
+            context, connection, tenant_id, signer, found.user, client, mfa=proven, organization=organization
         )
-        return SignedIn(user, tokens, roles=roles)
+        return SignedIn(found.user, tokens, roles=found.roles)
 
 
 async def enrol(context: Context, mfa_token: str) -> Enrolment:
