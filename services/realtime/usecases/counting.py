@@ -1,8 +1,9 @@
 """Live counts and sums of a pipeline's groups, for boards.
 
-Records counts what the subscribers may see, with the position up to which that holds. Each change that they are told of
-is a reason to count again: at once, and then after a pause that grows with how long counting takes. All subscribers who
-may see the same share one counter on a node, however many come at once.
+Records counts what the subscribers may see, with the position up to which that holds. Each change that they are told
+of and that moves something between groups, or changes what is measured, is a reason to count again: at once, and then
+after a pause that grows with how long counting takes. All subscribers who may see the same share one counter on a node,
+however many come at once.
 """
 
 import asyncio
@@ -13,7 +14,10 @@ import msgspec
 import structlog
 
 from libs.common.errors import AppError
+from libs.common.filters import COLUMNS
+from services.realtime.domain.changes import Change
 from services.realtime.domain.messages import Frame, Groups, encode
+from services.realtime.domain.sight import Sight, Verdict
 from services.realtime.usecases.subscribers import Counted, Subscription
 
 PAUSE_SECONDS = 0.25
@@ -21,6 +25,8 @@ RETRY_SECONDS = 2.0
 SHARE = 10
 """A counter rests for so many times as long as counting took, so that all its work is a small part of the time."""
 MAX_PAUSE_SECONDS = 10.0
+MOVING = frozenset({"title", "version", "updated_at", "updated_by"})
+"""What any change may change."""
 
 log = structlog.get_logger()
 
@@ -42,6 +48,7 @@ class Counter:
     def __init__(self, channel: str, counted: Counted, count: Count, members: Members) -> None:
         self._channel = channel
         self._counted = counted
+        self._fields = counted.fields
         self._count = count
         self._members = members
         self._first: asyncio.Task[bool] | None = None
@@ -68,6 +75,17 @@ class Counter:
             self._task = asyncio.create_task(self._run())
         if self._frame is None:
             self.stir()
+
+    def moved(self, change: Change, verdict: Verdict, sight: Sight) -> bool:
+        """Whether a change may have made the counts different.
+
+        It has not where the record was and is in view, the fields that count are seen of every record there, and none
+        of them has changed.
+        """
+        if verdict.kind != "record_updated" or self._fields & MOVING:
+            return True
+        seen = all(sight.always(name) for name in self._fields - COLUMNS.keys())
+        return not seen or not self._fields.isdisjoint(change.changed)
 
     def stir(self) -> None:
         """Something that the subscribers may see has changed."""

@@ -86,13 +86,15 @@ class Group:
         Where it must be asked for first, it is told later, in its turn.
         """
         sight, where = self.view(change.head.pipeline_id)
-        if self.counter is not None and (sight.asks or judge(change, sight, where) is not None):
-            self.counter.stir()
         members = list(self.members) if only is None else [only]
         if sight.asks:
+            if self.counter is not None:
+                self.counter.stir()
             self._ask(change, where, members)
             return []
         verdict = judge(change, sight, where)
+        if self.counter is not None and verdict is not None and self.counter.moved(change, verdict, sight):
+            self.counter.stir()
         return [] if verdict is None else [self._told(change, verdict, sight, members)]
 
     @property

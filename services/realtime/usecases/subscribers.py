@@ -36,6 +36,13 @@ class Counted(msgspec.Struct, frozen=True):
     group_by: str | None
     metrics: str
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that are grouped by or measured, of a path the first step."""
+        grouped = [name.partition(":")[0] for name in (self.group_by or "").split(",")]
+        measured = [name.partition(":")[2] for name in self.metrics.split(",")]
+        return frozenset(name.strip().partition(".")[0] for name in (*grouped, *measured)) - {""}
+
 
 class Subscription:
     """A subscriber's interest in a channel; `pipeline_id` is that of the channel's record or pipeline.

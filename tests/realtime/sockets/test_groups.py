@@ -6,6 +6,7 @@ from typing import Any
 from libs.common.errors import Forbidden, Invalid
 from millrace.client import Live
 from tests.realtime.support import Json, Node, World, quiet, reader
+from tests.support.waiting import eventually
 
 
 def columns(frame: Json, metric: str = "count") -> dict[str, Any]:
@@ -72,6 +73,33 @@ async def test_what_is_not_seen_is_not_counted_again(node: Node, world: World) -
         assert [frame["type"] for frame in await quiet(live) if "presence" not in frame["type"]] == []
         assert world.counts == before
         assert "groups" not in [frame["type"] for frame in await quiet(plain)]
+
+
+async def test_what_moves_nothing_is_not_counted_again(node: Node, world: World) -> None:
+    """A change of what is neither grouped by nor measured is told and no reason to count; all others are."""
+    pipeline = world.pipeline()
+    record = await world.create(pipeline, name="new", score=5, secret="x")
+    some = reader(row_rule={"field": "score", "op": "gt", "value": 9}, readable_fields=frozenset({"name", "score"}))
+    masked = world.token(some, reader(readable_fields=frozenset({"score"})))
+    async with node.live(world.token()) as live, node.live(masked) as dim:
+        await live.subscribe(f"pipeline:{pipeline}", group_by="name", metrics="count, sum:score")
+        await until(live, {"new": 1})
+        before = world.counts
+        for secret in ("y", "z"):
+            await world.update(record, {"secret": secret})
+            await live.expect("record_updated")
+        assert [frame["type"] for frame in await quiet(live) if "presence" not in frame["type"]] == []
+        assert world.counts == before
+        await world.update(record, {"score": 6})
+        await until(live, {"new": 6}, "sum:score")
+        await dim.subscribe(f"pipeline:{pipeline}", group_by="name")
+        before = world.counts
+        await world.update(record, {"secret": "where rows decide what is seen, anything may count"})
+
+        async def counted() -> bool:
+            return world.counts > before
+
+        await eventually(counted)
 
 
 async def test_other_permissions_count_anew(node: Node, world: World) -> None:
