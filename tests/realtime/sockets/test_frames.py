@@ -58,7 +58,7 @@ async def test_a_frame_that_is_too_large_closes(settings: Settings, world: World
 
 async def test_too_many_frames_are_refused(settings: Settings, world: World) -> None:
     """Over the rate frames are refused, and those that come slowly are heard again."""
-    bounded = msgspec.structs.replace(settings, frame_rate=20, frame_burst=5)
+    bounded = msgspec.structs.replace(settings, frame_rate=1, frame_burst=5)
     async with running_node(bounded) as node, node.live(world.token()) as live:
         for _ in range(20):
             await live.send(type="ping")
