@@ -16,7 +16,7 @@ from ops.stack.home import Home
 from ops.stack.plan import ALL, SERVERS, Plan, gateway_port, make_plan
 from ops.stack.supervisor import Supervisor
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _CRASHED = {"BACKOFF", "FATAL", "EXITED"}
 
 

@@ -90,18 +90,15 @@ async def test_events_are_published_in_order_and_taken_away(
     assert bus.position == 1200
 
 
-async def test_a_commit_wakes_the_relay(db: Database, bus: Bus) -> None:
-    """An event is in the stream long before the relay would look by itself."""
+async def test_a_commit_wakes_the_relay(db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events reach the stream through a relay that would look by itself only in an hour."""
+    monkeypatch.setattr(outbox, "POLL_SECONDS", 3600.0)
     async with relaying(db, bus):
         await say(db, 0)
         await eventually(has(bus, [0]))
-        delays = []
         for number in range(1, 6):
-            started = asyncio.get_running_loop().time()
             await say(db, number)
             await eventually(has(bus, range(number + 1)))
-            delays.append(asyncio.get_running_loop().time() - started)
-    assert sorted(delays)[2] < outbox.POLL_SECONDS / 2
 
 
 async def test_what_is_taken_back_is_not_told(db: Database, bus: Bus) -> None:
@@ -148,7 +145,7 @@ async def test_nothing_overtakes_a_row_that_waits(db: Database, bus: Bus) -> Non
 
 
 async def test_many_writers_keep_each_entitys_order(db: Database, bus: Bus) -> None:
-    """Two hundred concurrent changes of one row are told in the order in which its lock was held."""
+    """Two hundred changes of one row by ten writers at once are told in the order in which its lock was held."""
     async with db.tenant(TENANT) as connection:
         await connection.execute("insert into inbox values ($1, '0', $1)", TENANT)
 
@@ -160,8 +157,12 @@ async def test_many_writers_keep_each_entitys_order(db: Database, bus: Bus) -> N
             )
             await outbox.record(connection, TENANT, numbered(number))
 
+    async def writer() -> None:
+        for _ in range(20):
+            await change()
+
     async with relaying(db, bus):
-        await asyncio.gather(*(change() for _ in range(200)))
+        await asyncio.gather(*(writer() for _ in range(10)))
         await eventually(has(bus, range(1, 201)))
 
 

@@ -33,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("compose")
     for name in ("prepare", ".env.example", "docker-compose.yml"):
         (directory / name).write_bytes((COMPOSE / name).read_bytes())
-    subprocess.run(["sh", "prepare"], cwd=directory, check=True, capture_output=True, timeout=20)
+    subprocess.run(["sh", "prepare"], cwd=directory, check=True, capture_output=True, timeout=240)
     return directory
 
 
@@ -107,7 +107,7 @@ def test_every_secret_is_made_and_used(prepared: Path) -> None:
 def test_prepare_changes_nothing_that_is_there(prepared: Path) -> None:
     """Secrets outlive a second run; no two passwords are the same."""
     before = {path.name: path.read_text() for path in (prepared / "secrets").iterdir()}
-    subprocess.run(["sh", "prepare"], cwd=prepared, check=True, capture_output=True, timeout=20)
+    subprocess.run(["sh", "prepare"], cwd=prepared, check=True, capture_output=True, timeout=240)
     assert {path.name: path.read_text() for path in (prepared / "secrets").iterdir()} == before
     passwords = [re.search(r":([0-9a-f]{48})@", text) for name, text in before.items() if name.endswith("_url")]
     found = [match[1] for match in passwords if match]

@@ -45,7 +45,7 @@ def python(app: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the image's code alone: without `site` this checkout's own packages are not found."""
     path = f"{app}:{sysconfig.get_path('purelib')}:{sysconfig.get_path('platlib')}"
     run = [sys.executable, "-S", "-B", "-c", code]
-    return subprocess.run(run, cwd=app, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(run, cwd=app, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -138,7 +138,7 @@ def test_the_health_check_tells_ready_from_not(tmp_path: Path) -> None:
 
 def _healthy(port: str) -> int:
     run = [sys.executable, "-I", "-S", IMAGES / "healthy"]
-    return subprocess.run(run, env={"PORT": port}, capture_output=True, timeout=10).returncode
+    return subprocess.run(run, env={"PORT": port}, capture_output=True, timeout=240).returncode
 
 
 def test_the_same_source_makes_the_same_files(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_the_same_source_makes_the_same_files(tmp_path: Path) -> None:
         app = tmp_path / "app"
         shutil.copytree(ROOT / "libs", app / "libs", ignore=shutil.ignore_patterns("__pycache__"))
         if imported:
-            subprocess.run([sys.executable, "-m", "compileall", "-q", app / "libs"], check=True, timeout=60)
+            subprocess.run([sys.executable, "-m", "compileall", "-q", app / "libs"], check=True, timeout=240)
         run = ["sh", IMAGES / "settle.sh", sys.executable, app]
-        subprocess.run(run, env={"PATH": "/usr/bin:/bin"}, check=True, timeout=60)
+        subprocess.run(run, env={"PATH": "/usr/bin:/bin"}, check=True, timeout=240)
         made.append(
             {
                 str(path.relative_to(app)): (path.stat().st_mtime, path.stat().st_mode, _content(path))

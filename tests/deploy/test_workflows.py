@@ -40,7 +40,7 @@ def steps(name: str) -> list[dict[str, Any]]:
 def test_the_files_fit_the_schemas_of_github(schema: str, paths: list[Path]) -> None:
     """Judged by the schemas that come with check-jsonschema, without network."""
     program = Path(sysconfig.get_path("scripts")) / "check-jsonschema"
-    done = subprocess.run([program, "--builtin-schema", schema, *paths], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, "--builtin-schema", schema, *paths], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout
 
 

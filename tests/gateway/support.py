@@ -146,7 +146,7 @@ def serving(made: Callable[[], uvicorn.Server]) -> Iterator[int]:
         yield running.servers[0].sockets[0].getsockname()[1]
     finally:
         running.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def upstream_server(app: Any, port: int = 0) -> uvicorn.Server:

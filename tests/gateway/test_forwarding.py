@@ -8,8 +8,6 @@ import pytest
 
 from tests.gateway.support import DEMO, OTHER, bearer, raw, token
 
-SIGNED_IN = f"authorization: Bearer {token()}\r\n"
-
 PATHS = [
     ("/api/v1/pipelines", "/api/v1/pipelines"),
     ("/api/v1/pipelines/", "/api/v1/pipelines"),
@@ -116,12 +114,18 @@ async def test_bodies_are_bounded(client: httpx.AsyncClient) -> None:
     assert [told.status_code, streamed.status_code] == [413, 413]
 
 
+def _signed_in() -> str:
+    return f"host: a\r\nauthorization: Bearer {token()}\r\n"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/pipelines", "/api/v1/nowhere"])
 async def test_a_large_body_is_read_before_it_is_refused(gateway_url: str, path: str) -> None:
     """Nothing is answered while a client, which may be a proxy, still sends; then the refusal comes."""
     size = 12 * 1024 * 1024
     reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway_url).port)
-    writer.write(f"POST {path} HTTP/1.1\r\nhost: a\r\n{SIGNED_IN}content-length: {size}\r\n\r\n".encode())
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token()}\r\ncontent-length: {size}\r\n\r\n".encode()
+    )
     writer.write(b"x" * (size - 1))
     await writer.drain()
     answer = asyncio.create_task(reader.readline())
@@ -135,7 +139,9 @@ async def test_a_body_of_no_end_is_refused_at_once(gateway_url: str) -> None:
     """What would take too long to read is not waited for, and neither is one that the client holds back itself."""
     for lines in ("content-length: 99999999999", "content-length: 12000000\r\nexpect: 100-continue"):
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway_url).port)
-        writer.write(f"POST /api/v1/pipelines HTTP/1.1\r\nhost: a\r\n{SIGNED_IN}{lines}\r\n\r\n".encode())
+        writer.write(
+            f"POST /api/v1/pipelines HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token()}\r\n{lines}\r\n\r\n".encode()
+        )
         async with asyncio.timeout(60):
             assert (await reader.readline()).split()[1] == b"413"
         writer.close()

@@ -119,7 +119,7 @@ def test_the_health_check_of_a_container_shows_its_own_certificate(secured: int,
     own = {"TLS_CERT_FILE": files.certificate, "TLS_KEY_FILE": files.key}
     command = [sys.executable, "-I", "-S", str(PROJECT / "deploy" / "images" / "healthy"), "live"]
     codes = [
-        subprocess.run(command, env={"PORT": str(secured), **given}, capture_output=True, timeout=20).returncode
+        subprocess.run(command, env={"PORT": str(secured), **given}, capture_output=True, timeout=240).returncode
         for given in (own, {}, {**own, "SERVE_TLS": "off"})
     ]
     assert codes == [0, 1, 1]

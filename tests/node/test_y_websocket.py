@@ -32,7 +32,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(HERE / name, folder)
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=90)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=240)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         pytest.skip("npm cannot get y-websocket here")
     return folder

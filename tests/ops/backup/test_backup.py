@@ -36,7 +36,7 @@ def millrace(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
     """Run the command as an operator does."""
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", "BACKUP_RECIPIENT": RECIPIENT, **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
-    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=90)
+    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def millrace(command: str, environ: Mapping[str, str]) -> subprocess.CompletedPr
     """Run the command as a job of the cluster does."""
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", command]
-    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def millrace(*arguments: str, typed: str = "", **environ: str) -> subprocess.Com
     """Run the command as a user does."""
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
-    return subprocess.run(run, env=given, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=60)
+    return subprocess.run(run, env=given, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=240)
 
 
 async def test_tenant_create_asks_auth(bus: Bus, nats_url: str) -> None:

@@ -170,7 +170,7 @@ def test_two_starts_at_once_make_one_stack(tmp_path: Path) -> None:
     stack = servers_only(tmp_path)
     try:
         starts = [subprocess.Popen(run, cwd=PROJECT, stdout=subprocess.PIPE) for _ in range(2)]
-        said = [start.communicate(timeout=60)[0] for start in starts]
+        said = [start.communicate(timeout=240)[0] for start in starts]
         assert [start.returncode for start in starts] == [0, 0]
         assert said[0] == said[1]
         assert set(pids(stack)) == SERVERS
