@@ -12,6 +12,8 @@ from services.realtime.domain.notifications import NoticeKind
 
 MENTION = re.compile(r"@\[[^\]\n]{1,200}\]\(user:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)")
 MENTIONING = "textarea"
+TELLING = {"created": ("user", MENTIONING), "updated": ("user", MENTIONING, "stage")}
+"""The types of fields that may concern somebody, by what was done."""
 
 
 class Concern(msgspec.Struct, frozen=True):
@@ -25,17 +27,16 @@ class Concern(msgspec.Struct, frozen=True):
 
 def concerns(change: Change, definition: Definition, followers: frozenset[UUID]) -> Iterator[Concern]:
     """Those whom a change names, and those whose record, or one that they follow, came to another stage."""
-    if change.verb not in ("created", "updated"):
-        return
+    telling = TELLING.get(change.verb, ())
     for field in definition.fields:
-        if field.name not in change.changed:
+        if field.type not in telling or field.name not in change.changed:
             continue
         before, after = _value(change, field.name, before=True), _value(change, field.name)
         if field.type == "user":
             yield from (Concern(who, "assigned", field.name) for who in _ids(after) - _ids(before))
         elif field.type == MENTIONING:
             yield from (Concern(who, "mentioned", field.name) for who in mentioned(after) - mentioned(before))
-        elif field.type == "stage" and change.verb == "updated" and before != after:
+        elif before != after:
             stage = after if isinstance(after, str) else None
             for who in followers | owners(change, definition):
                 yield Concern(who, "stage_changed", field.name, stage)

@@ -1,7 +1,6 @@
 """Reading back the stream of events, without a consumer: JetStream's batched direct get (NATS ADR-31)."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -87,7 +86,7 @@ async def read(bus: Bus, tenant_id: UUID | None, after: int, limit: int = BATCH)
     question = {"seq": after + 1, "next_by_subj": subject(tenant_id), "batch": limit, "max_bytes": BATCH_BYTES}
     try:
         async with asyncio.timeout(SECONDS):
-            return [_stored(message) async for message in _ask(bus, msgspec.json.encode(question))]
+            return await _ask(bus, msgspec.json.encode(question))
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise _away() from error
 
@@ -105,20 +104,26 @@ async def read_to(bus: Bus, tenant_id: UUID, after: int, proof: int, limit: int 
         raise _away() from None
 
 
-async def _ask(bus: Bus, question: bytes) -> AsyncIterator[Msg]:
+async def _ask(bus: Bus, question: bytes) -> list[Stored]:
+    """What the stream answers until it says that this was all."""
     client = bus.client
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
+    found: list[Stored] = []
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def take(message: Msg) -> None:
+        status = (message.headers or {}).get("Status")
+        if not status:
+            found.append(_stored(message))
+        elif not ended.done():
+            ended.set_result(status)
+
+    subscription = await client.subscribe(inbox, cb=take)
     try:
         await client.publish(f"$JS.API.DIRECT.GET.{STREAM}", question, reply=inbox)
-        while True:
-            message = await subscription.next_msg(timeout=SECONDS)
-            status = (message.headers or {}).get("Status")
-            if status in ("204", "404"):
-                return
-            if status:
-                raise nats.errors.Error(f"the stream answered {status}")
-            yield message
+        if (status := await ended) not in ("204", "404"):
+            raise nats.errors.Error(f"the stream answered {status}")
+        return found
     finally:
         await subscription.unsubscribe()
 
