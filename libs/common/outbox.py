@@ -46,12 +46,25 @@ B = TypeVar("B")
 Rows: TypeAlias = "list[asyncpg.Record]"
 
 
+Encoded: TypeAlias = "list[tuple[UUID, str, str]]"
+"""Of each event its id, its subject and its text."""
+
+
 async def record(connection: Connection, tenant_id: UUID, new: Sequence[NewEvent]) -> None:
     """Writes events into the outbox of the transaction that is open."""
-    if not new:
-        return
+    await write(connection, tenant_id, encode(tenant_id, new))
+
+
+def encode(tenant_id: UUID, new: Sequence[NewEvent]) -> Encoded:
+    """Events as the outbox keeps them."""
     now = clock.now()
-    encoded = [events.encode(tenant_id, event, now) for event in new]
+    return [events.encode(tenant_id, event, now) for event in new]
+
+
+async def write(connection: Connection, tenant_id: UUID, encoded: Encoded) -> None:
+    """Writes encoded events into the outbox of the transaction that is open."""
+    if not encoded:
+        return
     trace = tracing.traceparent()
     await connection.execute(
         _INSERT,

@@ -1,6 +1,6 @@
 """The words of records, kept beside them, and looking for them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +12,15 @@ from libs.common.postgres import Connection
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.records import Record
-from services.records.domain.searching import Question, Scope, Shape, Words, document
+from services.records.domain.searching import Question, Scope, Shape, Words, document, halves
 
 SQL = sql.load(__file__)
+BOUNDS = SQL["bounds"]
 MOST = 500
 """So many of each way of being found are ranked."""
 MOST_FORGOTTEN = 20_000
-TIMEOUT = "2000"
+LAST = "\U0010ffff"
+"""Behind a beginning, what comes after all that begins so."""
 
 Place = tuple[int, int, UUID]
 """Where a page begins: after this stage, rank and record."""
@@ -55,12 +57,23 @@ async def put(
     connection: Connection, tenant_id: UUID, pipeline_id: UUID, shape: Shape, records: Sequence[Record | Outdated]
 ) -> None:
     """Keeps the words of records of one pipeline."""
-    if not records:
+    await put_words(connection, tenant_id, pipeline_id, shape, words(shape, records))
+
+
+def words(shape: Shape, records: Sequence[Record | Outdated]) -> list[tuple[UUID, Words]]:
+    """What is to be kept of records of one pipeline, by their ids."""
+    return [(record.id, document(shape, record.title, record.data)) for record in records]
+
+
+async def put_words(
+    connection: Connection, tenant_id: UUID, pipeline_id: UUID, shape: Shape, kept: Sequence[tuple[UUID, Words]]
+) -> None:
+    """Keeps words of records of one pipeline."""
+    if not kept:
         return
-    kept = [document(shape, record.title, record.data) for record in records]
-    ids, documents = [record.id for record in records], [words.document for words in kept]
+    ids, documents = [record_id for record_id, _ in kept], [said.document for _, said in kept]
     await connection.execute(SQL["put"], tenant_id, pipeline_id, shape.number, ids, documents)
-    await _learn(connection, tenant_id, kept)
+    await _learn(connection, tenant_id, [said for _, said in kept])
 
 
 async def _learn(connection: Connection, tenant_id: UUID, kept: Iterable[Words]) -> None:
@@ -77,91 +90,141 @@ async def remove(connection: Connection, tenant_id: UUID, ids: Collection[UUID])
             await connection.execute(SQL["unlearn"], tenant_id, said)
 
 
-async def begin(connection: Connection) -> None:
-    """Bounds what the transaction's searches may cost."""
-    await connection.execute(SQL["bounds"], TIMEOUT)
+async def alike(
+    connection: Connection, tenant_id: UUID, tags: Collection[str], word: str
+) -> dict[str, Collection[str]]:
+    """Words that have a half of one in common, and are as long but for a letter, each with its tags."""
+    begin, end, swapped = halves(word)
+    backwards = end[::-1]
+    rows = await connection.fetch(
+        SQL["alike"], tenant_id, list(tags), begin, begin + LAST, backwards, backwards + LAST, swapped, len(word)
+    )  # fmt: skip
+    return _gathered(rows)
 
 
-async def similar(connection: Connection, tenant_id: UUID, tags: Collection[str], word: str) -> list[str]:
-    """Words that are spelt like one."""
-    return [row[0] for row in await connection.fetch(SQL["similar"], tenant_id, list(tags), word)]
+async def similar(
+    connection: Connection, tenant_id: UUID, tags: Collection[str], word: str
+) -> dict[str, Collection[str]]:
+    """Words that are spelt like one, each with its tags."""
+    return _gathered(await connection.fetch(SQL["similar"], tenant_id, list(tags), word))
 
 
 async def inflected(
-    connection: Connection, tenant_id: UUID, tags: Collection[str], dictionary: str, word: str, stem: str
-) -> list[str]:
-    """Words that have the stem of one."""
-    rows = await connection.fetch(
-        SQL["inflected"], tenant_id, list(tags), dictionary, word, stem, f"{stem}\U0010ffff"
-    )  # fmt: skip
-    return [row[0] for row in rows]
+    connection: Connection, tenant_id: UUID, tags: Collection[str], dictionary: str, word: str, begin: str
+) -> dict[str, Collection[str]]:
+    """Words that have the stem of one and do not begin with it, each with its tags."""
+    rows = await connection.fetch(SQL["inflected"], tenant_id, list(tags), dictionary, word, begin, LAST)
+    return _gathered(rows)
+
+
+def _gathered(rows: Iterable[Any]) -> dict[str, Collection[str]]:
+    found: dict[str, list[str]] = {}
+    for word, tag in rows:
+        found.setdefault(word, []).append(tag)
+    return dict(found)
 
 
 async def search(
     connection: Connection, tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context,
     after: Place, limit: int,
 ) -> list[Hit]:  # fmt: skip
-    """Up to so many of what was found, after a place."""
+    """Up to so many of what was found as it was typed, after a place."""
     text, params = statement(tenant_id, question, targets, context, after, limit)
     return [Hit(*row) for row in await connection.fetch(text, *params)]
 
 
+async def mistyped(
+    connection: Connection, tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context,
+    after: Place, limit: int,
+) -> list[Hit]:  # fmt: skip
+    """Up to so many of what was only found because of slips, after a place."""
+    text, params = statement(tenant_id, question, targets, context, after, limit, slips=True)
+    return [Hit(*row) for row in await connection.fetch(text, *params)]
+
+
+Part = list[tuple[Target, Scope]]
+"""What is asked for at once: all that needs no rule, or a scope with rules."""
+
+
 def statement(
-    tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context, after: Place, limit: int
-) -> tuple[str, list[object]]:
-    """The select of a search, with its parameters."""
-    ranks = {
-        target.pipeline.id: question.beginning(_tags(target.scopes, target.shape), typos=True) for target in targets
+    tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context, after: Place, limit: int,
+    *, slips: bool = False,
+) -> tuple[str, list[object]]:  # fmt: skip
+    """The select of a search, with its parameters. What is found is ranked by what its own part of it may read."""
+    parts = _parts(targets)
+    asked = [(number, target, scope) for number, part in enumerate(parts) for target, scope in part]
+    queries = [(_slips if slips else _queries)(question, *_tags([(target, scope)])) for _, target, scope in asked]
+    params: list[object] = [
+        tenant_id, *after, limit, [number for number, _, _ in asked], [target.pipeline.id for _, target, _ in asked],
+        *map(list, zip(*queries, strict=True)),
+    ]  # fmt: skip
+    name = "mistyped" if slips else "typed"
+    found = [_found(name, number, part, question, context, params) for number, part in enumerate(parts)]
+    documents, ranked = (", ".join(it[0] for it in found), " union all ".join(it[1] for it in found))
+    return _fill(name, documents=documents, ranked=ranked), params
+
+
+def _parts(targets: Iterable[Target]) -> list[Part]:
+    scopes = [(target, scope) for target in targets for scope in target.scopes]
+    free = [one for one in scopes if not one[1].access.ruled]
+    return [*([free] if free else []), *([one] for one in scopes if one[1].access.ruled)]
+
+
+def _tags(part: Part) -> tuple[list[str], list[str]]:
+    tags = [tag for target, scope in part for tag in target.shape.tags(scope.mask)]
+    return tags, [tag for target, scope in part for tag in target.shape.title_tags(scope.mask)]
+
+
+def _queries(question: Question, tags: list[str], titles: list[str]) -> tuple[str | None, ...]:
+    """What finds documents, and tells how well: begun, exact, the whole title, and begun as a title."""
+    title, titled = question.as_title(titles, prefix=False), question.as_title(titles, prefix=True)
+    return question.beginning(tags) or None, question.exactly(tags) or None, title or None, titled or None
+
+
+def _slips(question: Question, tags: list[str], titles: list[str]) -> tuple[str | None, ...]:
+    """What finds documents because of slips, and what finds them without."""
+    begun, _, _, titled = _queries(question, tags, titles)
+    return question.mistyped(tags) or None, _either(begun, titled)
+
+
+def _either(*queries: str | None) -> str | None:
+    return " | ".join(f"({query})" for query in queries if query) or None
+
+
+def _found(
+    name: str, number: int, part: Part, question: Question, context: Context, params: list[object]
+) -> tuple[str, str]:
+    """SQL for the documents that a part of what is asked for finds, and for how they rank."""
+    tags, titles = _tags(part)
+    begun, exact, title, titled = _queries(question, tags, titles)
+    queries = {"begun": _either(begun, titled), "exact": _either(exact, title), "titled": titled}
+    if name == "mistyped":
+        queries = {"slips": question.only_mistyped(tags) or None}
+    seen = _seen(part[0][0].shape, part[0][1], context, params) if part[0][1].access.ruled else ""
+    place = {"number": str(number), "most": str(MOST)}
+    cut = " " + _fill("cut", **place)
+    documents = {
+        query: _documents(seen, text, cut if query in ("exact", "titled") else "", params)
+        for query, text in queries.items()
     }
-    params: list[object] = [tenant_id, list(ranks), list(ranks.values()), *after, limit]
-    free = [(target, scope) for target in targets for scope in target.scopes if not scope.access.ruled]
-    branches = _branches(question, _gathered(free), "", params) if free else []
-    for target in targets:
-        for scope in target.scopes:
-            if scope.access.ruled:
-                branches += _ruled(question, target.shape, scope, context, params)
-    return SQL["search"].replace("{branches}", " union all ".join(branches)), params
+    return _fill(f"{name}_documents", **documents, **place), _fill(f"{name}_ranked", **place)
 
 
-def _tags(scopes: Iterable[Scope], shape: Shape) -> list[str]:
-    return list(dict.fromkeys(tag for scope in scopes for tag in shape.tags(scope.mask)))
+def _documents(seen: str, query: str | None, where: str, params: list[object]) -> str:
+    params.append(query)
+    return _fill("documents", seen=seen, query=f"${len(params)}", where=where, most=str(MOST))
 
 
-def _gathered(free: Sequence[tuple[Target, Scope]]) -> tuple[list[str], list[str]]:
-    tags = [tag for target, scope in free for tag in target.shape.tags(scope.mask)]
-    return tags, [tag for target, scope in free for tag in target.shape.title_tags(scope.mask)]
-
-
-def _ruled(question: Question, shape: Shape, scope: Scope, context: Context, params: list[object]) -> list[str]:
-    tags = shape.tags(scope.mask), shape.title_tags(scope.mask)
+def _seen(shape: Shape, scope: Scope, context: Context, params: list[object]) -> str:
     params.append(scope.access.pipeline.id)
     place = f"${len(params)}"
-    condition = scope.access.condition(params, context, using=scope.using(shape))
-    return _branches(question, tags, _seen(place, condition), params)
+    return " " + _fill("seen", place=place, condition=scope.access.condition(params, context, using=scope.using(shape)))
 
 
-def _seen(place: str, condition: str) -> str:
-    return " " + SQL["seen"].replace("{place}", place).replace("{condition}", condition)
-
-
-def _branches(question: Question, tags: tuple[list[str], list[str]], seen: str, params: list[object]) -> list[str]:
-    own, title = tags
-    stages: Mapping[int, str] = {
-        0: question.as_title(title, prefix=False),
-        1: question.exactly(own) if own else "",
-        2: question.as_title(title, prefix=True),
-        3: question.beginning(own, typos=False) if own else "",
-        4: question.beginning(own, typos=True) if own and question.typos else "",
-    }
-    return [_branch(stage, query, seen, params) for stage, query in stages.items() if query]
-
-
-def _branch(stage: int, query: str, seen: str, params: list[object]) -> str:
-    params.append(query)
-    parts = {"stage": str(stage), "seen": seen, "query": f"${len(params)}", "most": str(MOST)}
-    text = SQL["branch"]
-    for name, value in parts.items():
-        text = text.replace(f"{{{name}}}", value)
+def _fill(name: str, **parts: str) -> str:
+    text = SQL[name]
+    for part, value in parts.items():
+        text = text.replace(f"{{{part}}}", value)
     return text
 
 

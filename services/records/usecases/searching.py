@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from libs.common.postgres import Connection
 from services.records.domain.definitions import Definition
 from services.records.domain.jobs import Job
 from services.records.domain.languages import stem_of
+from services.records.domain.permissions import Access
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change
@@ -32,6 +34,7 @@ from services.records.domain.searching import (
 from services.records.domain.snippets import Snippet, snippet
 from services.records.storage import jobs, records, search
 from services.records.storage.search import START, Hit, Outdated, Place, Target
+from services.records.usecases.ahead import beside
 from services.records.usecases.caller import Caller
 from services.records.usecases.running import Steps
 
@@ -39,6 +42,7 @@ MAX_LIMIT = 200
 ENOUGH = 5
 """With so many found as typed, nothing that was perhaps meant is looked for."""
 MAX_TYPOS = 20
+MAX_SLIPS = 2
 REBUILD = "search"
 _BATCH = 250
 _TURNS = 2
@@ -66,7 +70,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
     stage: int
     rank: int
     id: UUID
-    typos: bool
+    slips: int
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -94,8 +98,7 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
         return FoundPage([], None)
 
     async def work() -> FoundPage:
-        async with caller.reads.tenant(caller.tenant_id) as connection:
-            await search.begin(connection)
+        async with caller.reads.tenant(caller.tenant_id, search.BOUNDS) as connection:
             return await _page(connection, caller, asked, words, targets, cursor)
 
     return await caller.warmed(work)
@@ -127,60 +130,66 @@ async def _page(
 ) -> FoundPage:  # fmt: skip
     tags = list(dict.fromkeys(tag for it in targets for scope in it.scopes for tag in it.shape.tags(scope.mask)))
     words = await _inflect(connection, caller, words, tags, asked.language)
-    typos = cursor is not None and cursor.typos
-    if typos:
-        words = await _correct(connection, caller, words, tags)
     after: Place = START if cursor is None else (cursor.stage, cursor.rank, cursor.id)
+    room = asked.limit + 1
     hits = await search.search(
-        connection, caller.tenant_id, words, targets, caller.context, after, asked.limit + 1
+        connection, caller.tenant_id, words, targets, caller.context, after, max(room, ENOUGH)
     )  # fmt: skip
-    if cursor is None and len(hits) < ENOUGH:
-        words, typos = await _correct(connection, caller, words, tags), True
-        if words.typos:
-            hits = await search.search(
-                connection, caller.tenant_id, words, targets, caller.context, after, asked.limit + 1
+    slips = 0
+    for most in _slips(cursor, len(hits)):
+        slips, meant = most, await _correct(connection, caller, words, tags, most)
+        if meant.typos:
+            words = meant
+            hits += await search.mistyped(
+                connection, caller.tenant_id, words, targets, caller.context, after, max(1, room - len(hits))
             )
+        if hits:
+            break
     page = hits[: asked.limit]
-    more = len(hits) > asked.limit
     items = await _shown(connection, caller, page, targets, words)
-    return FoundPage(items, _encode(page[-1], typos) if more else None)
+    return FoundPage(items, _encode(page[-1], slips) if len(hits) > asked.limit else None)
+
+
+def _slips(cursor: _Cursor | None, found: int) -> Sequence[int]:
+    """How many slips a word may have: one, and where nothing is found two; on further pages as many as on the first."""
+    if cursor is not None:
+        return [cursor.slips] if cursor.slips else []
+    return [1, MAX_SLIPS] if found < ENOUGH else []
 
 
 async def _inflect(
     connection: Connection, caller: Caller, words: Question, tags: Sequence[str], language: str | None
 ) -> Question:
-    forms: dict[str, list[str]] = {}
-    for word in dict.fromkeys(words.words):
+    forms: dict[str, Mapping[str, Collection[str]]] = {}
+    for word in words.distinct:
         stem = stem_of(word, language)
         if stem is not None:
             known = await search.inflected(connection, caller.tenant_id, tags, stem.dictionary, word, stem.begin)
-            forms[word] = [form for form in known if not form.startswith(word)]
+            forms |= {word: known} if known else {}
     return msgspec.structs.replace(words, forms=forms) if forms else words
 
 
-async def _correct(connection: Connection, caller: Caller, words: Question, tags: Sequence[str]) -> Question:
-    typos: dict[str, list[str]] = {}
-    for word in dict.fromkeys(words.words):
-        if may_be_mistyped(word):
-            known = await search.similar(connection, caller.tenant_id, tags, word)
-            near = sorted((far, it) for it in known if (far := distance(word, it, most_typos(word))) > 0)
-            within = [it for far, it in near if far <= most_typos(word)][:MAX_TYPOS]
-            if within:
-                typos[word] = within
+async def _correct(connection: Connection, caller: Caller, words: Question, tags: Sequence[str], most: int) -> Question:
+    typos: dict[str, Mapping[str, Collection[str]]] = {}
+    look_up = search.alike if most == 1 else search.similar
+    for word in words.distinct:
+        if may_be_mistyped(word) and most <= most_typos(word):
+            known = await look_up(connection, caller.tenant_id, tags, word)
+            near = sorted((far, it) for it in known if 0 < (far := distance(word, it, most)) <= most)
+            typos |= {word: {it: known[it] for _, it in near[:MAX_TYPOS]}} if near else {}
     return msgspec.structs.replace(words, typos=typos)
 
 
 async def _shown(
     connection: Connection, caller: Caller, hits: Sequence[Hit], targets: Iterable[Target], words: Question
 ) -> list[Found]:
-    bodies: dict[UUID, tuple[str, str | None]] = {}
     known = {target.pipeline.id: target for target in targets}
-    for pipeline_id in {hit.pipeline_id for hit in hits}:
-        ids = [hit.record_id for hit in hits if hit.pipeline_id == pipeline_id]
-        access = known[pipeline_id].reach.access("read")
-        bodies |= await records.bodies(connection, caller.tenant_id, ids, access, caller.context)
+    ids: dict[Access, list[UUID]] = {}
+    for hit in hits:
+        ids.setdefault(known[hit.pipeline_id].reach.access("read"), []).append(hit.record_id)
+    bodies = await records.bodies_among(connection, caller.tenant_id, ids, caller.context)
     return [
-        _found(hit, bodies[hit.record_id][0], known[hit.pipeline_id], words) for hit in hits if hit.record_id in bodies
+        _found(hit, bodies[hit.record_id], known[hit.pipeline_id], words) for hit in hits if hit.record_id in bodies
     ]
 
 
@@ -193,8 +202,8 @@ def _found(hit: Hit, body: str, target: Target, words: Question) -> Found:
     return Found(hit.record_id, hit.pipeline_id, shown.title, score, snippets, msgspec.Raw(body.encode()))
 
 
-def _encode(hit: Hit, typos: bool) -> str:
-    packed = msgspec.msgpack.encode(_Cursor(hit.stage, hit.rank, hit.record_id, typos))
+def _encode(hit: Hit, slips: int) -> str:
+    packed = msgspec.msgpack.encode(_Cursor(hit.stage, hit.rank, hit.record_id, slips))
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
@@ -203,7 +212,9 @@ def _decode(cursor: str) -> _Cursor:
         found = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor + "==="), type=_Cursor)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         found = None
-    if found is None or not (-1 <= found.stage <= 4 and -(2**31) <= found.rank < 2**31):
+    if found is None or not (
+        -1 <= found.stage <= 4 and -(2**31) <= found.rank < 2**31 and 0 <= found.slips <= MAX_SLIPS
+    ):
         raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
     return found
 
@@ -216,7 +227,9 @@ async def keep(connection: Connection, tenant_id: UUID, pipeline: Pipeline, chan
     gone = [record_id for record_id, change in last.items() if change.operation == "deleted"]
     own = (change for change in last.values() if change.after.pipeline_id == pipeline.id)
     await search.remove(connection, tenant_id, gone)
-    await search.put(connection, tenant_id, pipeline.id, shape, [c.after for c in own if _says_else(c, names)])
+    saying = [change.after for change in own if _says_else(change, names)]
+    send = partial(search.put_words, connection, tenant_id, pipeline.id, shape)
+    await beside(saying, partial(search.words, shape), send)
 
 
 async def keep_moved(

@@ -6,6 +6,7 @@ again without it.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,12 +17,13 @@ from libs.common import outbox
 from libs.common.errors import AppError, Forbidden, Invalid
 from libs.common.events import NewEvent
 from libs.common.postgres import Connection
-from services.records.domain.fields import differing
+from services.records.domain.fields import Data, differing
 from services.records.domain.operations import Create, Operation, Outcome
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
 from services.records.usecases import claiming, deriving, files, relating, searching
+from services.records.usecases.ahead import ahead, beside, parts
 from services.records.usecases.caller import Caller
 from services.records.usecases.following import Follower
 from services.records.usecases.plan import Failures, Plan
@@ -71,7 +73,8 @@ class Writer(Scope):
     async def publish(self) -> None:
         """Writes the events that have come together into the outbox, and the words of the records they tell of."""
         await searching.keep(self.connection, self.tenant_id, self.pipeline, self._changes)
-        await outbox.record(self.connection, self.tenant_id, self._events)
+        tell = partial(outbox.write, self.connection, self.tenant_id)
+        await beside(self._events, partial(outbox.encode, self.tenant_id), tell)
         changes, edges, fresh = self._changes, self._edges, self._fresh
         self._events, self._changes, self._edges, self._fresh = [], [], [], set()
         if self.followers or self.pipeline.computing or any(it.after.pipeline_id != self.pipeline.id for it in changes):
@@ -113,15 +116,43 @@ class Writer(Scope):
         return wave, []
 
     async def _write(self, wave: list[tuple[int, Operation]], outcomes: dict[int, Outcome], *, atomic: bool) -> None:
-        while wave:
-            plan, failures = await planned(self, wave)
-            if not (failures and atomic):
+        """Writes a wave, one of new records in parts of which the next is planned while one is written."""
+        whole: list[Sequence[tuple[int, Operation]]] = [wave] if wave else []
+        sound = True
+        async with aclosing(ahead(parts(wave) if self._planned_alone(wave) else whole, self._planned)) as plans:
+            async for part, (plan, failures) in plans:
+                sound = sound and not failures
+                await self._write_part(part, plan, failures, outcomes, atomic=atomic, sound=sound)
+
+    def _planned_alone(self, wave: Sequence[tuple[int, Operation]]) -> bool:
+        """Whether nothing has to be asked of the database to plan a wave."""
+        return not self.pipeline.auto_numbers and all(isinstance(operation, Create) for _, operation in wave)
+
+    async def _planned(self, part: Sequence[tuple[int, Operation]]) -> tuple[Plan, Failures]:
+        return await planned(self, part)
+
+    async def _write_part(
+        self,
+        part: Sequence[tuple[int, Operation]],
+        plan: Plan,
+        failures: Failures,
+        outcomes: dict[int, Outcome],
+        *,
+        atomic: bool,
+        sound: bool,
+    ) -> None:
+        """Writes what was planned; where all or nothing is wanted and a plan was not sound, only tells why."""
+        while True:
+            if sound or not atomic:
                 failures |= await self._attempt(plan, atomic=atomic)
             for index, error in failures.items():
                 outcomes[index] = Outcome(index, "failed", error=error)
             if atomic or not any(index in plan.changes for index in failures):
                 return self._conclude(plan, failures, outcomes)
-            wave = [(index, operation) for index, operation in wave if index not in failures]
+            part = [(index, operation) for index, operation in part if index not in failures]
+            if not part:
+                return
+            plan, failures = await self._planned(part)
 
     async def _attempt(self, plan: Plan, *, atomic: bool) -> Failures:
         """Writes a plan; where it fails in part and is not all or nothing, nothing of it stays."""
@@ -163,7 +194,9 @@ class Writer(Scope):
         failures |= await self._beyond_plan(plan)
         if failures:
             return failures
-        await self._derive(plan)
+        failures = await self._derive(plan)
+        if failures:
+            return failures
         by, at, changes = self.caller.principal, self.caller.now, list(plan.changes.values())
         await records.insert(self.connection, by, at, [c.after for c in changes if c.operation == "created"])
         advancing = [c for c in changes if c.operation != "created"]
@@ -171,12 +204,14 @@ class Writer(Scope):
         await files.use(self, plan)
         return await relating.relate(self, plan) | await self._check_rules(plan)
 
-    async def _derive(self, plan: Plan) -> None:
-        """Computes what follows from relation fields that change, now that what they lead to stays as it is."""
+    async def _derive(self, plan: Plan) -> Failures:
+        """Computes what follows from relation fields that change, now that what they lead to stays as it is; rules and
+        stages judge it.
+        """
         computing = self.pipeline.computing
         if computing is None or not computing.across:
-            return
-        relations = {it.relation for it in computing.own}
+            return Failures()
+        relations = computing.relations
         moved = {
             index: change
             for index, change in plan.changes.items()
@@ -189,10 +224,23 @@ class Writer(Scope):
         none = {it.name: it.of_none for it in computing.across if not it.own}
         for index, change in moved.items():
             found = values[change.after.id] | (none if change.operation == "created" else {})
-            plan.changes[index] = self._derived(change, found)
+            plan.changes[index] = self._having(change, deriving.with_values(self.pipeline, change.after.data, found))
+        return self._judged(plan)
 
-    def _derived(self, change: Change, values: dict[str, Any]) -> Change:
-        data = deriving.with_values(self.pipeline, change.after.data, values)
+    def _judged(self, plan: Plan) -> Failures:
+        """What rules and stages say of changes that had to be derived first."""
+        failures = Failures()
+        for index, judge in plan.judges.items():
+            change = plan.changes.get(index)
+            if change is not None:
+                data = dict(change.after.data)
+                if faults := judge(data):
+                    failures[index] = Invalid(errors=faults)
+                elif data != change.after.data:
+                    plan.changes[index] = self._having(change, data)
+        return failures
+
+    def _having(self, change: Change, data: Data) -> Change:
         before = change.before.data if change.before else {}
         after = msgspec.structs.replace(change.after, data=data, title=self.pipeline.title(data))
         return Change(
