@@ -12,5 +12,5 @@ purge · persons      the end of a tenant, and what is held on a person, in ever
 filters · formulas      the filter language: parser, syntax tree, SQL, evaluation; expressions of computed fields
 edge · http · bodies · pages · conditions · openapi      the outermost layer, strict bodies, bounded lists, the document
 idempotency      one effect and one answer for one key
-resilience · clock · ids      small mechanisms
+buckets · resilience · clock · ids      small mechanisms
 """

@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Protocol
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from libs.common.buckets import Patience, locate
 from ops.backup.store import BackupFailed
 from ops.environment import given
 
-if TYPE_CHECKING:
-    from obstore.store import S3Config
-
 PIECE = 1024 * 1024
+_PATIENCE = Patience(request=timedelta(seconds=120), retries=5, all_retries=timedelta(seconds=60))
 _DRAFT = ".draft"
 
 
@@ -48,12 +46,11 @@ def open_objects(url: str) -> Objects:
 
     BACKUP_S3_ACCESS_KEY and BACKUP_S3_SECRET_KEY, or without them those of the machine it runs on.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return Folder(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and parts.netloc:
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        return Bucket(parts.netloc, parts.path.strip("/"), options.get("region", "us-east-1"), options.get("endpoint"))
+    match locate(url, _PATIENCE, given("BACKUP_S3_ACCESS_KEY"), given("BACKUP_S3_SECRET_KEY")):
+        case Path() as folder:
+            return Folder(folder)
+        case S3Store() as bucket:
+            return Bucket(bucket)
     raise BackupFailed("BACKUP_ARCHIVE is file:///folder or s3://bucket/prefix")
 
 
@@ -108,20 +105,8 @@ class Folder:
 class Bucket:
     """Objects of a bucket; what is large goes there in parts."""
 
-    def __init__(self, bucket: str, prefix: str, region: str, endpoint: str | None) -> None:
-        config: S3Config = {"region": region, "virtual_hosted_style_request": endpoint is None}
-        if endpoint is not None:
-            config["endpoint"] = endpoint
-        access_key, secret_key = given("BACKUP_S3_ACCESS_KEY"), given("BACKUP_S3_SECRET_KEY")
-        if access_key and secret_key:
-            config["access_key_id"], config["secret_access_key"] = access_key, secret_key
-        self._store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            config=config,
-            client_options={"allow_http": (endpoint or "").startswith("http://"), "timeout": "120s"},
-            retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
-        )
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
 
     def put(self, key: str, chunks: Iterable[bytes]) -> None:
         """Keeps what comes."""

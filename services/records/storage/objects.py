@@ -14,22 +14,22 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, runtime_checkable
-from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from libs.common.buckets import Patience, locate
 from libs.common.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     from obstore import GetOptions
-    from obstore.store import S3Config
 
 PIECE: Final = 256 * 1024
 DRAFTS: Final = ".drafts"
 STALE_SECONDS: Final = 86_400.0
+_PATIENCE: Final = Patience(request=timedelta(seconds=60), retries=3, all_retries=timedelta(seconds=20))
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}(/[a-z0-9][a-z0-9._-]{0,127}){0,7}")
 
@@ -60,13 +60,11 @@ def open_store(url: str, access_key: str | None = None, secret_key: str | None =
 
     Without keys S3 takes those of the machine it runs on (instance, container or web identity).
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return Folder(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and parts.netloc:
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        endpoint, region = options.get("endpoint"), options.get("region", "us-east-1")
-        return Bucket(parts.netloc, parts.path.strip("/"), region, endpoint, access_key, secret_key)
+    match locate(url, _PATIENCE, access_key, secret_key):
+        case Path() as folder:
+            return Folder(folder)
+        case S3Store() as bucket:
+            return Bucket(bucket)
     raise ValueError("FILES_URL is file:///folder or s3://bucket/prefix")
 
 
@@ -149,27 +147,8 @@ class Folder:
 class Bucket:
     """Objects of a bucket; what is large goes there in parts, several at a time."""
 
-    def __init__(
-        self,
-        bucket: str,
-        prefix: str,
-        region: str,
-        endpoint: str | None,
-        access_key: str | None,
-        secret_key: str | None,
-    ) -> None:
-        config: S3Config = {"region": region, "virtual_hosted_style_request": endpoint is None}
-        if endpoint is not None:
-            config["endpoint"] = endpoint
-        if access_key and secret_key:
-            config["access_key_id"], config["secret_access_key"] = access_key, secret_key
-        self._store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            config=config,
-            client_options={"allow_http": (endpoint or "").startswith("http://"), "timeout": "60s"},
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-        )
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> int:
         """Keeps what comes."""
