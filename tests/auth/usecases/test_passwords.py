@@ -1,11 +1,15 @@
 """Hashing off the event loop, within bounds."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from libs.common.errors import Unavailable
+from services.auth.domain import people
+from services.auth.settings import Settings
 from services.auth.usecases.passwords import Hasher
 
 
@@ -25,6 +29,27 @@ async def test_a_password_fits_its_own_hash_alone(hasher: Hasher) -> None:
     assert await hasher.verify(stored, "wrong horse") is False
     assert await hasher.verify(None, "correct horse") is False
     assert await hasher.verify("no hash", "correct horse") is False
+
+
+async def test_every_character_of_a_password_counts(hasher: Hasher) -> None:
+    """Nothing is cut or folded, up to the longest that is taken: letters, blanks and what is no letter."""
+    password = "zebra  \U0001f98a Größe 鎖 " * 8
+    password = password[: people.MAX_PASSWORD - 1] + "!"
+    assert people.check_password(password) == []
+    stored = await hasher.hash(password)
+    assert await hasher.verify(stored, password) is True
+    for other in (password[:-1], password[:-1] + "?", password.replace("  ", " "), password.lower()):
+        assert await hasher.verify(stored, other) is False
+
+
+async def test_each_hash_has_a_salt_of_its_own(hasher: Hasher) -> None:
+    """Of 128 bits; the service's own parameters are no less than the least that OWASP advises for argon2id."""
+    parts = [(await hasher.hash("correct horse")).split("$") for _ in range(2)]
+    assert [part[1] for part in parts] == ["argon2id"] * 2
+    salts = {base64.b64decode(part[4] + "==") for part in parts}
+    assert [len(salt) for salt in salts] == [16, 16]
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    assert (defaults["argon2_memory_kib"], defaults["argon2_time_cost"]) >= (19456, 2)
 
 
 async def test_beyond_the_queue_is_refused_at_once(hasher: Hasher) -> None:
