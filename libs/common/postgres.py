@@ -129,18 +129,22 @@ class Database:
         except (*_AWAY, TimeoutError) as error:
             raise translate(error) from error
 
-    def tenant(self, tenant_id: UUID) -> "Transaction":
-        """A transaction in which exactly the rows of one tenant exist; within an outer one of it, a savepoint."""
+    def tenant(self, tenant_id: UUID, also: str = "") -> "Transaction":
+        """A transaction in which exactly the rows of one tenant exist; within an outer one of it, a savepoint.
+
+        What is `also` to be done at its beginning, statements without parameters, costs no round trip of its own.
+        """
         if (outer := _outer.get()) is not None and outer.holds(self, tenant_id):
-            return Savepoint(self, outer.connection)
-        return self._tenant(tenant_id)
+            return Savepoint(self, outer.connection, also)
+        return self._tenant(tenant_id, also)
 
     def outer(self, tenant_id: UUID) -> "Outer":
         """A transaction of a tenant which holds all that its task does in that tenant until the block ends."""
         return Outer(self, tenant_id, self._tenant(tenant_id))
 
-    def _tenant(self, tenant_id: UUID) -> "Transaction":
-        return Transaction(self, f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)")
+    def _tenant(self, tenant_id: UUID, also: str = "") -> "Transaction":
+        begin = f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)"
+        return Transaction(self, f"{begin}; {also}" if also else begin)
 
     async def look_up(self, tenant_id: UUID, statement: str, *params: object) -> "asyncpg.Record | None":
         """The row of a statement in a transaction of its own and of one tenant, in a single round trip.
@@ -243,8 +247,8 @@ class Savepoint(Transaction):
 
     __slots__ = ("_held",)
 
-    def __init__(self, database: Database, held: Connection) -> None:
-        super().__init__(database, "savepoint nested")
+    def __init__(self, database: Database, held: Connection, also: str = "") -> None:
+        super().__init__(database, f"savepoint nested; {also}" if also else "savepoint nested")
         self._held = held
 
     async def __aenter__(self) -> Connection:

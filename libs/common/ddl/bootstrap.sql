@@ -38,6 +38,7 @@ begin
         'starts_with(text, text)',
         'lower(text)',
         'casefold(text)',
+        'reverse(text)',
         'uuid_in(cstring)',
         'textout(text)',
         'ts_match_vq(tsvector, tsquery)',

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -174,33 +175,49 @@ def may_be_mistyped(word: str) -> bool:
     return len(word) >= 4 and (word.isalpha() or not any(character.isdigit() for character in word))
 
 
+Known: TypeAlias = Mapping[str, Mapping[str, Collection[str]]]
+"""Words that occur and stand for one that is looked for, each with the tags of the fields that have it."""
+
+
 class Question(msgspec.Struct, frozen=True):
     """The words that are looked for. `forms` are others that stand for one of them in the asker's language, `typos`
     those that one may be a slip of.
     """
 
     words: tuple[str, ...]
-    forms: Mapping[str, Sequence[str]] = MappingProxyType({})
-    typos: Mapping[str, Sequence[str]] = MappingProxyType({})
+    forms: Known = MappingProxyType({})
+    typos: Known = MappingProxyType({})
 
     def exactly(self, tags: Collection[str]) -> str:
         """All words, each in some field."""
-        return _all(_any(tags, [word]) for word in self._distinct())
+        return _all(_any(tags, [word]) for word in self.distinct)
 
-    def beginning(self, tags: Collection[str], *, typos: bool) -> str:
+    def beginning(self, tags: Collection[str]) -> str:
         """Words that begin with these or stand for them, all of them."""
-        return _all(
-            _or([
-                _any(tags, [word], prefix=_is_prefix(word)),
-                _any(tags, self.forms.get(word, ())),
-                _any(tags, self.typos.get(word, ())) if typos else "",
-            ])
-            for word in self._distinct()
-        )  # fmt: skip
+        return _all(self._begun(word, tags) for word in self.distinct)
+
+    def mistyped(self, tags: Collection[str]) -> str:
+        """The same, or words that these may be slips of."""
+        return _all(_or([self._begun(word, tags), _known(self.typos, word, tags)]) for word in self.distinct)
+
+    def only_mistyped(self, tags: Collection[str]) -> str:
+        """As much of that as finds all that is not found otherwise."""
+        if len(self.distinct) == 1:
+            return _known(self.typos, self.words[0], tags)
+        return self.mistyped(tags) if any(_known(self.typos, word, tags) for word in self.distinct) else ""
 
     def as_title(self, tags: Collection[str], *, prefix: bool) -> str:
         """Titles that are these words, or begin with them."""
         return _any(tags, [joined(self.words)], prefix=prefix)
+
+    def occurs_in(self, text: str) -> bool:
+        """Whether a text may have anything that was looked for; where it has not, no word of it matches."""
+        folded = fold(text)
+        return any(
+            word in folded
+            for asked in self.words
+            for word in (asked, *self.forms.get(asked, ()), *self.typos.get(asked, ()))
+        )
 
     def matches(self, word: str) -> bool:
         """Whether a folded word of a text is one that was looked for."""
@@ -209,8 +226,13 @@ class Question(msgspec.Struct, frozen=True):
             for asked in self.words
         )
 
-    def _distinct(self) -> Iterable[str]:
-        return dict.fromkeys(self.words)
+    @property
+    def distinct(self) -> Sequence[str]:
+        """Each word once."""
+        return list(dict.fromkeys(self.words))
+
+    def _begun(self, word: str, tags: Collection[str]) -> str:
+        return _or([_any(tags, [word], prefix=_is_prefix(word)), _known(self.forms, word, tags)])
 
 
 def question(text: str) -> Question:
@@ -233,6 +255,11 @@ def _any(tags: Collection[str], words: Sequence[str], *, prefix: bool = False) -
     return _or([f"'{tag}{word}'{end}" for word in words for tag in tags])
 
 
+def _known(words: Known, asked: str, tags: Collection[str]) -> str:
+    """Only what occurs is looked for, and only where it does."""
+    return _or([_any([tag for tag in known if tag in tags], [word]) for word, known in words.get(asked, {}).items()])
+
+
 def _or(parts: Sequence[str]) -> str:
     known = [part for part in parts if part]
     return f"({' | '.join(known)})" if known else ""
@@ -251,6 +278,11 @@ def distance(one: str, other: str, most: int) -> int:
     """How many letters are to be put in, left out, replaced or swapped with the next; beyond `most` it is only more."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    one, other = _differing(one, other)
+    if len(one) < 2 > len(other) or (len(one) == len(other) == 2 and one == other[::-1]):
+        return min(1, len(one) + len(other))
+    if most == 1:
+        return most + 1
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
@@ -264,6 +296,27 @@ def distance(one: str, other: str, most: int) -> int:
             return most + 1
         before, last = last, row
     return last[-1]
+
+
+def _differing(one: str, other: str) -> tuple[str, str]:
+    """Two words without what they begin and end with alike, which is the same number of slips apart."""
+    start, most = 0, min(len(one), len(other))
+    while start < most and one[start] == other[start]:
+        start += 1
+    end = 0
+    while end < most - start and one[-1 - end] == other[-1 - end]:
+        end += 1
+    return one[start : len(one) - end], other[start : len(other) - end]
+
+
+def halves(word: str) -> tuple[str, str, str]:
+    """What a word with one slip begins with, or ends with, or is: of three, one is what was meant.
+
+    A slip is in the first half or in the second, but for two letters that changed places across the middle.
+    """
+    middle = len(word) // 2
+    swapped = word[: middle - 1] + word[middle] + word[middle - 1] + word[middle + 1 :]
+    return word[:middle], word[middle:], swapped
 
 
 class Scope(msgspec.Struct, frozen=True):

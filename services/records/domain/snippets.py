@@ -21,8 +21,7 @@ class Snippet(msgspec.Struct, frozen=True):
 def snippet(field: str, text: str, question: Question) -> Snippet | None:
     """A piece of a field's text around the first word that was looked for; nothing where there is none."""
     text = text[:MAX_SCANNED]
-    marks = [mark for start, end, word in spans(text) if question.matches(word) for mark in _marks(
-        text, start, end, word, question)]  # fmt: skip
+    marks = _found(text, question) if question.occurs_in(text) else []
     if not marks:
         return None
     first = max(0, marks[0][0] - LENGTH // 4)
@@ -31,6 +30,17 @@ def snippet(field: str, text: str, question: Question) -> Snippet | None:
         first += 1
     shown = _marked(text, first, last, [mark for mark in marks if mark[1] <= last])
     return Snippet(field, f"{'… ' if first else ''}{shown}{' …' if last < len(text) else ''}")
+
+
+def _found(text: str, question: Question) -> list[tuple[int, int]]:
+    """Where there are words that were looked for, as far as a piece that begins around the first may reach."""
+    marks: list[tuple[int, int]] = []
+    for start, end, word in spans(text):
+        if marks and start > marks[0][1] + LENGTH:
+            break
+        if question.matches(word):
+            marks += _marks(text, start, end, word, question)
+    return marks
 
 
 def _marks(text: str, start: int, end: int, word: str, question: Question) -> list[tuple[int, int]]:

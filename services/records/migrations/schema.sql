@@ -327,6 +327,15 @@ CREATE TABLE records.idempotency (
 
 ALTER TABLE ONLY records.idempotency FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.import_claims (
+    tenant_id uuid NOT NULL,
+    job_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    holder text NOT NULL
+);
+
+ALTER TABLE ONLY records.import_claims FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.inbox (
     tenant_id uuid NOT NULL,
     consumer text NOT NULL,
@@ -669,6 +678,9 @@ ALTER TABLE ONLY records.history
 ALTER TABLE ONLY records.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant_id, principal_id, request);
 
+ALTER TABLE ONLY records.import_claims
+    ADD CONSTRAINT import_claims_pkey PRIMARY KEY (tenant_id, job_id, digest);
+
 ALTER TABLE ONLY records.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, consumer, event_id);
 
@@ -793,9 +805,11 @@ CREATE INDEX search_documents_document ON records.search_documents USING gin (do
 
 CREATE INDEX search_documents_pipeline ON records.search_documents USING btree (tenant_id, pipeline_id, record_id);
 
-CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, word extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512');
+CREATE INDEX search_words_begin ON records.search_words USING btree (tenant_id, word, tag);
 
-CREATE INDEX search_words_word ON records.search_words USING btree (tenant_id, tag, word);
+CREATE INDEX search_words_end ON records.search_words USING btree (tenant_id, reverse(word), tag, word);
+
+CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, word extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512');
 
 CREATE INDEX tally_deltas_pipeline ON records.tally_deltas USING btree (tenant_id, pipeline_id);
 
@@ -850,6 +864,8 @@ ALTER TABLE records.history ENABLE ROW LEVEL SECURITY;
 ALTER TABLE records.idempotency ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY idempotency_pruning ON records.idempotency TO millrace_records_relay USING ((created_at < (now() - '24:00:00'::interval)));
+
+ALTER TABLE records.import_claims ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.inbox ENABLE ROW LEVEL SECURITY;
 
@@ -920,6 +936,8 @@ CREATE POLICY tenant_isolation ON records.files USING ((tenant_id = records.curr
 CREATE POLICY tenant_isolation ON records.history USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.idempotency USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.import_claims USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.inbox USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -1025,6 +1043,8 @@ GRANT SELECT(principal_id) ON TABLE records.idempotency TO millrace_records_rela
 GRANT SELECT(request) ON TABLE records.idempotency TO millrace_records_relay;
 
 GRANT SELECT(created_at) ON TABLE records.idempotency TO millrace_records_relay;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.import_claims TO millrace_records;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.inbox TO millrace_records;
 

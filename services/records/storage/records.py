@@ -1,6 +1,6 @@
 """Records, their history, and the operations of clients that changed them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -99,6 +99,7 @@ def fill(name: str, **parts: str) -> str:
     return text
 
 
+_OPEN_BODIES = fill("open_bodies", body=fill("body", title="r.title", data="r.data"))
 _LOOK_UP = fill("look_up", body=fill("body", title="r.title", data="r.data"), condition="true")
 
 
@@ -148,6 +149,21 @@ async def bodies(
     condition = access.condition(params, context)
     rows = await connection.fetch(fill("bodies", body=shown, links=held, condition=condition), *params)
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def bodies_among(
+    connection: Connection, tenant_id: UUID, ids: Mapping[Access, Sequence[UUID]], context: Context
+) -> dict[UUID, str]:
+    """Bodies of those of the records that may be seen: of all that hide nothing by one statement."""
+    open_ = [access for access in ids if access.every_row and access.every_field and not access.pipeline.moving]
+    found: dict[UUID, str] = {}
+    if open_:
+        pipelines, wanted = [access.pipeline.id for access in open_], [it for access in open_ for it in ids[access]]
+        found.update(await connection.fetch(_OPEN_BODIES, tenant_id, pipelines, wanted))  # type: ignore[arg-type]
+    for access in ids.keys() - open_:
+        shown = await bodies(connection, tenant_id, ids[access], access, context)
+        found |= {record_id: body for record_id, (body, _) in shown.items()}
+    return found
 
 
 async def place(connection: Connection, tenant_id: UUID, record_id: UUID) -> Place | None:

@@ -25,6 +25,11 @@ select found.version, found.body from tenant cross join lateral (
 select r.id, {body} as body, {links} as links from records r
 where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = any($3::uuid[]) and r.deleted_at is null and {condition};
 
+-- name: open_bodies
+-- Several records of pipelines of which everything may be seen.
+select r.id, {body} as body from records r
+where r.tenant_id = $1 and r.id = any($3::uuid[]) and r.pipeline_id = any($2::uuid[]) and r.deleted_at is null;
+
 -- name: count
 -- How many records of a list there are, up to a bound.
 select count(1) from (

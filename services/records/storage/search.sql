@@ -35,54 +35,126 @@ delete from search_words where tenant_id = $1 and ctid = any(array(
     ) is null
 ));
 
+-- name: alike
+-- Words of readable fields that begin or end with a half of one, or are another, where their length is right: what was
+-- meant where one letter is wrong. Each is one range of an index that has all that is asked.
+select word, tag from (
+    select word, tag from search_words
+    where tenant_id = $1 and word >= $3 and word < $4 and length(word) between $8 - 1 and $8 + 1
+        and tag = any($2::text[])
+    limit 2000
+) beginning
+union
+select word, tag from (
+    select word, tag from search_words
+    where tenant_id = $1 and reverse(word) >= $5 and reverse(word) < $6 and length(word) between $8 - 1 and $8 + 1
+        and tag = any($2::text[])
+    limit 2000
+) ending
+union
+select word, tag from search_words where tenant_id = $1 and word >= $7 and word <= $7 and tag = any($2::text[]);
+
 -- name: similar
 -- Words of readable fields that are spelt like one, the most similar first.
-select word from search_words
-where tenant_id = $1 and word % $3 and tag = any($2::text[])
-group by word order by similarity(word, $3) desc, word limit 200;
+select word, tag from search_words
+where tenant_id = $1 and word % $3 and tag = any($2::text[]) and length(word) between length($3) - 2 and length($3) + 2
+order by similarity(word, $3) desc, word, tag limit 400;
 
 -- name: inflected
--- Words of readable fields that have the same stem as one, and begin like it.
-select known.word
-from unnest($2::text[]) as readable(tag) cross join lateral (
-    select word from search_words
-    where tenant_id = $1 and tag = readable.tag and word >= $5 and word < $6
-        and ts_lexize($3::text::regdictionary, word) = ts_lexize($3::text::regdictionary, $4)
-    limit 20
-) known
-group by known.word order by known.word limit 20;
+-- Words of readable fields that have the same stem as one, and begin like it; they begin as the stem does, but for its
+-- last letter.
+with stem as materialized (
+    select ts_lexize($3::text::regdictionary, $4) as stem
+), begun as materialized (
+    select case
+        when starts_with($4, left(stem[1], -1)) and length(left(stem[1], -1)) > length($5) then left(stem[1], -1)
+        else $5
+    end as word from stem
+)
+select word, tag from search_words
+where tenant_id = $1 and word >= (select word from begun) and word < (select word from begun) || $6
+    and tag = any($2::text[]) and not starts_with(word, $4)
+    and ts_lexize($3::text::regdictionary, word) = (select stem from stem)
+order by word, tag limit 200;
 
 -- name: bounds
 -- A search that takes longer is ended, and none reads a table from end to end, nor a tenant's rows one by one in the
--- hope that enough of them will do. Two letters that changed places leave of six a quarter of the trigrams.
-select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'off', true),
-    set_config('enable_indexscan', 'off', true),
+-- hope that enough of them will do. A plan is the same whatever is looked for. Two letters that changed places leave of
+-- six a quarter of the trigrams.
+select set_config('statement_timeout', '2000', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_indexscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('pg_trgm.similarity_threshold', '0.2', true);
 
--- name: search -> Hit
--- What was found, the best first.
+-- name: typed -> Hit
+-- What was found as it was typed, the best first.
 with asked as materialized (
-    select pipeline_id, query::tsquery as query from unnest($2::uuid[], $3::text[]) as asked(pipeline_id, query)
-), found as materialized (
-    {branches}
-), best as (
-    select distinct on (record_id) record_id, pipeline_id, stage, rank from found order by record_id, stage, rank
+    select part, pipeline_id, begun::tsquery as begun, exact::tsquery as exact, title::tsquery as title,
+        titled::tsquery as titled
+    from unnest($6::integer[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[])
+        as asked(part, pipeline_id, begun, exact, title, titled)
+), {documents}, best as (
+    select distinct on (record_id) record_id, pipeline_id, stage, rank from ({ranked}) found
+    order by record_id, stage, rank
 )
 select record_id, pipeline_id, stage, rank from best
-where (stage, rank, record_id) > ($4::integer, $5::integer, $6::uuid)
-order by stage, rank, record_id limit $7;
+where (stage, rank, record_id) > ($2::integer, $3::integer, $4::uuid)
+order by stage, rank, record_id limit $5;
 
--- name: branch
--- One way of being found; only so many are ranked.
-(
-    select d.record_id, d.pipeline_id, {stage} as stage,
-        -(ts_rank('{0.1, 0.2, 0.4, 1.0}', d.document, asked.query) * 1000000)::integer as rank
-    from (
-        select d.record_id, d.pipeline_id, d.document from search_documents d{seen}
-        where d.tenant_id = $1 and d.document @@ {query}::text::tsquery
-        limit {most}
-    ) d join asked on asked.pipeline_id = d.pipeline_id
+-- name: typed_documents
+-- All that a part of what is asked for finds, by one look into the index. Where that is cut, those that come first are
+-- looked for by themselves.
+begun{number} as materialized ({begun}),
+exact{number} as materialized ({exact}),
+titled{number} as materialized ({titled});
+
+-- name: typed_ranked
+-- How well each was found; only so many are ranked.
+select d.record_id, d.pipeline_id,
+    case
+        when d.document @@ asked.title then 0
+        when d.document @@ asked.exact then 1
+        when d.document @@ asked.titled then 2
+        else 3
+    end as stage,
+    -(coalesce(ts_rank('{0.1, 0.2, 0.4, 1.0}', d.document, asked.begun), 0) * 1000000)::integer as rank
+from (
+    select record_id, pipeline_id, document from begun{number}
+    union all select record_id, pipeline_id, document from exact{number}
+    union all select record_id, pipeline_id, document from titled{number}
+) d join asked on asked.part = {number} and asked.pipeline_id = d.pipeline_id;
+
+-- name: mistyped -> Hit
+-- What was only found because of slips, the best first.
+with asked as materialized (
+    select part, pipeline_id, slips::tsquery as slips, begun::tsquery as begun
+    from unnest($6::integer[], $7::uuid[], $8::text[], $9::text[]) as asked(part, pipeline_id, slips, begun)
+), {documents}, best as (
+    select distinct on (record_id) record_id, pipeline_id, 4 as stage, rank from ({ranked}) found
+    order by record_id, rank
 )
+select record_id, pipeline_id, stage, rank from best
+where (stage, rank, record_id) > ($2::integer, $3::integer, $4::uuid)
+order by stage, rank, record_id limit $5;
+
+-- name: mistyped_documents
+-- All that a part of what is asked for finds.
+slips{number} as materialized ({slips});
+
+-- name: mistyped_ranked
+-- How well each was found, of those that are not found without slips.
+select d.record_id, d.pipeline_id,
+    -(coalesce(ts_rank('{0.1, 0.2, 0.4, 1.0}', d.document, asked.slips), 0) * 1000000)::integer as rank
+from slips{number} d join asked on asked.part = {number} and asked.pipeline_id = d.pipeline_id
+where not coalesce(d.document @@ asked.begun, false);
+
+-- name: documents
+-- One look into the index.
+select d.record_id, d.pipeline_id, d.document from search_documents d{seen}
+where d.tenant_id = $1 and d.document @@ {query}::text::tsquery{where} limit {most};
+
+-- name: cut
+-- Where so many begin like it that not all of them are there.
+ and (select count(1) from begun{number}) = {most};
 
 -- name: seen
 -- Beside a document: whether its record may be seen, which is looked up for each by itself.
