@@ -56,7 +56,8 @@ def _quantile(share: str, selector: str = "", by: str = "service") -> str:
 
 GATEWAY = 'service="gateway"'
 ERRORS = 'status=~"5.."'
-_FAILED = f"sum(increase(http_requests_total{{{GATEWAY},{ERRORS}}}[30d]))"
+# Where nothing has failed yet there is no series of failures.
+_FAILED = f"(sum(increase(http_requests_total{{{GATEWAY},{ERRORS}}}[30d])) or vector(0))"
 _ALL = f"sum(increase(http_requests_total{{{GATEWAY}}}[30d]))"
 _TIMED = f'{GATEWAY},method!="WS"'
 _IN_TIME = f'sum(increase(http_request_duration_seconds_bucket{{{_TIMED},le="0.2"}}[30d]))'
@@ -69,7 +70,7 @@ DASHBOARDS = {
         Panel("Requests", "reqps", {"{{status}}": _rate(GATEWAY, "status")}),
         Panel("Errors by service", "reqps", {"{{service}}": _rate(ERRORS)}),
         Panel("Time of requests", "s", {"p50": _quantile("0.5", GATEWAY), "p95": _quantile("0.95", GATEWAY)}),
-        Panel("Share of errors", "percentunit", {"5 minutes": "gateway:errors:ratio_rate5m"}),
+        Panel("Share of errors", "percentunit", {"5 minutes": "gateway:errors:ratio_rate5m or vector(0)"}),
         Panel("Share slower than 200 ms", "percentunit", {"5 minutes": "gateway:slow:ratio_rate5m"}),
         Panel(
             "Budgets left of 30 days",

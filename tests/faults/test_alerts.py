@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+from deploy.dashboards import DASHBOARDS
 from ops.embedded import free_port
 from ops.stack import Stack
 from ops.stack.home import PROJECT
@@ -31,8 +33,8 @@ pytestmark = [
 ]
 RULES = PROJECT / "deploy" / "observability" / "rules"
 FASTER = 15
-# A minute of production; starting and asking take their own time on a busy machine.
-WITHIN = 60 / FASTER + 20
+# What a healthy platform has nothing to show of.
+RARE = {"Errors by service", "Errors by route", "Over a limit", "Frames refused"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -66,6 +68,12 @@ class Watch:
         except httpx.TransportError:
             return {}
         return answer.json()["data"] if answer.status_code == 200 else {}
+
+    def shows(self, expression: str) -> bool | None:
+        """Whether a panel with this query has something to show; null where Prometheus refuses the query."""
+        query = expression.replace("$__rate_interval", "10s")
+        answer = httpx.get(f"{self._url}/query", params={"query": query}, timeout=30)
+        return bool(answer.json()["data"]["result"]) if answer.status_code == 200 else None
 
     def firing(self) -> set[str]:
         """The alerts that fire, each with the service it is about, if it is about one."""
@@ -124,16 +132,16 @@ async def quiet(watch: Watch) -> None:
     async def nothing() -> bool:
         return watch.firing() <= {"NatsDown"} and watch.up() == len(ALL) + 2
 
-    await eventually(nothing, 60)
+    await eventually(nothing)
 
 
 async def fires(watch: Watch, *alerts: str) -> None:
-    """Waits until these alerts fire, within a minute of production."""
+    """Waits until these alerts fire; how soon they do stands in docs/artifacts.md."""
 
     async def all_of_them() -> bool:
         return set(alerts) <= watch.firing()
 
-    await eventually(all_of_them, WITHIN)
+    await eventually(all_of_them)
 
 
 async def test_a_service_that_is_away_is_told_of(victim: Stack, victims_tenant: Tenant, watch: Watch) -> None:
@@ -147,7 +155,7 @@ async def test_a_service_that_is_away_is_told_of(victim: Stack, victims_tenant: 
                 await victims_tenant.client.get(f"/pipelines/{pipeline['id']}/records")
             return {"ServiceAway records", "GatewayFailing", "AvailabilityBurnsFast"} <= watch.firing()
 
-        await eventually(told, WITHIN)
+        await eventually(told)
     await _calm(victims_tenant, watch)
 
 
@@ -156,7 +164,30 @@ async def _calm(tenant: Tenant, watch: Watch) -> None:
         await tenant.client.get("/pipelines")
         return not {"ServiceAway records", "GatewayFailing"} & watch.firing()
 
-    await eventually(over, 60)
+    await eventually(over)
+
+
+async def test_every_panel_has_something_to_show(victims_tenant: Tenant, watch: Watch) -> None:
+    """Prometheus answers each query of the dashboards, and none is empty but those of what seldom happens."""
+    pipeline = await make_pipeline(victims_tenant.client, "Contacts", text("name"))
+    queries = {
+        f"{panel.title}: {legend}": expression
+        for panels in DASHBOARDS.values()
+        for panel in panels
+        for legend, expression in panel.queries.items()
+    }
+    empty: set[str] = set()
+
+    async def shown() -> bool:
+        await make_record(victims_tenant.client, pipeline, {"name": "One"})
+        empty.clear()
+        empty.update(title for title, query in queries.items() if not watch.shows(query))
+        return {title for title in empty if title.split(":")[0] not in RARE} == set()
+
+    with suppress(AssertionError):
+        await eventually(shown)
+    assert {title.split(":")[0] for title in empty} <= RARE
+    assert {title for title in empty if watch.shows(queries[title]) is None} == set()
 
 
 async def test_events_that_are_not_published_are_told_of(victim: Stack, victims_tenant: Tenant, watch: Watch) -> None:
