@@ -117,7 +117,7 @@ def build(given: Settings) -> ASGIApp:
         start.append(indexer.start)
         stop.append(indexer.stop)
     objects = open_store(given.files_url, given.files_access_key, given.files_secret_key)
-    importer, exporter = imports.Importer(objects), exports.Exporter(objects)
+    importer, exporter = imports.Importer(objects, platform.database), exports.Exporter(objects)
     runner.add(imports.KIND, importer.run, importer.forget)
     runner.add(exports.KIND, exporter.run, exporter.forget)
     pruner = Pruner(platform.database, objects)

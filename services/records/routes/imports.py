@@ -16,7 +16,7 @@ from services.records.domain.jobs import JobShown
 from services.records.routes.records import CALLER
 from services.records.routes.uploads import Upload
 from services.records.storage.objects import ObjectStore
-from services.records.usecases import imports, jobs, reports
+from services.records.usecases import arriving, imports, jobs, reports
 from services.records.usecases.caller import Caller
 from services.records.usecases.imports import MAX_BYTES, Options, Preview
 
@@ -53,11 +53,12 @@ class ImportsController(Controller):
         asked = _options({"mapping": mapping, "upsert_by": upsert_by}, dry_run)
         imports.check_options(await caller.reach(place), asked)
         upload, key = Upload(request, MAX_BYTES), imports.object_key(caller.tenant_id)
-        await objects.put(key, upload.chunks())
         try:
+            await arriving.receive(caller, objects, key, upload.chunks())
             if upload.values:
                 asked = _options({"mapping": mapping, "upsert_by": upsert_by, **upload.values}, dry_run)
-            job = await imports.start(caller, place, key, upload.head, upload.media_type, upload.name, asked)
+            about = upload.head, upload.media_type, upload.name
+            job = await imports.start(caller, place, key, *about, asked, upload.size)
         except BaseException:
             await objects.delete([key])
             raise

@@ -55,7 +55,7 @@ async def expect(connection: Connection, tenant_id: UUID, file_id: UUID) -> None
 
 
 async def stored_bytes(connection: Connection, tenant_id: UUID) -> int:
-    """How many bytes a tenant's files have."""
+    """How many bytes a tenant's files have, those that are being imported among them."""
     return int(await connection.fetchval(SQL["stored_bytes"], tenant_id))
 
 

@@ -3,7 +3,10 @@
 insert into file_ends (tenant_id, file_id, due) values ($1, $2, now() + make_interval(secs => $3));
 
 -- name: stored_bytes
-select coalesce(sum(size), 0)::bigint from files where tenant_id = $1;
+-- Those of files, and of what is being imported.
+select (select coalesce(sum(size), 0) from files where tenant_id = $1)::bigint
+    + (select coalesce(sum((j.input ->> 'size')::bigint), 0) from job_queue q join jobs j on j.id = q.job_id
+        where q.tenant_id = $1 and j.tenant_id = $1 and q.kind = 'import')::bigint;
 
 -- name: insert
 -- A file whose object is whole.

@@ -1,7 +1,9 @@
 """What imports need besides writing records: rows that were refused, and records by the names that tables call them."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate
 from uuid import UUID
 
 import msgspec
@@ -28,14 +30,43 @@ class Refused(msgspec.Struct, frozen=True):
 Refusal = tuple[int, dict[str, object], Sequence[Fault]]
 
 
-async def refuse(connection: Connection, tenant_id: UUID, job_id: UUID, rows: Sequence[Refusal]) -> None:
-    """Notes rows that could not become records."""
-    if rows:
+async def refuse(connection: Connection, tenant_id: UUID, job_id: UUID, rows: Sequence[Refusal], room: int) -> int:
+    """Notes rows that could not become records, the first of them that have room; how much of it is used up by now."""
+    encoded = [(number, _json.encode(cells), _json.encode(faults)) for number, cells, faults in rows]
+    sizes = list(accumulate(len(cells) + len(faults) for _, cells, faults in encoded))
+    kept = encoded[: bisect_right(sizes, room)]
+    if kept:
         await connection.execute(
-            SQL["refuse"], tenant_id, job_id, [number for number, _, _ in rows],
-            [_json.encode(cells).decode() for _, cells, _ in rows],
-            [_json.encode(faults).decode() for _, _, faults in rows],
+            SQL["refuse"], tenant_id, job_id, [number for number, _, _ in kept],
+            [cells.decode() for _, cells, _ in kept], [faults.decode() for _, _, faults in kept],
         )  # fmt: skip
+    if len(kept) < len(rows):
+        return room
+    return sizes[-1] if sizes else 0
+
+
+async def let_go(connection: Connection, tenant_id: UUID, keep: int) -> None:
+    """Lets go of the refused rows of all imports but the last ones that had any."""
+    await connection.execute(SQL["let_go"], tenant_id, keep)
+
+
+async def claims(
+    connection: Connection, tenant_id: UUID, job_id: UUID, digests: Collection[bytes]
+) -> dict[bytes, UUID]:
+    """Which of the values a dry run has given to a record already, and to which."""
+    rows = await connection.fetch(SQL["claims"], tenant_id, job_id, list(digests))
+    return {row["digest"]: row["holder"] for row in rows}
+
+
+async def claim(connection: Connection, tenant_id: UUID, job_id: UUID, holders: Mapping[bytes, UUID]) -> None:
+    """Notes what a dry run gives to records."""
+    if holders:
+        await connection.execute(SQL["claim"], tenant_id, job_id, list(holders), list(holders.values()))
+
+
+async def unclaim(connection: Connection, tenant_id: UUID, most: int) -> int:
+    """Forgets some of what dry runs gave that have ended; how much that was."""
+    return int(await connection.fetchval(SQL["unclaim"], tenant_id, most))
 
 
 async def refused(connection: Connection, tenant_id: UUID, job_id: UUID, after: int, limit: int) -> list[Refused]:

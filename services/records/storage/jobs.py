@@ -80,9 +80,9 @@ async def insert(
     return _job(row)
 
 
-async def open_jobs(connection: Connection, tenant_id: UUID) -> int:
-    """How many jobs have not ended."""
-    found: int = await connection.fetchval(SQL["open"], tenant_id)
+async def open_jobs(connection: Connection, tenant_id: UUID, kind: str | None = None) -> int:
+    """How many jobs have not ended, of all kinds or of one."""
+    found: int = await connection.fetchval(SQL["open"], tenant_id, kind)
     return found
 
 

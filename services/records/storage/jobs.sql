@@ -15,6 +15,8 @@ with forgotten as (
     returning id
 ), mended as (
     delete from refused_rows r using forgotten where r.tenant_id = $1 and r.job_id = forgotten.id
+), claimed as (
+    delete from import_claims c using forgotten where c.tenant_id = $1 and c.job_id = forgotten.id
 ), waiting as (
     insert into job_queue (tenant_id, job_id, kind, ready_at, attempts) values ($1, $2, $3, clock_timestamp(), 0)
 ), made as (
@@ -32,8 +34,8 @@ select id, kind, pipeline_id, state, input::text as input, checkpoint::text as c
 from made, told;
 
 -- name: open
--- How many jobs of a tenant have not ended.
-select count(1) from job_queue where tenant_id = $1;
+-- How many jobs of a tenant have not ended, of a kind unless that is null.
+select count(1) from job_queue where tenant_id = $1 and ($2::text is null or kind = $2);
 
 -- name: get -> JobRow
 -- One job.

@@ -5,14 +5,15 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from itertools import islice
-from typing import BinaryIO
+from operator import itemgetter
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import msgspec
 
 from libs.common.errors import Fault, Invalid
 from libs.common.ids import new_id
-from libs.common.postgres import Connection
+from libs.common.postgres import Connection, Database
 from services.records.domain import mapping as mappings
 from services.records.domain.definitions import Field
 from services.records.domain.jobs import Job
@@ -21,18 +22,26 @@ from services.records.domain.reach import Reach
 from services.records.domain.rows import RowShape, named, replaced
 from services.records.domain.tables import Bad, Format, Table, Values, format_of, open_table
 from services.records.storage import imports
+from services.records.storage.imports import Refusal
 from services.records.storage.objects import ObjectStore
+from services.records.usecases import arriving
 from services.records.usecases.batch import faults_of
 from services.records.usecases.caller import Caller
 from services.records.usecases.jobs import enqueue
 from services.records.usecases.people import Strangers
+from services.records.usecases.rehearsing import MAX_CLAIMS, Rehearsal, rehearse
 from services.records.usecases.running import Steps
 from services.records.usecases.writing import MAX_WAVES, Writer
 
-KIND = "import"
+KIND = arriving.KIND
 CHUNK = 500
 MAX_BYTES = 1024 * 1024 * 1024
 SAMPLES = 5
+MAX_REFUSED_BYTES = 16 * 1024 * 1024
+"""How much of the rows that it refused is kept of an import, at the most."""
+REPORTS = 50
+"""Of how many imports of a tenant refused rows are kept."""
+FORGOTTEN_AT_ONCE = 20_000
 
 Numbered = tuple[int, Values | Bad]
 
@@ -46,10 +55,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportInput(Options, frozen=True, kw_only=True):
-    """An import as its job keeps it; `object` is the key of the file."""
+    """An import as its job keeps it; `object` is the key of the file, `size` what it takes up."""
 
     object: str
     format: Format
+    size: int = 0
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -71,16 +81,17 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 async def start(
-    caller: Caller, pipeline_id: UUID, key: str, head: bytes, media_type: str, name: str, asked: Options
+    caller: Caller, pipeline_id: UUID, key: str, head: bytes, media_type: str, name: str, asked: Options, size: int
 ) -> Job:
     """The job that imports a file that lies in the store."""
     reach = await caller.reach(pipeline_id)
     check_options(reach, asked)
     given = ImportInput(
         object=key, format=format_of(media_type, name, head), mapping=asked.mapping, upsert_by=asked.upsert_by,
-        dry_run=asked.dry_run,
+        dry_run=asked.dry_run, size=size,
     )  # fmt: skip
     async with caller.database.tenant(caller.tenant_id) as connection:
+        await arriving.require_place(connection, caller, size)
         return await enqueue(connection, caller.principal, KIND, given, pipeline_id=pipeline_id)
 
 
@@ -129,8 +140,9 @@ def _samples(rows: Sequence[Values], name: str) -> list[str]:
 class Importer:
     """Does the jobs of imports."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, database: Database) -> None:
         self._objects = objects
+        self._database = database
 
     async def run(self, job: Job, step: Steps) -> object:
         """Goes on with an import where it was."""
@@ -152,8 +164,12 @@ class Importer:
         return _result(job, step.job, shape)
 
     async def forget(self, job: Job) -> None:
-        """Takes the file away."""
+        """Takes the file away, and what a dry run noted; also what is left of others that broke off here."""
         await self._objects.delete([job.input["object"]])
+        gone = FORGOTTEN_AT_ONCE if job.input.get("dry_run") else 0
+        while gone == FORGOTTEN_AT_ONCE:
+            async with self._database.tenant(job.principal.tenant_id) as connection:
+                gone = await imports.unclaim(connection, job.principal.tenant_id, FORGOTTEN_AT_ONCE)
 
     @asynccontextmanager
     async def _local(self, key: str) -> AsyncIterator[BinaryIO]:
@@ -227,18 +243,22 @@ class _Chunk:
     async def _once(self, caller: Caller, reach: Reach, step: Steps) -> None:
         async with step() as now:
             data, refusals = await _related(caller, reach, now.connection, self._data)
-            outcomes = await self._write(caller, reach, now.connection, data)
+            outcomes = dict(zip(data, await self._write(caller, reach, now.connection, data), strict=True))
+            place = {**step.job.checkpoint, "row": self._last}
+            rehearsal = await self._rehearse(reach, now.connection, outcomes, place)
+            refusals |= rehearsal.refused
             created = updated = 0
-            for number, outcome in zip(data, outcomes, strict=True):
+            for number, outcome in outcomes.items():
                 if outcome.error is not None:
                     refusals[number] = faults_of(outcome.error)
-                elif outcome.status == "created":
+                elif number in rehearsal.refused:
+                    continue
+                elif outcome.status == "created" and number not in rehearsal.updated:
                     created += 1
                 else:
                     updated += 1
             refused = [(number, _cells(self._cells[number]), it) for number, it in {**self._bad, **refusals}.items()]
-            await imports.refuse(now.connection, caller.tenant_id, self._job.id, refused)
-            place = {"row": self._last}
+            await self._refuse(now.connection, sorted(refused, key=itemgetter(0)), place)
             now.advance(place, done=len(self._cells), created=created, updated=updated, refused=len(refused))
 
     async def _write(
@@ -257,6 +277,25 @@ class _Chunk:
         if self._given.dry_run:
             await connection.execute("rollback to savepoint dry")
         return outcomes
+
+    async def _refuse(self, connection: Connection, refused: Sequence[Refusal], place: dict[str, Any]) -> None:
+        tenant_id, used = self._job.principal.tenant_id, place.get("kept", 0)
+        if refused and not used:
+            await imports.let_go(connection, tenant_id, REPORTS)
+        room = MAX_REFUSED_BYTES - used
+        place["kept"] = used + await imports.refuse(connection, tenant_id, self._job.id, refused, room)
+
+    async def _rehearse(
+        self, reach: Reach, connection: Connection, outcomes: Mapping[int, Outcome], place: dict[str, Any]
+    ) -> Rehearsal:
+        """Of a dry run, what becomes of the rows when those of earlier steps are taken into account."""
+        if not self._given.dry_run:
+            return Rehearsal()
+        tenant_id, by, claimed = self._job.principal.tenant_id, self._given.upsert_by, place.get("claimed", 0)
+        room = MAX_CLAIMS - claimed
+        found = await rehearse(connection, tenant_id, self._job.id, reach.pipeline, by, outcomes, room)
+        place["claimed"] = claimed + len(found.claimed)
+        return found
 
 
 def _cells(row: Values | Bad) -> dict[str, object]:

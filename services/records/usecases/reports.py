@@ -23,10 +23,11 @@ async def refused(caller: Caller, job_id: UUID) -> AsyncIterator[bytes]:
     job = await get(caller, job_id, KIND)
     if job.principal.id != caller.principal.id:
         raise NotFound("There is no such report")
-    return _pages(caller, job_id)
+    return _pages(caller, job_id, job.refused)
 
 
-async def _pages(caller: Caller, job_id: UUID) -> AsyncIterator[bytes]:
+async def _pages(caller: Caller, job_id: UUID, count: int) -> AsyncIterator[bytes]:
+    """The rows, and at the end how many of so many are not kept: what an import refuses is kept up to a bound."""
     sheet, columns, after = CsvSheet(bom=False, guard=True), list[str](), 0
     while True:
         async with caller.database.tenant(caller.tenant_id) as connection:
@@ -38,7 +39,10 @@ async def _pages(caller: Caller, job_id: UUID) -> AsyncIterator[bytes]:
             begun = sheet.begin(["row", "reasons", *(name or "unreadable" for name in columns)])
         lines = zip(rows, cells, strict=True)
         yield begun + sheet.rows([r.number, _why(r), *(cell_of(c.get(name)) for name in columns)] for r, c in lines)
+        count -= len(rows)
         if len(rows) < PAGE:
+            if count > 0:
+                yield sheet.rows([["", f"{count} more rows were refused and are not kept", *("" for _ in columns)]])
             return
         after = rows[-1].number
 

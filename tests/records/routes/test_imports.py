@@ -4,14 +4,21 @@ import csv
 import io
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
 import httpx
 import jwt
+import msgspec
 import openpyxl
+import pytest
 
 from libs.common.permissions import Grant
+from libs.common.plans import Limits
+from services.records.usecases import arriving, imports
 from tests.records.support import Client, Service
 from tests.support.waiting import eventually
 
@@ -24,6 +31,18 @@ FIELDS: list[dict[str, Any]] = [
     {"name": "price", "type": "currency", "currency": "EUR"},
     {"name": "since", "type": "date"},
 ]
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A tenant with a plan, as auth announces it."""
+
+    id: UUID
+    limits: Limits
+
+
+def stored(service: Service) -> list[Path]:
+    """The objects in the store."""
+    return [path for path in Path(urlsplit(service.files_url).path).rglob("*") if path.is_file()]
 
 
 async def imported(
@@ -197,3 +216,60 @@ async def test_a_job_does_what_its_maker_may_by_now(service: Service) -> None:
         job = await imported(client, pipeline, b"name\nAda\n")
         assert (job["state"], job["error"]["code"]) == ("failed", code)
     assert await listed(service.client, pipeline) == []
+
+
+async def test_a_dry_run_finds_what_is_twice_in_the_whole_file(service: Service) -> None:
+    """Rows far apart that bring the same unique value are counted as the run would count them, by upsert or without."""
+    pipeline = service.pipeline(*FIELDS)
+    await service.client.create(pipeline, {"name": "There", "email": "7@x.example"})
+    rows = [f"n,{number % 600}@X.example" for number in range(1300)]
+    body = "\n".join(["name,email", *rows]).encode()
+    for params, counts in (({}, (599, 0, 701)), ({"upsert_by": "email"}, (599, 701, 0))):
+        job = await imported(service.client, pipeline, body, dry_run="true", **params)
+        assert (job["created"], job["updated"], job["refused"]) == counts
+    connection = await asyncpg.connect(service.database.admin_dsn)
+
+    async def gone() -> bool:
+        return bool(await connection.fetchval("select count(*) = 0 from records.import_claims"))
+
+    try:
+        await eventually(gone)
+    finally:
+        await connection.close()
+    assert len(await listed(service.client, pipeline)) == 1
+
+
+async def test_a_report_keeps_so_much_and_tells_of_the_rest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows that are refused the first are kept, up to a bound; the report says how many are not."""
+    monkeypatch.setattr(imports, "MAX_REFUSED_BYTES", 2000)
+    pipeline = service.pipeline(*FIELDS)
+    body = "\n".join(["name,score", *("," + "9" * 40 for _ in range(700))]).encode()
+    job = await imported(service.client, pipeline, body)
+    assert job["refused"] == 700
+    lines = await refusals(service.client, job)
+    assert 0 < len(lines) < 50
+    assert [line["row"] for line in lines[:2]] == ["1", "2"]
+    assert lines[-1]["reasons"] == f"{700 - len(lines) + 1} more rows were refused and are not kept"
+
+
+async def test_an_import_without_a_place_is_refused_before_its_file_is_taken(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many open imports, and beyond what the plan has room for, nothing comes into the store."""
+    pipeline = service.pipeline(*FIELDS)
+    path = f"/pipelines/{pipeline}/imports"
+    with monkeypatch.context() as patch:
+        patch.setattr(arriving, "MAX_OPEN", 0)
+        refused = await service.client.call("POST", path, content=b"name\na\n", headers={"content-type": "text/csv"})
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-imports")
+        assert "retry-after" in refused.headers
+    assert stored(service) == []
+    told = Planned(service.tenant_id, Limits(storage_bytes=40))
+    await service.definitions.announce(service.tenant_id, "auth.tenant.updated", service.tenant_id, told)
+
+    async def limited() -> bool:
+        body = b"name\n" + b"a" * 50
+        answer = await service.client.call("POST", path, content=body, headers={"content-type": "text/csv"})
+        return (answer.status_code, answer.json().get("type")) == (403, "/problems/plan-limit-reached")
+
+    await eventually(limited)
