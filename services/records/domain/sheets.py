@@ -21,8 +21,11 @@ MEDIA_TYPES: Final = {
 MAX_SHEET_ROWS = 1_048_576
 MAX_CELL = 32_767
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_HARMLESS = re.compile(r"[+-]?[0-9][0-9 .,()/:-]*")
+_SIGNS = "=+@\uff0b\uff0d\uff1d\uff20-"
+_NUMBER = r"[+-]?[0-9][0-9 .,()/:-]*"
+_FORMULA = re.compile(
+    rf"^(?!{_NUMBER}$)(?=[\t\r]|\s*[{_SIGNS}])|(?<=[;\t\r\n])(?!\s*{_NUMBER}(?:[;\t\r\n]|$))(?=[ ]*[{_SIGNS}])"
+)
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -43,10 +46,10 @@ class Sheet(Protocol):
 
 
 def harmless(cell: Cell) -> Cell:
-    """Text that no spreadsheet takes for a formula, by an apostrophe before it (OWASP, "CSV Injection")."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _HARMLESS.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+    """Text that no spreadsheet takes for a formula, by an apostrophe before what looks like one (OWASP, "CSV
+    Injection"): at its beginning, and after what separates cells where commas do not.
+    """
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def cell_of(value: Any) -> Cell:
