@@ -107,7 +107,9 @@ async def blank(it: Opened) -> Blank:
 
 
 async def send(it: Opened, data: Mapping[str, object], nonce: str, trap: str | None) -> str:
-    """Makes a record of what was filled in, once for each nonce; what is said then."""
+    """Makes a record of what was filled in, once for each nonce; what is said then. Who sends a value that another
+    record has hears the same, so that nobody learns what is there.
+    """
     settings = form_of(it.link).settings
     thanks = settings.thank_you or THANK_YOU
     await _open(it)
@@ -131,7 +133,8 @@ async def send(it: Opened, data: Mapping[str, object], nonce: str, trap: str | N
     try:
         await it.owner.settled(it.link.pipeline_id, work)
     except Invalid as error:
-        raise _told(error, settings) from None
+        if {fault.code for fault in error.errors} != {"not_unique"} or _foreign(error, settings):
+            raise _told(error, settings) from None
     return thanks
 
 
@@ -166,10 +169,15 @@ def _check_nonce(settings: FormSettings, nonce: str) -> None:
 
 def _told(error: Invalid, settings: FormSettings) -> AppError:
     """What a stranger may be told: faults of what they were asked for."""
-    own = [fault for fault in error.errors if _name(fault) in settings.fields or fault.code == "unknown_field"]
-    if len(own) < len(error.errors) or not own:
+    own = [fault for fault in error.errors if fault.code != "not_unique"]
+    if _foreign(error, settings) or not own:
         return Conflict("The form does not fit its pipeline any more", code="form-outdated")
     return Invalid(errors=own)
+
+
+def _foreign(error: Invalid, settings: FormSettings) -> bool:
+    """Whether anything else is wrong than what a stranger was asked for."""
+    return any(_name(fault) not in settings.fields and fault.code != "unknown_field" for fault in error.errors)
 
 
 def _name(fault: Fault) -> str:

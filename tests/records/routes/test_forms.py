@@ -48,7 +48,9 @@ async def test_a_form_makes_one_record_for_each_time_it_is_opened(
 
 
 async def test_every_fault_of_what_is_sent_is_named(service: Service, people: People, anyone: Client) -> None:
-    """Missing, malformed, unknown and taken values are refused with their fields, and nothing is made."""
+    """Missing, malformed and unknown values are refused with their fields; of one that is taken nobody is told. Nothing
+    is made.
+    """
     pipeline = service.pipeline(*FIELDS)
     path, _ = await opened(people.client(Grant("records", ACTIONS)), pipeline)
     nonce = (await anyone.get(path)).json()["nonce"]
@@ -61,6 +63,10 @@ async def test_every_fault_of_what_is_sent_is_named(service: Service, people: Pe
         assert refused.status_code == 422, refused.text
         assert {(fault["pointer"], fault["code"]) for fault in refused.json()["errors"]} == faults
     assert await records(service.client, pipeline) == []
+    await service.client.create(pipeline, {"name": "Ada", "mail": "ada@x.example"})
+    sent = await anyone.post(path, {"data": {"name": "x", "mail": "Ada@x.example"}, "nonce": nonce})
+    assert (sent.status_code, sent.json()) == (201, {"thank_you": "We will answer"})
+    assert [it["name"] for it in await records(service.client, pipeline)] == ["Ada"]
 
 
 async def test_machines_are_kept_out(service: Service, people: People, anyone: Client) -> None:
