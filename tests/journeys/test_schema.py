@@ -302,15 +302,21 @@ async def test_a_plan_holds_for_one_definition_once(both: Both) -> None:
 
 
 async def test_samples_show_what_may_be_seen(both: Both) -> None:
-    """Who may not read a field is told how many records would not fit, and nothing of what they hold."""
+    """Who may not read a field is told nothing of what records hold in it, nor whether that would fit, until forced."""
     pipeline = await both.pipeline({"name": "size", "type": "text"})
     await both.fill(pipeline, [{"name": "a", "size": "hidden"}])
     grants = Grant("pipelines", ("*",)), Grant("records", ("read",), readable_fields=frozenset({"name"}))
     headers = both.issuer.headers(both.tenant, *grants)
     wanted = {"fields": [{"name": "size", "type": "number"}]}
-    plan = await both.call("POST", f"/pipelines/{pipeline}/schema/plan", wanted, headers=headers)
-    changed = next(change for change in plan["changes"] if change["kind"] == "type_changed")
-    assert (changed["records_failing"], changed["samples"]) == (1, [])
+    fitting = {"fields": [{"name": "size", "type": "text", "pattern": "hid.*"}]}
+    for body in (wanted, fitting):
+        plan = await both.call("POST", f"/pipelines/{pipeline}/schema/plan", body, headers=headers)
+        assert [(c["records_affected"], c["records_failing"], c["samples"]) for c in plan["changes"]] == [
+            (None, None, [])
+        ]
+        where = f"/pipelines/{pipeline}/schema/apply"
+        refused = await both.call("POST", where, {"plan_id": plan["plan_id"]}, 409, headers=headers)
+        assert refused["type"] == "/problems/records-would-not-fit"
 
 
 @pytest.mark.parametrize("seed", range(2))

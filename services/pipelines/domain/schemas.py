@@ -25,12 +25,14 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class PlannedChange(msgspec.Struct, frozen=True):
-    """One difference, and what it would do to records; `estimated` where not all of them were looked at."""
+    """One difference, and what it would do to records; `estimated` where not all of them were looked at. Numbers are
+    null where who plans may not read the field in every record.
+    """
 
     field: str
     kind: str
-    records_affected: int
-    records_failing: int
+    records_affected: int | None
+    records_failing: int | None
     samples: list[Sample]
     treatment: str
     estimated: bool = False
@@ -72,9 +74,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_fit(changes: list[PlannedChange]) -> None:
-    """`Conflict` names the changes that some records do not fit."""
-    failing = [change for change in changes if change.records_failing]
+    """`Conflict` names the changes that some records do not fit, or may not fit for all that who asks may know."""
+    failing = [change for change in changes if change.records_failing != 0]
     if failing:
-        faults = [Fault(f"/{c.field}", c.kind, f"{c.records_failing} records: {c.treatment}") for c in failing]
+        counts = ["some" if c.records_failing is None else c.records_failing for c in failing]
+        faults = [
+            Fault(f"/{c.field}", c.kind, f"{n} records: {c.treatment}") for c, n in zip(failing, counts, strict=True)
+        ]
         detail = "Some records would not fit; with 'force' they are treated as the plan says"
         raise Conflict(detail, code="records-would-not-fit", errors=faults)

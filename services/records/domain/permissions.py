@@ -46,6 +46,10 @@ class Access:
         """Whether a field exists for this principal."""
         return name in self.pipeline.fields and (self.readable is None or name in self.readable)
 
+    def always(self, name: str) -> bool:
+        """Whether a field may be read in every record."""
+        return any(a.rule is None and (a.readable is None or name in a.readable) for a in self.alternatives)
+
     def condition(
         self, params: list[object], context: Context, alias: str = "r", using: frozenset[str] = frozenset()
     ) -> str:

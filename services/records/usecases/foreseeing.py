@@ -24,6 +24,8 @@ MOST = 200_000
 SECONDS = 8.0
 MAX_SAMPLES = 5
 
+JUDGING = frozenset({"keep", "convert", "fill", "unique"})
+
 Effect: TypeAlias = Literal["none", "keep", "convert", "fill", "unique", "compute"]
 
 
@@ -45,10 +47,12 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """How many records have a value that a change concerns, and how many of these would not fit."""
+    """How many records have a value that a change concerns, and how many of these would not fit; null where the caller
+    may not read the field in every record, and so is not told what it holds.
+    """
 
-    records_affected: int
-    records_failing: int
+    records_affected: int | None
+    records_failing: int | None
     samples: list[Sample]
 
 
@@ -127,12 +131,11 @@ async def _forecast(caller: Caller, pipeline_id: UUID, tallies: list[_Tally], se
     async with caller.database.tenant(caller.tenant_id) as connection:
         total = seen if exact else await evolutions.live(connection, caller.tenant_id, pipeline_id)
     share = 1.0 if exact or not seen else max(1.0, total / seen)
-    access = await _access(caller, pipeline_id)
+    access, hidden = await _access(caller, pipeline_id, {tally.proposal.name for tally in tallies})
     async with caller.database.tenant(caller.tenant_id) as connection:
         changes = [
             Foreseen(
-                round(tally.affected * share),
-                round(tally.failing * share),
+                *_counts(tally, share, hidden=tally.proposal.name in hidden),
                 await _samples(caller, connection, access, tally) if access is not None else [],
             )
             for tally in tallies
@@ -140,12 +143,20 @@ async def _forecast(caller: Caller, pipeline_id: UUID, tallies: list[_Tally], se
     return Forecast(changes, total, not exact)
 
 
-async def _access(caller: Caller, pipeline_id: UUID) -> Access | None:
+def _counts(tally: _Tally, share: float, *, hidden: bool) -> tuple[int | None, int | None]:
+    if not hidden or tally.proposal.effect == "compute":
+        return round(tally.affected * share), round(tally.failing * share)
+    return None, None if tally.proposal.effect in JUDGING else 0
+
+
+async def _access(caller: Caller, pipeline_id: UUID, names: set[str]) -> tuple[Access | None, set[str]]:
+    """What the caller may read, and which of the fields that records have not in every record."""
     try:
         access = (await caller.reach(pipeline_id)).access("read")
     except NotFound:
-        return None
-    return access if access.alternatives else None
+        return None, names
+    there = names & access.pipeline.fields.keys()
+    return (access if access.alternatives else None), {name for name in there if not access.always(name)}
 
 
 async def _samples(caller: Caller, connection: Connection, access: Access, tally: _Tally) -> list[Sample]:
