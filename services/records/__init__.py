@@ -11,6 +11,7 @@ answers   /pipelines/{id}/records… files imports exports duplicates view-links
           rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
           records.tombstone.created, records.export.streamed, records.link.created deleted,
+          records.merge.created undone,
           records.job.created updated done failed cancelled, records.tenant.purged
 listens   pipelines.pipeline.*, pipelines.relationship_type.*, pipelines.view.*, auth.role.*, auth.user.*,
           auth.tenant.*, its own records.job.* (every process knows what is under way)

@@ -103,6 +103,8 @@ async def _model(api: httpx.AsyncClient) -> None:
     told(await api.delete(f"/records/{one['id']}/share-links/{link['id']}"), 204)
     told(await api.delete(record), 204)
     told(await api.post(f"{record}/restore"))
+    merge = told(await api.post("/records/merge", json={"target": one["id"], "sources": [other["id"]]}))
+    told(await api.post(f"/records/merges/{merge['id']}/undo"))
     told(await api.delete(f"{path}/records/{other['id']}", params={"permanent": "true"}), 204)
     (await api.get(f"{path}/exports", params={"format": "csv"})).raise_for_status()
     told(await api.delete(f"/relationship-types/{kind['id']}"), 204)

@@ -1,4 +1,4 @@
-"""What records tells of and the audit log keeps: data that leaves, is opened to others, or is gone for good."""
+"""What records tells of and the audit log keeps: data that leaves, is opened to others, becomes one, or is gone."""
 
 from typing import Any
 from uuid import UUID
@@ -58,6 +58,16 @@ class Taken(msgspec.Struct):
     format: str | None = None
 
 
+class Merging(msgspec.Struct):
+    """Records that became one, or are apart again."""
+
+    id: UUID
+    pipeline_id: UUID
+    target_id: UUID
+    sources: list[UUID]
+    by: By
+
+
 def consume(bus: Bus, database: Database, context: Context) -> None:
     """Begins to follow them, durably."""
 
@@ -93,6 +103,13 @@ def consume(bus: Bus, database: Database, context: Context) -> None:
         of = {"pipeline_id": it.pipeline_id, "format": it.format}
         await note(connection, event, "export.streamed", _by(it), Party("export", it.id), **of)
 
+    async def merging(connection: Connection, event: Event[Merging]) -> None:
+        it, action = event.data, "record.merged" if event.type.endswith(".created") else "record.parted"
+        by, target = Party(it.by.kind, it.by.id, it.by.name), Party("record", it.target_id)
+        of = {"pipeline_id": it.pipeline_id, "merge_id": it.id, "sources": ", ".join(map(str, it.sources))}
+        await note(connection, event, action, by, target, **of)
+
+    bus.consume(Consumer("auth-audit-merges", "evt.*.records.merge.*", Merging, merging), database)
     bus.consume(Consumer("auth-audit-jobs", "evt.*.records.job.*", Job, job), database)
     bus.consume(Consumer("auth-audit-links", "evt.*.records.link.*", Link, link), database)
     bus.consume(Consumer("auth-audit-purges", "evt.*.records.tombstone.created", Taken, purged), database)

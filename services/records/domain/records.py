@@ -142,6 +142,21 @@ def streamed(pipeline_id: UUID, form: str, by: Actor) -> NewEvent:
     return NewEvent("records.export.streamed", export_id, Streamed(export_id, pipeline_id, form, by))
 
 
+class Merging(msgspec.Struct, frozen=True):
+    """Data of `records.merge.created` and `undone`: which records became one, or are apart again, and by whom."""
+
+    id: UUID
+    pipeline_id: UUID
+    target_id: UUID
+    sources: list[UUID]
+    by: Actor
+
+
+def merged(verb: str, it: Merging) -> NewEvent:
+    """`records.merge.<verb>`."""
+    return NewEvent(f"records.merge.{verb}", it.id, it)
+
+
 def advanced(record: Record, data: Data, title: str, by: UUID, at: datetime) -> Record:
     """The record at its next version."""
     return Record(

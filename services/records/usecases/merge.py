@@ -11,11 +11,12 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common import outbox
 from libs.common.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from libs.common.ids import new_id
 from services.records.domain.operations import Update, related_ids
 from services.records.domain.reach import RESOURCE, Reach
-from services.records.domain.records import Change, Edge, Record, advanced
+from services.records.domain.records import Change, Edge, Merging, Record, actor_of, advanced, merged
 from services.records.storage import edges, files, merging, records, uniques
 from services.records.storage.files import Use
 from services.records.storage.merging import MergeRow
@@ -106,6 +107,8 @@ async def _merge(
     undo = Undo({c.after.id: c.after.version for c in trashed}, values, [edge.id for edge in made], held)
     versions = before.version, outcome.record.version
     await merging.keep(connection, by, at, merge_id, into.id, into.pipeline_id, versions, undo)
+    told = Merging(merge_id, into.pipeline_id, into.id, ids, actor_of(by))
+    await outbox.record(connection, tenant_id, [merged("created", told)])
     return Merged(merge_id, into.id, ids, outcome.record.version)
 
 
@@ -229,6 +232,8 @@ async def _undo(writer: Writer, row: MergeRow) -> Merged:
     await _let_go(writer, did, others, row.target_id)
     await writer.publish()
     await merging.undone(writer.connection, writer.tenant_id, row.id, writer.caller.now)
+    told = Merging(row.id, row.pipeline_id, row.target_id, list(did.sources), actor_of(writer.caller.principal))
+    await outbox.record(writer.connection, writer.tenant_id, [merged("undone", told)])
     return Merged(row.id, row.target_id, list(did.sources), version)
 
 

@@ -49,11 +49,16 @@ async def test_exports_links_and_what_is_gone_for_good_are_noted(tenant: Tenant,
     await tell(bus, tenant, "records.tombstone.created", {"id": thing, "pipeline_id": pipeline})
     streamed = {"id": thing, "pipeline_id": pipeline, "format": "csv", "by": by}
     await tell(bus, tenant, "records.export.streamed", streamed)
-    entries = await noted(tenant, "export.done", "link.created", "record.purged", "export.streamed")
+    merge = {"id": thing, "pipeline_id": pipeline, "target_id": thing, "sources": [pipeline], "by": by}
+    for verb in ("created", "undone"):
+        await tell(bus, tenant, f"records.merge.{verb}", merge)
+    merging = "record.merged", "record.parted"
+    entries = await noted(tenant, "export.done", "link.created", "record.purged", "export.streamed", *merging)
     told = {it["action"]: it for it in entries if it["actor"]}
     assert {it["actor"]["id"] for it in told.values()} == {owner}
     assert told["export.done"]["details"].items() >= {"pipeline_id": pipeline, "records": "7"}.items()
     assert told["export.streamed"]["details"]["format"] == "csv"
+    assert [told[it]["details"]["sources"] for it in merging] == [pipeline] * 2
     assert told["link.created"]["details"].items() >= {"of": "view", "target_id": thing}.items()
     everything = (await tenant.ask("GET", "/admin/audit-log", params={"limit": 200})).json()["items"]
     assert sorted(it["action"] for it in everything if it["action"].startswith("export.")) == [
