@@ -29,19 +29,40 @@ def test_every_task_says_what_it_does() -> None:
     assert [name for name, description in tasks().items() if not description and name != "default"] == []
 
 
-@pytest.mark.parametrize("task", sorted(set(re.findall(r"\./taskw ([a-z][a-z:]*)", README))))
-def test_the_tasks_of_the_readme_exist(task: str) -> None:
-    """Each `./taskw …` in the README is a task."""
-    assert task in tasks()
+def test_the_tasks_that_pages_name_exist() -> None:
+    """Each `./taskw …` in the README and the documentation is a task."""
+    named = told(r"\./taskw ([a-z][a-z:]*)")
+    assert {"dev", "test", "lint", "release:version"} <= named.keys()
+    assert {task: pages for task, pages in named.items() if task not in tasks()} == {}
 
 
-@pytest.mark.parametrize("line", sorted(set(re.findall(r"bin/millrace ([a-z]+(?: [a-z]+)?)", README))))
-def test_the_commands_of_the_readme_exist(line: str) -> None:
-    """Each `millrace …` in the README is a command."""
+def test_the_commands_that_pages_name_exist() -> None:
+    """Each `millrace …` in the README and the documentation is a command, with the options that it has."""
+    named = told(r"(?:^|[`/( ])millrace ((?:[a-z][a-z-]*(?: [a-z][a-z-]*)?)(?: [^`\n#]*)?)")
+    assert any(line.startswith("deploy record") for line in named)
+    assert {line: pages for line, pages in named.items() if not _runs(line)} == {}
+
+
+def told(pattern: str) -> dict[str, set[str]]:
+    """What a pattern finds, and on which pages."""
+    found: dict[str, set[str]] = {}
+    for page in PAGES:
+        for line in re.findall(pattern, (PROJECT / page).read_text(), re.MULTILINE):
+            found.setdefault(line.strip(), set()).add(page)
+    return found
+
+
+def _runs(line: str) -> bool:
     command: click.Command = millrace
     for word in line.split():
-        assert isinstance(command, click.Group)
+        if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z][a-z-]*", word):
+            break
+        if word not in command.commands:
+            return False
         command = command.commands[word]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = set(re.findall(r"(?<= )--[a-z][a-z-]*", re.split(r"[|;)]|&&", line)[0]))
+    return command is not millrace and given <= known | {"--help"}
 
 
 @pytest.mark.parametrize("page", PAGES)
