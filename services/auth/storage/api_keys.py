@@ -1,9 +1,10 @@
 """API keys and devices."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from libs.common import sql
@@ -42,6 +43,14 @@ async def count(connection: Connection, tenant_id: UUID, kind: Kind, maker: UUID
     return int(await connection.fetchval(SQL["count"], tenant_id, kind, maker))
 
 
+async def of_holders(
+    connection: Connection, tenant_id: UUID, role_ids: Sequence[UUID]
+) -> list[tuple[ApiKey, tuple[UUID, ...]]]:
+    """The API keys of all who have one of the roles, with the roles that their makers have."""
+    rows = await connection.fetch(SQL["of_holders"], tenant_id, role_ids)
+    return [(_key(row[:-1]), tuple(row[-1])) for row in rows]
+
+
 async def use(
     connection: Connection, tenant_id: UUID, digest: bytes, now: datetime, address: str | None
 ) -> ApiKey | None:
@@ -65,6 +74,6 @@ async def with_role(connection: Connection, tenant_id: UUID, role_id: UUID) -> i
     return int(await connection.fetchval(SQL["with_role"], tenant_id, role_id))
 
 
-def _key(row: asyncpg.Record) -> ApiKey:
+def _key(row: Iterable[Any]) -> ApiKey:
     key = ApiKey(*row)
     return msgspec.structs.replace(key, roles=tuple(key.roles))

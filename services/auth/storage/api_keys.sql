@@ -16,6 +16,15 @@ order by id limit $5;
 select id, kind, name, prefix, roles, created_by, created_at, expires_at, last_used_at, last_used_address
 from api_keys where tenant_id = $1 and kind = 'api_key' and created_by = $2 for update;
 
+-- name: of_holders
+-- The keys of all makers who have one of these roles, and the roles that their makers have.
+select id, kind, name, prefix, roles, created_by, created_at, expires_at, last_used_at, last_used_address,
+    array(select role_id from role_members h where h.tenant_id = $1 and h.user_id = k.created_by order by 1) as held
+from api_keys k
+where tenant_id = $1 and kind = 'api_key'
+    and created_by in (select user_id from role_members where tenant_id = $1 and role_id = any($2::uuid[]))
+order by id for update of k;
+
 -- name: count
 select count(*) from api_keys where tenant_id = $1 and kind = $2 and ($3::uuid is null or created_by = $3);
 

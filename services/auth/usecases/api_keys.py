@@ -127,6 +127,21 @@ async def end_beyond(
     await _end(context, connection, tenant_id, by, [key for key in keys if beyond(key)])
 
 
+async def end_beyond_roles(
+    context: Context, connection: Connection, tenant_id: UUID, by: Party, catalogue: Catalogue, role_ids: Sequence[UUID]
+) -> None:
+    """The same for all who have one of the roles, which give less from now on."""
+    held: dict[tuple[UUID, ...], Permissions] = {}
+
+    def beyond(key: ApiKey, of_maker: tuple[UUID, ...]) -> bool:
+        if of_maker not in held:
+            held[of_maker] = Permissions(role_rules.flatten_all(catalogue, of_maker))
+        return not all(grants.covered(held[of_maker], it) for it in role_rules.flatten_all(catalogue, key.roles))
+
+    found = await api_keys.of_holders(connection, tenant_id, role_ids)
+    await _end(context, connection, tenant_id, by, [key for key, of_maker in found if beyond(key, of_maker)])
+
+
 async def exchange(context: Context, secret: str, address: str | None) -> tuple[str, int]:
     """An access token of some minutes for a key, and its life in seconds."""
     tenant_id, digest = rules.read_secret(secret)

@@ -21,6 +21,7 @@ from services.auth.domain import roles as rules
 from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.roles import Role
 from services.auth.storage import api_keys, organizations, roles, users
+from services.auth.usecases import api_keys as keys
 from services.auth.usecases.context import Context
 
 
@@ -99,6 +100,9 @@ async def change(
         catalogue[role_id] = after
         grant_rules.require_covered(permissions, rules.flatten(catalogue, role_id))
         changed = await _write_heirs(connection, principal.tenant_id, catalogue, role_id, clock.now())
+        heirs = [heir.id for heir in changed]
+        by = of_principal(principal)
+        await keys.end_beyond_roles(context, connection, principal.tenant_id, by, catalogue, heirs)
         await _note(context, connection, principal, "updated", catalogue[role_id])
     await _hint(context, principal.tenant_id, changed)
     return catalogue[role_id]

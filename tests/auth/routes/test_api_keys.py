@@ -151,6 +151,21 @@ async def test_api_keys_end_with_what_their_maker_may_do(tenant: Tenant, way: st
     assert answers == [401, 200 if way == "lower" else 401, 200]
 
 
+async def test_api_keys_end_when_a_role_of_their_maker_gives_less(tenant: Tenant) -> None:
+    """Also keys of other roles, which the maker could not give any more; what is still covered stays."""
+    people, roles = ({"resource": name, "actions": ["read"]} for name in ("users", "roles"))
+    helper, reader = [
+        (await tenant.ask("POST", "/roles", json={"name": name, "slug": name.lower(), "grants": given})).json()
+        for name, given in (("Helper", [people, roles]), ("Reader", [people]))
+    ]
+    maker = await tenant.add(helper["slug"])
+    token = (await tenant.sign_in(maker["email"]))["access_token"]
+    both, one = [await make(tenant, token=token, roles=[role["id"]]) for role in (helper, reader)]
+    smaller = {"grants": [roles]}
+    assert (await tenant.ask("PATCH", f"/roles/{helper['id']}", json=smaller)).status_code == 200
+    assert [(await exchange(tenant.http, it["key"])).status_code for it in (both, one)] == [200, 401]
+
+
 async def test_a_role_that_a_key_has_stays(tenant: Tenant) -> None:
     """It can be deleted when the key has ended."""
     role = (await tenant.ask("POST", "/roles", json={"name": "Reader"})).json()
