@@ -34,7 +34,7 @@ from services.records.usecases.running import Steps
 from services.records.usecases.writing import MAX_WAVES, Writer
 
 KIND = arriving.KIND
-CHUNK = 500
+CHUNK = 1_000
 MAX_BYTES = 1024 * 1024 * 1024
 SAMPLES = 5
 MAX_REFUSED_BYTES = 16 * 1024 * 1024
