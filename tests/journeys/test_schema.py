@@ -126,11 +126,14 @@ async def _ready(client: httpx.AsyncClient) -> None:
 
 
 @pytest.fixture
-async def both(database: Database, nats_url: str, redis_url: str) -> AsyncIterator[Both]:
-    """The two services."""
+async def both(
+    request: pytest.FixtureRequest, database: Database, nats_url: str, redis_url: str
+) -> AsyncIterator[Both]:
+    """The two services; records does two jobs at once, or as many as the parameter says."""
     given = RecordsSettings(
-        port=0, database_url=database.dsn("records"), nats_url=nats_url, redis_url=redis_url, job_lease_seconds=2.0
-    )
+        port=0, database_url=database.dsn("records"), nats_url=nats_url, redis_url=redis_url, job_lease_seconds=2.0,
+        job_concurrency=getattr(request, "param", 2),
+    )  # fmt: skip
     other = PipelinesSettings(port=0, database_url=database.dsn("pipelines"), nats_url=nats_url, redis_url=redis_url)
     async with AsyncExitStack() as stack:
         issuer = await stack.enter_async_context(issuing(nats_url))

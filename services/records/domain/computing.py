@@ -47,6 +47,7 @@ class Computing:
     ) -> None:
         self.across = tuple(across)
         self.own = tuple(it for it in across if it.own)
+        self.relations = frozenset(it.relation for it in self.own)
         self.names = names
         self._formulas = tuple(formulas)
 

@@ -1,6 +1,6 @@
 """Whether data fits a pipeline: every fault at once, each with its pointer and code."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -23,46 +23,79 @@ def created(
     given: Mapping[str, object],
     presets: Mapping[str, object],
     numbers: Mapping[str, str] = MappingProxyType({}),
-    rules: Rules = NONE,
+    rules: Rules | None = NONE,
 ) -> tuple[Data, list[Fault]]:
     """The data of a new record, with presets and defaults where nothing was given, and its faults.
 
-    `numbers` are what its automatic numbers shall be.
+    `numbers` are what its automatic numbers shall be. Without rules the data is still to be judged, by `judged_new`.
     """
     values = {**pipeline.defaults, **presets, **given}
     data, faults = checked(pipeline, values)
     data |= numbers
     fill(pipeline, data)
+    if rules is not None:
+        faulty = {fault.pointer for fault in faults}
+        wrong = judged_new(pipeline, data, given, rules, staged=not faults)
+        faults += [fault for fault in wrong if fault.code != "required" or fault.pointer not in faulty]
+    return _present(data), faults or _size(data)
+
+
+def judged_new(
+    pipeline: Pipeline, data: Data, given: Container[str], rules: Rules, *, staged: bool = True
+) -> list[Fault]:
+    """The faults of the values of a new record taken together; defaults of fields that are hidden are taken out.
+
+    Where anything is wrong, or if not `staged`, stages are not looked at.
+    """
     hidden = rules.hidden(data)
-    for name in hidden & pipeline.defaults.keys() - given.keys():
-        data.pop(name, None)
-        fill(pipeline, data)
-    faulty = {fault.pointer for fault in faults}
+    for name in sorted(hidden & pipeline.defaults.keys()):
+        if name not in given:
+            data.pop(name, None)
+            fill(pipeline, data)
     missing = (name for name in pipeline.required if name not in hidden and _blank(data.get(name)))
-    faults += [_required(name) for name in missing if f"/data/{name}" not in faulty]
-    faults += ruled(rules, {}, data)
-    return _present(data), faults or entering(pipeline, {}, data) or _size(data)
+    faults = [*(_required(name) for name in missing), *ruled(rules, {}, data)]
+    return faults or (entering(pipeline, {}, data) if staged else [])
 
 
 def changed(
     pipeline: Pipeline,
     current: Mapping[str, object],
     patch: Mapping[str, object],
-    rules: Rules = NONE,
+    rules: Rules | None = NONE,
     *,
     whole: bool = False,
 ) -> tuple[Data, list[Fault]]:
-    """The data after a merge patch (RFC 7396), or one of `whole` values, and the faults of what it changes."""
+    """The data after a merge patch (RFC 7396), or one of `whole` values, and the faults of what it changes.
+
+    Without rules the data is still to be judged, by `judged_changed`.
+    """
     patch, faults = _kept(pipeline, current, patch)
     values, wrong = checked(pipeline, patch if whole else _merged(current, patch))
     faults += wrong
     data = _present({**current, **values})
     fill(pipeline, data)
+    if rules is not None:
+        faults += judged_changed(pipeline, current, data, values, rules, staged=not faults)
+    return data, faults or _size(data)
+
+
+def judged_changed(
+    pipeline: Pipeline,
+    current: Mapping[str, object],
+    data: Mapping[str, object],
+    named: Container[str],
+    rules: Rules,
+    *,
+    staged: bool = True,
+) -> list[Fault]:
+    """The faults of changed values taken together; of those `named` required ones must not be empty by now.
+
+    Where anything is wrong, or if not `staged`, stages are not looked at.
+    """
     hidden = rules.hidden(data)
-    cleared = (n for n in pipeline.required if n in values and n not in hidden and _blank(values[n]))
-    faults += [_required(name) for name in cleared]
-    faults += ruled(rules, current, data)
-    return data, faults or entering(pipeline, current, data) or _size(data)
+    cleared = (n for n in pipeline.required if n in named and n not in hidden and _blank(data.get(n)))
+    faults = [*(_required(name) for name in cleared), *ruled(rules, current, data)]
+    return faults or (entering(pipeline, current, data) if staged else [])
 
 
 def _kept(

@@ -1,12 +1,16 @@
 """What a wave of operations will do, before any of it is written."""
 
+from collections.abc import Callable
 from uuid import UUID
 
-from libs.common.errors import AppError
+from libs.common.errors import AppError, Fault
+from services.records.domain.fields import Data
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import edges
 from services.records.storage.uniques import Claim
 
+Judge = Callable[[Data], list[Fault]]
+"""What is wrong with data, once what follows from its relations is in it."""
 Failures = dict[int, AppError]
 """Why operations cannot be done, by their index."""
 
@@ -27,3 +31,4 @@ class Plan:
         self.numbers: dict[int, dict[str, str]] = {}
         self.users: dict[int, list[tuple[str, UUID]]] = {}
         self.files: dict[int, list[tuple[str, UUID]]] = {}
+        self.judges: dict[int, Judge] = {}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from libs.common.clock import rfc3339
@@ -61,7 +62,11 @@ def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> Non
         raise Forbidden("No grant allows records to be made in this pipeline")
     names = frozenset(operation.data)
     numbers = plan.numbers.get(index, {})
-    data, faults = fields.created(scope.pipeline, operation.data, _presets(scope, names), numbers, scope.rules)
+    later = scope.pipeline.computing is not None and bool(scope.pipeline.computing.across)
+    rules = None if later else scope.rules
+    data, faults = fields.created(scope.pipeline, operation.data, _presets(scope, names), numbers, rules)
+    if later:
+        plan.judges[index] = lambda found: fields.judged_new(scope.pipeline, found, names, scope.rules)
     if faults := scope.read.hidden(names, scope.create) + faults:
         raise Invalid(errors=faults)
     scope.create.check_writing(names & scope.pipeline.fields.keys(), None)
@@ -84,7 +89,12 @@ async def _plan_update(scope: Scope, plan: Plan, index: int, operation: Update, 
     scope.update.check_writing(frozenset(), row.updates)
     before = row.record()
     patch = _patch(scope, operation, row, before)
-    data, faults = fields.changed(scope.pipeline, before.data, patch, scope.rules, whole=operation.whole)
+    later = scope.pipeline.computing is not None and bool(scope.pipeline.computing.relations & patch.keys())
+    rules = None if later else scope.rules
+    data, faults = fields.changed(scope.pipeline, before.data, patch, rules, whole=operation.whole)
+    if later:
+        judge = partial(fields.judged_changed, scope.pipeline, before.data, named=patch, rules=scope.rules)
+        plan.judges[index] = judge
     if faults := scope.read.hidden(patch, scope.update) + faults:
         raise Invalid(errors=faults)
     changed = fields.differing(before.data, data)

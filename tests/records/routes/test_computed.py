@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
-from services.records.domain.definitions import Pending
+from services.records.domain.definitions import Pending, Rule
 from tests.records.support import Client, Service
 from tests.support.waiting import eventually
 
@@ -398,3 +398,27 @@ async def test_a_mark_that_was_left_is_settled(world: World) -> None:
     await eventually(right)
     history = await world.client.get(f"/pipelines/{world.deals}/records/{deal['id']}/history")
     assert history.json()["items"][0]["actor"]["name"] == "Ada"
+
+
+async def test_rules_judge_what_a_lookup_will_be(service: Service) -> None:
+    """A write that moves a record to another is judged by what it looks up there, on each way, not by what it did."""
+    world = await World(service).begin()
+    strict = Rule(effect="require", when={"field": "firm", "value": "Strict"}, fields=("discount",))
+    await world.announce(world.deals, *world.fields()[1], rules=(strict,))
+    mild, hard = await world.company(name="Mild"), await world.company(name="Strict")
+    path = f"/pipelines/{world.deals}/records"
+    body = {"name": "a", "company": hard["id"]}
+    refused = await service.client.post(path, {"data": body})
+    assert refused.status_code == 422
+    assert [(it["pointer"], it["code"]) for it in refused.json()["errors"]] == [("/data/discount", "required_by_rule")]
+    deal = await world.deal(mild)
+    one = f"{path}/{deal['id']}"
+    assert (await service.client.patch(one, {"data": {"company": hard["id"]}})).status_code == 422
+    operations = [{"op": "create", "data": body}, {"op": "create", "data": {**body, "discount": 1}}]
+    answer = await service.client.batch(world.deals, operations)
+    assert [it["status"] for it in answer["results"]] == ["failed", "created"]
+    moved = await world.patch(deal, company=hard["id"], discount=5)
+    assert moved["data"]["firm"] == "Strict"
+    assert (await service.client.patch(one, {"data": {"discount": None}})).status_code == 422
+    back = await world.patch(deal, company=mild["id"], discount=None)
+    assert (back["data"]["firm"], "discount" in back["data"]) == ("Mild", False)
