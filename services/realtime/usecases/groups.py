@@ -57,7 +57,7 @@ class World:
 def condition(tree: object, definition: Definition, sight: Sight, user: str) -> Condition:
     """A subscription's filter, which may name the fields that can be read; raises Invalid."""
     if reaches(tree, definition.parts):
-        raise Invalid("A subscription's filter cannot look at other records", code="filter-reaches")
+        raise Invalid("What is told live is not filtered by what other records are", code="filter-reaches")
     return Condition(tree, definition.schema(sight.readable()), user, definition.time_zone)
 
 

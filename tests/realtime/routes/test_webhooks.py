@@ -403,6 +403,9 @@ async def test_who_may_have_webhooks(node: Node, world: World, receiver: Receive
     async with client(node, world.token(HOOKS, reader(row_rule=rule))) as api:
         refused = told(await api.post("/webhooks", json={**body, "pipeline_id": str(pipeline)}), 403)
         assert refused["type"] == "/problems/rule-reaches"
+    async with client(node, world.token()) as api:
+        reaching = told(await api.post("/webhooks", json={**body, "pipeline_id": str(pipeline), "filter": rule}), 422)
+        assert reaching["type"] == "/problems/filter-reaches"
 
 
 async def test_an_organization_has_so_many_webhooks(
