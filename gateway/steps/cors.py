@@ -11,8 +11,8 @@ _EXPOSED = (
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers",
-     b"authorization, cache-control, content-type, if-match, if-none-match, idempotency-key, min-change-seq, "
-     b"x-request-id, x-tenant, traceparent"),
+     b"authorization, cache-control, content-type, if-match, if-none-match, idempotency-key, last-event-id, "
+     b"min-change-seq, x-lock-token, x-request-id, x-tenant, traceparent"),
     (b"access-control-max-age", b"600"),
 ]  # fmt: skip
 

@@ -46,15 +46,20 @@ class Edge:
                 span.end()
 
     async def _http(self, scope: Any, receive: Receive, send: Send, request_id: str, trace_id: str) -> None:
-        status = 0
+        status, method = 0, scope["method"]
         header = (b"x-request-id", request_id.encode())
+        inner: Any = {**scope, "method": "GET"} if method == "HEAD" else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], header]
-            await send(message)
+                await send(message)
+                if method == "HEAD":  # All that is told; what GET would go on with is given up.
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif method != "HEAD":
+                await send(message)
 
         started = time.perf_counter()
         self._metrics.in_flight.inc()
@@ -62,16 +67,15 @@ class Edge:
             if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
                 await respond(Malformed("The address may not contain the NUL character"), scope, answer)
             else:
-                await self._app(scope, receive, answer)
+                await self._app(inner, receive, answer)
         except Exception as error:
             await log.aerror("request failed", path=scope["path"], error=repr(error), exc_info=True)
             if status == 0:
                 await respond(AppError(), scope, answer)
         finally:
             self._metrics.in_flight.dec()
-            self._metrics.observe(
-                scope["method"], _route(scope), status or 499, time.perf_counter() - started, trace_id
-            )
+            scope["path_template"] = inner.get("path_template")
+            self._metrics.observe(method, _route(scope), status or 499, time.perf_counter() - started, trace_id)
 
 
 async def respond(error: AppError, scope: Any, send: Send) -> None:

@@ -57,6 +57,15 @@ async def test_a_sane_request_id_is_kept(client: httpx.AsyncClient) -> None:
         assert len(answer.headers["x-request-id"]) == 36
 
 
+async def test_head_is_answered_as_get_without_the_body(client: httpx.AsyncClient, metrics: Metrics) -> None:
+    """Status and headers are those of GET, also of errors, nothing follows, and it is counted as what it was."""
+    for path in ("/", "/crash"):
+        got, told = await client.get(path), await client.head(path)
+        assert (told.status_code, told.content) == (got.status_code, b"")
+        assert told.headers.keys() == got.headers.keys()
+    assert b'method="HEAD"' in metrics.render("")[0]
+
+
 async def test_a_crash_is_an_opaque_problem(client: httpx.AsyncClient) -> None:
     """What nobody caught is a 500 problem document that tells nothing but the request id."""
     answer = await client.get("/crash", headers={"X-Request-ID": "r1"})
