@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from libs.common import problems
+from libs.common.closing import close
 
 Document = dict[str, Any]
 PREFIX: Final = "/api/v1"
@@ -74,7 +75,10 @@ def complete(app: Litestar, document: Document, examples: Mapping[str, Any]) -> 
         if handler.summary is None and operation.get("description"):
             operation["summary"] = _summary(operation["description"])
         _errors(document["components"], path, method, operation, handler.opt.get("errors"))
+        body = handler.parsed_data_field
         for content in operation.get("requestBody", {}).get("content", {}).values():
+            if body is not None and body.annotation is not Any:
+                close(content.get("schema", {}), body.annotation, lambda it: resolve(it, document))
             name = f"{method.upper()} {path.removeprefix(PREFIX)}"
             content.setdefault("example", examples.get(name) or sample(content.get("schema", {}), document))
     schemas["Problem"] = _PROBLEM

@@ -128,3 +128,18 @@ def faults(schema: Json, value: Any, document: Json) -> list[str]:
     """What a value has wrong by a schema of the document."""
     whole = {**schema, "components": document["components"]}
     return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+
+
+def test_bodies_say_that_they_refuse_what_they_do_not_name(document: Json) -> None:
+    """Only bodies whose members are judged by something else than their shape take others, so far as this is told."""
+    taken = {
+        name
+        for name, (schema, _) in bodies(document).items()
+        for option in resolve(schema, document).get("anyOf", [schema])
+        if resolve(option, document).get("type") == "object"
+        and resolve(option, document).get("additionalProperties") is not False
+    }
+    fields = {"POST /pipelines/{pipeline_id}/fields", "PATCH /pipelines/{pipeline_id}/fields/{field}"}
+    assert {name for name in taken if " /scim/" not in name} == {*fields, "POST /auth/sso/{provider_id}/acs"}
+    nested = resolve(bodies(document)["POST /roles"][0], document)["properties"]["grants"]["items"]
+    assert resolve(nested, document)["additionalProperties"] is False
