@@ -1,3 +1,26 @@
 -- name: webhooks
 -- The webhooks that a person owns, after one.
 select id, url, created_at from webhooks where tenant_id = $1 and owner_id = $2 and id > $3 order by id limit $4;
+
+-- name: notifications
+-- What a person was told, after one.
+select id, kind, title, record_id, data, created_at, read_at from notifications
+where tenant_id = $1 and user_id = $2 and id > $3 order by id limit $4;
+
+-- name: told_others
+-- What others were told that names somebody, after one.
+select id, data from notifications
+where tenant_id = $1 and data #>> '{actor,id}' = $2::uuid::text and id > $3 order by id limit $4;
+
+-- name: put_told
+update notifications set data = new.data::jsonb from unnest($2::uuid[], $3::text[]) as new(id, data)
+where notifications.tenant_id = $1 and notifications.id = new.id;
+
+-- name: deliveries
+-- What is sent to webhooks and speaks of somebody, after one.
+select id, webhook_id, kind, created_at, payload from deliveries
+where tenant_id = $1 and payload like '%' || $2::uuid::text || '%' and id > $3 order by id limit $4;
+
+-- name: put_payloads
+update deliveries set payload = new.payload from unnest($2::uuid[], $3::text[]) as new(id, payload)
+where deliveries.tenant_id = $1 and deliveries.id = new.id;
