@@ -29,6 +29,9 @@ class _Login(CredentialProvider):
         password = unquote(parts.password or "")
         return (unquote(parts.username), password) if parts.username else (password,)
 
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
 
 class _Cluster(RedisCluster):
     """A client of a cluster, whose errors are Redis errors: the driver's own for a lost cluster are not."""

@@ -228,8 +228,10 @@ async def test_the_cache_is_reached_by_mutual_tls(valkey_server: Valkey, files: 
         await client.aclose()
 
 
-async def test_a_login_to_the_cache_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is made after the file was written logs in with what it says then."""
+async def test_a_login_to_the_cache_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that is made after the file was written logs in with what it says then, and nothing is logged."""
     with running(lambda data, port: Valkey(data, port, "old", durable=False)) as server:
         file = tmp_path / "redis_url"
         file.write_text(server.url)
@@ -241,6 +243,7 @@ async def test_a_login_to_the_cache_is_renewed(tmp_path: Path, monkeypatch: pyte
         await client.connection_pool.disconnect()
         assert await client.ping()
         await client.aclose()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("redis")] == []
 
 
 def test_a_certificate_without_its_key_is_refused(files: Files) -> None:
