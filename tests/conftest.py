@@ -2,9 +2,11 @@
 
 import os
 
+import httpx
 import pytest
 
 from tests.support import postgres
+from tests.support.waiting import PATIENCE
 
 SERVERS = {"postgres_server", "nats_server", "valkey_server", "stack"}
 pytest_plugins = ["tests.support.fixtures"]
@@ -13,8 +15,10 @@ if "MILLRACE_URL" in os.environ:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the first process of the run own what its workers share."""
+    """Let the first process of the run own what its workers share, and requests wait as long as tests do."""
     postgres.begin_run()
+    for client in (httpx.Client, httpx.AsyncClient):
+        client.__init__.__kwdefaults__["timeout"] = httpx.Timeout(PATIENCE)  # type: ignore[misc]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
