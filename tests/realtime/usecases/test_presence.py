@@ -96,7 +96,7 @@ async def test_a_crashed_nodes_users_leave_with_its_lease(brisk: Settings, world
 
 
 async def test_without_redis_presence_is_empty_and_the_rest_goes_on(
-    settings: Settings, world: World, tmp_path: Path
+    brisk: Settings, world: World, tmp_path: Path
 ) -> None:
     """When Redis is away subscriptions work, nobody is listed, and changes arrive; when it is back, people are."""
     server = Valkey(tmp_path / "valkey", free_port())
@@ -104,7 +104,7 @@ async def test_without_redis_presence_is_empty_and_the_rest_goes_on(
     spawned = started(server)
     pipeline = world.pipeline()
     try:
-        async with running_node(msgspec.structs.replace(settings, redis_url=server.url)) as node:
+        async with running_node(msgspec.structs.replace(brisk, redis_url=server.url)) as node:
             spawned.stop()
             async with node.live(world.token()) as live:
                 assert (await live.subscribe(f"pipeline:{pipeline}"))["presence"] == []

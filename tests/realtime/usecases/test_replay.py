@@ -178,7 +178,7 @@ async def test_a_broker_that_restarts_loses_nothing(settings: Settings, tenant: 
 
                     await eventually(back)
                     made += [await world.update(record, {"score": number}) for number in range(2, 10)]
-                    assert [(await live.expect("record_updated", 20))["seq"] for _ in made] == made
+                    assert [(await live.expect("record_updated"))["seq"] for _ in made] == made
                     assert await quiet(live) == []
         finally:
             await bus.stop()
@@ -196,7 +196,7 @@ async def test_a_stream_that_was_made_anew_must_resync(node: Node, world: World)
         config = (await world.bus.jetstream.stream_info(STREAM)).config
         await world.bus.jetstream.delete_stream(STREAM)
         await world.bus.jetstream.add_stream(config)
-        await live.expect("resync_required", 20, channel="tenant")
+        await live.expect("resync_required", channel="tenant")
         await live.subscribe("tenant")
         await world.update(record, {"score": 2})
         await live.expect("record_updated")
