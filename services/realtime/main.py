@@ -25,7 +25,7 @@ from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.server import Sockets
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.digests import Digests
-from services.realtime.usecases.documents import Bounds, Documents
+from services.realtime.usecases.documents import Documents
 from services.realtime.usecases.following import Following, Happened
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.link import Voice
@@ -41,6 +41,7 @@ from services.realtime.usecases.posting import Poster
 from services.realtime.usecases.presence import Presence
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
+from services.realtime.usecases.rooms import Bounds
 from services.realtime.usecases.sending import AT_ONCE, Sender
 from services.realtime.usecases.sending import Limits as SendingLimits
 from services.realtime.usecases.texts import Texts

@@ -32,9 +32,10 @@ from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.storage.documents import Key
 from services.realtime.usecases import records, replay
-from services.realtime.usecases.documents import MAX_CLIENTS, Room
+from services.realtime.usecases.awareness import MAX_CLIENTS
 from services.realtime.usecases.metrics import LiveMetrics
 from services.realtime.usecases.records import Opened
+from services.realtime.usecases.rooms import Room
 from services.realtime.usecases.subscribers import Subscription
 
 FORBIDDEN, ABSENT, TOO_LARGE = 4403, 4404, 4413
@@ -146,7 +147,7 @@ class DocumentConnection(Connection):
             self.bring(rules.denied("You may read this document, and not change it"))
             return
         by = self.principal
-        await self.room.write(self, update, Editor(by.id, by.kind, by.name, by.roles))
+        await self.room.write(self, update, Editor(by.id, by.kind, by.name, by.roles, by.actor))
 
     def _unfollow(self) -> None:
         if self._watch is not None:

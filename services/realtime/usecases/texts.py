@@ -21,8 +21,9 @@ from services.realtime.domain.changes import Change
 from services.realtime.storage import documents
 from services.realtime.storage.documents import Key, Stored
 from services.realtime.usecases import records
-from services.realtime.usecases.documents import Bounds, Word, tell
 from services.realtime.usecases.following import Happened
+from services.realtime.usecases.rooms import Bounds
+from services.realtime.usecases.words import Word, tell
 
 RELAY = "millrace_realtime_relay"
 POLL_SECONDS = 0.5
