@@ -7,9 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 
+from libs.common.errors import AppError
+from libs.common.ids import new_id
 from libs.common.permissions import Grant
+from services.records.domain.views import View
 from tests.records.routes.test_sharing import People, anyone, people
+from tests.records.routes.test_views import Question
 from tests.records.support import Client, Service
 
 __all__ = ["anyone", "people"]
@@ -41,11 +46,13 @@ class World:
     thing: str
     twin: str
     parent: str
+    views: dict[UUID, View]
 
     def probes(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Every way to ask about what is hidden."""
         yield from self._lists()
         yield from self._others()
+        yield from self._viewed()
         yield from self._writes()
 
     def _lists(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -75,6 +82,31 @@ class World:
             yield "GET", path, {"params": {"expand": f"parent,{field}"}}
         yield "GET", path, {"params": {"expand": "parent", "count": "estimated"}}
         yield "GET", f"{path}/trash", {}
+
+    def _viewed(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for view_id in self.views:
+            for more in ({"limit": "1"}, {"filter[name]": "Thing one", "sort": "name"}):
+                yield "GET", f"/pipelines/{self.things}/records", {"params": {"view": str(view_id), **more}}
+            yield "GET", f"/pipelines/{self.things}/exports", {"params": {"view": str(view_id), "format": "ndjson"}}
+
+    def questions(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What sockets, boards and shared documents have records asked in the prober's name."""
+        token = self.prober.headers["Authorization"].removeprefix("Bearer ")
+        for record in (self.thing, self.parent):
+            yield "record", {"token": token, "record_id": record}
+        yield "records", {"token": token, "record_ids": [self.thing, self.twin, self.parent]}
+        board = {"token": token, "pipeline_id": str(self.things), "filter": None, "metrics": "count"}
+        for name in ("secret", "wealth", "title", "name"):
+            yield "aggregate", {**board, "group_by": name}
+            yield "aggregate", {**board, "group_by": "size", "metrics": f"max:{name}"}
+            field = {"token": token, "record_id": self.thing, "field": name}
+            yield "lock", {**field, "connection": str(UUID(int=7)), "seconds": 30}
+            yield "document", field
+            for guess in GUESSES:
+                tree = msgspec.json.encode({"field": name, "op": "gte", "value": guess}).decode()
+                yield "aggregate", {**board, "group_by": "size", "filter": tree}
+                operation = {"operation_id": f"{name} {guess}", "base_version": 1, "value": guess}
+                yield "field_update", {**field, **operation}
 
     def _others(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         for guess in GUESSES:
@@ -159,7 +191,21 @@ async def world(service: Service, hidden: list[tuple[str, int, str]], **options:
         assert answer.status_code == 200, answer.text
         made.append(record["id"])
     grants = [Grant("records", ACTIONS, p, readable_fields=SHOWN, writable_fields=SHOWN) for p in (parents, things)]
-    return World(service.principal(*grants), things, parents, made[1], made[2], made[0])
+    views = {it.id: it for it in _views(things)}
+    return World(service.principal(*grants), things, parents, made[1], made[2], made[0], views)
+
+
+def _views(pipeline: UUID) -> Iterator[View]:
+    """Views that others made, who may read what the prober may not."""
+    for field in ("secret", "wealth", "title", "parent.secret"):
+        for kept in (
+            {"filter": {"field": field, "op": "gte", "value": "beta" if field != "wealth" else 100}},
+            {"sort": f"-{field}"},
+            {"group_by": field},
+            {"date_field": field},
+            {"fields": ("name", field)},
+        ):
+            yield View(new_id(), pipeline, 1, "shared", new_id(), **kept)  # type: ignore[arg-type]
 
 
 def alike(answer: httpx.Response) -> tuple[int, str, str | None]:
@@ -175,7 +221,14 @@ OTHER = [("zeppelin", 3, "z@zeppelin.example"), ("yard", 9000, "y@yard.example")
 
 
 async def _compare(service: Service, one: World, other: World) -> None:
-    told = []
+    views = one.views | other.views
+
+    async def view(question: Question) -> View:
+        return views[question.view_id]
+
+    service.bus.serve("rpc.pipelines.view", Question, view)
+    await service.bus.client.flush()
+    told = await _behind(service, one, other)
     for mine, theirs in zip(one.probes(), other.probes(), strict=True):
         answers = [await w.prober.call(p[0], p[1], **p[2]) for w, p in ((one, mine), (other, theirs))]
         shown = [alike(answer) for answer in answers]
@@ -188,8 +241,33 @@ async def _compare(service: Service, one: World, other: World) -> None:
     assert told == []
 
 
+async def _behind(service: Service, one: World, other: World) -> list[str]:
+    told = []
+    for mine, theirs in zip(one.questions(), other.questions(), strict=True):
+        answers = [await _ask(service, *question) for question in (mine, theirs)]
+        if answers[0] != answers[1]:
+            told.append(f"{mine}: {answers[0]} but {answers[1]}")
+        hidden = [value for secret, _, mail in ONE for value in (secret, mail) if value not in str(mine)]
+        told += [f"{mine}: tells {value!r}: {answers[0]}" for value in hidden if value in answers[0]]
+    return told
+
+
+async def _ask(service: Service, subject: str, question: dict[str, Any]) -> str:
+    """An answer over NATS without what differs by chance: ids, times and positions."""
+    try:
+        answer = await service.bus.request(f"rpc.records.{subject}", question, Any, seconds=60)
+    except AppError as error:
+        answer = [type(error).__name__, error.code, error.detail, error.errors, error.extra]
+    text = _TIME.sub("time", msgspec.json.encode(answer).decode())
+    known: dict[str, str] = {}
+    text = _ID.sub(lambda match: known.setdefault(match[0], f"id{len(known)}"), text)
+    return re.sub(r'"(seq|token)":\d+', r'"\1":0', text)
+
+
 async def test_hidden_values_change_no_answer(service: Service) -> None:
-    """Filters, sorts, aggregates, search, history, walks, expansion, exports, duplicates and writes tell nothing."""
+    """Filters, sorts, aggregates, views, search, history, walks, expansion, exports, duplicates and writes tell
+    nothing, nor does what sockets are answered.
+    """
     await _compare(service, await world(service, ONE), await world(service, OTHER))
 
 
