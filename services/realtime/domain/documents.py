@@ -14,6 +14,7 @@ from pycrdt import Decoder, Doc, Encoder, Text, create_sync_message, create_upda
 from pycrdt import create_awareness_message as awareness_message
 
 from libs.common.errors import AppError, Invalid, Malformed
+from libs.common.identity import Actor
 
 ROOT = "content"
 NOTHING = b"\x00\x00"
@@ -27,12 +28,13 @@ FIRST_CLIENT = 1
 
 
 class Editor(msgspec.Struct, frozen=True):
-    """Who edited a document, as records needs to know to write its text."""
+    """Who edited a document, as records needs to know to write its text; `actor` is who acted in their name."""
 
     id: UUID
     kind: str
     name: str
     roles: tuple[UUID, ...]
+    actor: Actor | None = None
 
 
 class State(msgspec.Struct, frozen=True):

@@ -147,7 +147,7 @@ class DocumentConnection(Connection):
             self.bring(rules.denied("You may read this document, and not change it"))
             return
         by = self.principal
-        await self.room.write(self, update, Editor(by.id, by.kind, by.name, by.roles))
+        await self.room.write(self, update, Editor(by.id, by.kind, by.name, by.roles, by.actor))
 
     def _unfollow(self) -> None:
         if self._watch is not None:

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.app import Platform
-from libs.common.identity import Principal, PrincipalKind
+from libs.common.identity import Actor, Principal, PrincipalKind
 from services.records.domain.origin import CURRENT, Origin
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
@@ -23,12 +23,13 @@ class OpenQuestion(msgspec.Struct, frozen=True):
 
 
 class Editor(msgspec.Struct, frozen=True):
-    """Who edited last."""
+    """Who edited last, and who acted in their name."""
 
     id: UUID
     kind: PrincipalKind
     name: str
     roles: tuple[UUID, ...]
+    actor: Actor | None = None
 
 
 class TextQuestion(Text, frozen=True, kw_only=True):
@@ -66,5 +67,5 @@ def serve(platform: Platform, catalog: Catalog) -> None:
 def _principal(tenant_id: UUID, by: Editor) -> Principal:
     return Principal(
         tenant_id=tenant_id, id=by.id, kind=by.kind, session_id=NIL, name=by.name, roles=by.roles, issued_at=0.0,
-        expires_at=0.0,
+        expires_at=0.0, actor=by.actor,
     )  # fmt: skip

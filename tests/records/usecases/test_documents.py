@@ -29,9 +29,9 @@ async def opened(service: Service, client: Client, record_id: str, field: str = 
     return await service.bus.request("rpc.records.document", question, dict[str, Any], seconds=20)
 
 
-async def write(service: Service, record_id: str, seq: int, text: str, role: Any) -> str:
+async def write(service: Service, record_id: str, seq: int, text: str, role: Any, **more: Any) -> str:
     """What becomes of a text."""
-    by = {"id": str(new_id()), "kind": "user", "name": "Ada", "roles": [str(role)]}
+    by = {"id": str(new_id()), "kind": "user", "name": "Ada", "roles": [str(role)], **more}
     question = {
         "tenant_id": service.tenant_id, "by": by, "record_id": record_id, "field": "notes", "seq": seq, "text": text
     }  # fmt: skip
@@ -60,7 +60,7 @@ async def test_who_may_open_a_document(service: Service) -> None:
 
 
 async def test_a_text_is_written_once_and_never_an_older_one(service: Service) -> None:
-    """A number is taken once, a lower one never; history names the editor, and the event the number."""
+    """A number is taken once, a lower one never; history names editor and who acted, the event the number."""
     record_id, path = await start(service)
     role = service.issuer.role(service.tenant_id)
     assert await write(service, record_id, 5, "Hello, world", role) == "written"
@@ -71,6 +71,10 @@ async def test_a_text_is_written_once_and_never_an_older_one(service: Service) -
     assert (shown["version"], shown["data"]) == (3, {"a": "x"})
     lines = (await service.client.get(f"{path}/history")).json()["items"]
     assert [line["actor"]["name"] for line in lines[:2]] == ["Ada", "Ada"]
+    support = {"sub": str(new_id()), "sid": str(new_id()), "name": "Sam Support"}
+    assert await write(service, record_id, 8, "Help", role, actor=support) == "written"
+    line = (await service.client.get(f"{path}/history")).json()["items"][0]
+    assert (line["actor"]["name"], line["client"]["acting"]["name"]) == ("Ada", "Sam Support")
 
 
 async def test_a_text_is_written_by_what_its_editor_may(service: Service) -> None:
