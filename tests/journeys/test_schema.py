@@ -191,6 +191,11 @@ async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
     assert again["errors"][0]["pointer"] == "/data/key"
     now = await both.call("GET", f"/pipelines/{pipeline}")
     assert now["title_template"] == "{key}!"
+    changes = (await both.call("GET", f"/pipelines/{pipeline}/versions/{now['version']}?since=1"))["changes"]
+    assert [(it["before"]["name"], it["field"], it["kinds"]) for it in changes["fields"]] == [
+        ("code", "key", ["field_renamed"])
+    ]
+    assert {it["name"] for it in changes["others"]} == {"title_template", "rules"}
     rules = await both.call("GET", f"/pipelines/{pipeline}/rules")
     assert (rules["items"][0]["when"]["field"], rules["items"][0]["fields"]) == ("key", ["key"])
     shown = await both.call("GET", f"/pipelines/{pipeline}/views/{kept['id']}")
@@ -301,7 +306,11 @@ async def test_a_plan_holds_for_one_definition_once(both: Both) -> None:
     numbers = [it["version"] for it in (await both.call("GET", f"/pipelines/{pipeline}/versions"))["items"]]
     assert numbers == [3, 2, 1]
     one = await both.call("GET", f"/pipelines/{pipeline}/versions/1")
-    assert [field["name"] for field in one["fields"]] == ["name"]
+    assert ([field["name"] for field in one["fields"]], "changes" in one) == (["name"], False)
+    changes = (await both.call("GET", f"/pipelines/{pipeline}/versions/3?since=1"))["changes"]
+    assert changes["others"] == [{"name": "name", "before": "Deals", "after": "Other"}]
+    assert [(it["field"], it["kinds"], it["before"]) for it in changes["fields"]] == [("x", ["field_added"], None)]
+    await both.call("GET", f"/pipelines/{pipeline}/versions/1?since=3", status=422)
 
 
 async def test_samples_show_what_may_be_seen(both: Both) -> None:

@@ -1,5 +1,6 @@
 """Plans of definitions, their past versions, and fields that were removed."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ import msgspec
 
 from libs.common.errors import Conflict, Fault
 from services.pipelines.domain.definitions import Fields
-from services.pipelines.domain.evolution import Step
+from services.pipelines.domain.evolution import HIDDEN, Change, Kind, Pending, Step, differences
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.rules import Rule
 
@@ -71,6 +72,58 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
     changed_at: datetime
     changed_by: UUID
+
+
+class FieldDifference(msgspec.Struct, frozen=True):
+    """A field of two definitions: what kinds of change made it what it is, by its name in the later one."""
+
+    field: str
+    kinds: list[Kind]
+    before: AnyField | None
+    after: AnyField | None
+
+
+class Differing(msgspec.Struct, frozen=True):
+    """Something of a definition besides its fields that was another before."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What is different in a definition from what it was in version `since`."""
+
+    since: int
+    fields: list[FieldDifference]
+    others: list[Differing]
+
+
+def between(old: Version, new: Version, asked: Iterable[Pending]) -> Difference:
+    """What makes one definition of another; `asked` is what the versions after the older one asked of records."""
+    called = {field.name: field.name for field in old.fields}
+    for it in asked:
+        if it.version <= new.version:
+            moves = {move.old: move.new for move in it.moves if HIDDEN not in move.old + move.new}
+            called = {then: moves.get(now, now) for then, now in called.items()}
+    there = {field.name for field in new.fields}
+    renames = {then: now for then, now in called.items() if then != now and now in there}
+    known, kinds = {field.name: field for field in old.fields}, dict[tuple[str, bool], list[Change]]()
+    for change in differences(old.fields, Step(fields=new.fields, renames=renames)):
+        kinds.setdefault((change.field, change.after is None), []).append(change)
+    fields = [_difference(name, changes, known) for (name, _), changes in kinds.items()]
+    others = [
+        Differing(name, getattr(old, name), getattr(new, name))
+        for name in ("name", "slug", "description", "title_template", "rules", "deleted")
+        if getattr(old, name) != getattr(new, name)
+    ]
+    return Difference(old.version, fields, others)
+
+
+def _difference(name: str, changes: list[Change], known: Mapping[str, AnyField]) -> FieldDifference:
+    kinds = [change.kind for change in changes]
+    fresh = kinds[0] in ("field_added", "field_restored")
+    return FieldDifference(name, kinds, None if fresh else known[changes[0].name], changes[0].after)
 
 
 def check_fit(changes: list[PlannedChange]) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import UNSET, UnsetType
 
 from libs.common import clock, pages
 from libs.common.app import Platform
@@ -16,7 +17,7 @@ from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.evolution import Pending
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.rules import Rule
-from services.pipelines.domain.schemas import PlannedChange, Version
+from services.pipelines.domain.schemas import Difference, PlannedChange, Version
 from services.pipelines.routes.conditions import etag
 from services.pipelines.routes.dependencies import CALLER
 from services.pipelines.usecases import schemas
@@ -88,6 +89,7 @@ class VersionOutput(msgspec.Struct):
     deleted: bool
     changed_at: str
     changed_by: UUID
+    changes: Difference | UnsetType = UNSET
 
 
 class SchemaRoutes(Controller):
@@ -152,11 +154,15 @@ class VersionRoutes(Controller):
     @get("/{version:str}")
     async def one(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
-        version: FromPath[str],
+        version: FromPath[str], since: FromQuery[str | None] = None,
     ) -> VersionOutput:  # fmt: skip
-        """Read one, to compare it with another."""
-        number = _number(version, "/version")
-        return _version(await schemas.version(platform.database, caller, parse_id(pipeline_id), number))
+        """Read one; with `since` also what is different from that earlier version, in `changes`.
+
+        A renamed field is one field, also where it took several versions.
+        """
+        number, earlier = _number(version, "/version"), None if since is None else _number(since, "/since")
+        found, changes = await schemas.version(platform.database, caller, parse_id(pipeline_id), number, earlier)
+        return _version(found, UNSET if changes is None else changes)
 
 
 def _number(text: str, pointer: str) -> int:
@@ -170,8 +176,8 @@ def _job(pipeline_id: UUID, version: int, asked: Pending) -> Response[JobOutput]
     return Response(job, headers={**etag(version), "Location": f"/api/v1/jobs/{job.id}"})
 
 
-def _version(it: Version) -> VersionOutput:
+def _version(it: Version, changes: Difference | UnsetType = UNSET) -> VersionOutput:
     return VersionOutput(
         it.version, it.name, it.slug, it.title_template, it.fields, it.rules, it.deleted,
-        clock.rfc3339(it.changed_at), it.changed_by,
+        clock.rfc3339(it.changed_at), it.changed_by, changes,
     )  # fmt: skip

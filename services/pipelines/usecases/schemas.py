@@ -42,7 +42,16 @@ from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.names import field_name_faults
 from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import rules_faults
-from services.pipelines.domain.schemas import PLAN_SECONDS, Plan, PlannedChange, Sample, Version, check_fit
+from services.pipelines.domain.schemas import (
+    PLAN_SECONDS,
+    Difference,
+    Plan,
+    PlannedChange,
+    Sample,
+    Version,
+    between,
+    check_fit,
+)
 from services.pipelines.domain.titles import renamed_template
 from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import schemas
@@ -164,14 +173,22 @@ async def versions(database: Database, caller: Caller, pipeline_id: UUID, before
         return await schemas.versions(connection, caller.tenant, pipeline_id, before, limit + 1)
 
 
-async def version(database: Database, caller: Caller, pipeline_id: UUID, number: int) -> Version:
-    """A definition as it was."""
+async def version(
+    database: Database, caller: Caller, pipeline_id: UUID, number: int, since: int | None = None
+) -> tuple[Version, Difference | None]:
+    """A definition as it was, and what makes it of an earlier one, where that is asked for."""
     await pipelines.get(database, caller, pipeline_id)
     async with database.tenant(caller.tenant) as connection:
         found = await schemas.version(connection, caller.tenant, pipeline_id, number)
-    if found is None:
-        raise NotFound("There is no such version")
-    return found
+        if found is None:
+            raise NotFound("There is no such version")
+        if since is None:
+            return found, None
+        earlier = await schemas.version(connection, caller.tenant, pipeline_id, since)
+        if earlier is None or since >= number:
+            raise Invalid(errors=[Fault("/since", "unknown_version", "An earlier version is expected")])
+        asked = await schemas.asked_since(connection, caller.tenant, pipeline_id, since)
+    return found, between(earlier, found, asked)
 
 
 async def foresee(bus: Bus, caller: Caller, pipeline: Pipeline, step: Step) -> list[PlannedChange]:
