@@ -755,13 +755,13 @@ ALTER TABLE ONLY records.views
 
 CREATE INDEX computed_marks_record ON records.computed_marks USING btree (tenant_id, record_id);
 
+CREATE INDEX edges_in ON records.edges USING btree (tenant_id, target_id, type) INCLUDE (source_id, source_pipeline);
+
 CREATE UNIQUE INDEX edges_one_source ON records.edges USING btree (tenant_id, type, target_id) WHERE one_source;
 
 CREATE UNIQUE INDEX edges_one_target ON records.edges USING btree (tenant_id, type, source_id) WHERE one_target;
 
-CREATE UNIQUE INDEX edges_source ON records.edges USING btree (tenant_id, source_id, type, target_id, field);
-
-CREATE INDEX edges_target ON records.edges USING btree (tenant_id, target_id, type);
+CREATE UNIQUE INDEX edges_out ON records.edges USING btree (tenant_id, source_id, type, target_id, field) INCLUDE (target_pipeline);
 
 CREATE INDEX field_indexes_open ON records.field_indexes USING btree (name) WHERE (NOT ready);
 

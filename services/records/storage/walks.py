@@ -10,6 +10,7 @@ from libs.common.postgres import Connection
 from services.records.domain.paths import MAX_NODES, Step
 
 SQL = sql.load(__file__)
+BOUNDS = SQL["bounds"]
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -24,7 +25,7 @@ class Level(msgspec.Struct, frozen=True):
 async def walk(
     connection: Connection, tenant_id: UUID, start: UUID, steps: Sequence[Step], *, after: UUID, limit: int
 ) -> list[Level]:
-    """What the steps lead to, whoever may see it: live records, each where it was come to first.
+    """What the steps lead to, whoever may see it: live records, each where it was come to first; of no steps the first.
 
     A step takes at most one record more than a walk may come to.
     """
@@ -37,7 +38,7 @@ def statement(steps: Sequence[Step], params: list[object]) -> str:
     """The select of a walk; its parameters begin with the tenant, the first record, and the page's cursor and size."""
     places = range(1, len(steps) + 1)
     hops = ", ".join(_hop(place, step, params) for place, step in zip(places, steps, strict=True))
-    levels = " union all ".join(SQL["level"].format(place=place) for place in places)
+    levels = " union all ".join(SQL["level"].format(place=place) for place in range(len(steps) + 1))
     return SQL["walk"].format(hops=hops, levels=levels)
 
 

@@ -1,26 +1,37 @@
+-- name: bounds
+-- A plan is the same wherever a walk begins.
+select set_config('plan_cache_mode', 'force_generic_plan', true);
+
 -- name: walk
 -- From one record, hop by hop.
-with live0 as (select $2::uuid as id), {hops} {levels};
+with live0 as materialized (
+    select r.id, r.pipeline_id from records r where r.tenant_id = $1 and r.id = $2 and r.deleted_at is null
+), {hops} {levels};
 
 -- name: hop
 -- The live records one step on that were not come to before. Relationships are looked up record by record ("offset 0"),
--- and records by their ids, so that the plan does not hang on statistics.
-hop{place} as materialized (
-    select distinct away.id from live{near} near cross join lateral ({ways} offset 0) away
-    where away.id not in ({seen}) limit {limit}
-),
+-- in indexes that have all that is asked, so that the plan does not hang on statistics. Whoever is purged has none, so
+-- those who live are those who are not in the trash; no row of them is read. The order is that of the trash's index.
 live{place} as materialized (
-    select r.id, r.pipeline_id from records r
-    where r.tenant_id = $1 and r.id = any(array(select id from hop{place})) and r.deleted_at is null
+    select distinct away.id, away.pipeline_id from live{near} near cross join lateral ({ways} offset 0) away
+    where away.id not in ({seen}) and (
+        select true from records r
+        where r.tenant_id = $1 and r.pipeline_id = away.pipeline_id and r.id between away.id and away.id
+            and r.deleted_at is not null
+        order by r.id limit 1
+    ) is null
+    limit {limit}
 );
 
 -- name: along
 -- Walked along the arrow.
-select e.target_id as id from edges e where e.tenant_id = $1 and e.source_id = near.id {kind};
+select e.target_id as id, e.target_pipeline as pipeline_id from edges e
+where e.tenant_id = $1 and e.source_id = near.id {kind};
 
 -- name: against
 -- Walked against the arrow.
-select e.source_id as id from edges e where e.tenant_id = $1 and e.target_id = near.id {kind};
+select e.source_id as id, e.source_pipeline as pipeline_id from edges e
+where e.tenant_id = $1 and e.target_id = near.id {kind};
 
 -- name: level
 -- What one step led to.

@@ -11,6 +11,7 @@ import msgspec
 from libs.common.errors import Invalid, NotFound
 from libs.common.postgres import Connection
 from services.records.domain.paths import MAX_DEPTH, MAX_NODES, Step
+from services.records.domain.permissions import Access
 from services.records.domain.reach import Reach
 from services.records.domain.records import Edge
 from services.records.storage import edges, records, walks
@@ -84,16 +85,12 @@ class Walk:
 
     async def bodies(self, ids: Sequence[UUID]) -> list[str]:
         """The records' bodies in the given order."""
-        by_pipeline: dict[UUID, list[UUID]] = {}
+        by_access: dict[Access, list[UUID]] = {}
         for record_id in ids:
-            by_pipeline.setdefault(self.pipelines[record_id], []).append(record_id)
-        found: dict[UUID, str] = {}
-        for pipeline_id, members in by_pipeline.items():
-            reach = self.caller.warm_reach(pipeline_id)
+            reach = self.caller.warm_reach(self.pipelines[record_id])
             assert reach is not None
-            context, access = self.caller.context, reach.access("read")
-            shown = await records.bodies(self.connection, self.caller.tenant_id, members, access, context)
-            found |= {record_id: body for record_id, (body, _) in shown.items()}
+            by_access.setdefault(reach.access("read"), []).append(record_id)
+        found = await records.bodies_among(self.connection, self.caller.tenant_id, by_access, self.caller.context)
         return [found[record_id] for record_id in ids if record_id in found]
 
 
@@ -112,10 +109,10 @@ async def traverse(
     named = [await _named(caller, step) for step in steps]
 
     async def work() -> Reached:
-        async with caller.reads.tenant(caller.tenant_id) as connection:
+        async with caller.reads.tenant(caller.tenant_id, walks.BOUNDS) as connection:
             walk = Walk(caller, connection)
             levels = await _levels(walk, record_id, named, after, limit + 1)
-            wanted = [level for level in levels if not ends_only or level.depth == len(steps)]
+            wanted = [level for level in levels if (level.depth == len(steps) if ends_only else level.depth > 0)]
             depths = {reached: level.depth for level in wanted for reached in level.ids}
             page = sorted(depths)[: limit + 1]
             shown = zip(await walk.bodies(page[:limit]), page, strict=False)
@@ -128,10 +125,12 @@ async def traverse(
 
 async def _levels(walk: Walk, record_id: UUID, steps: Sequence[Step], after: UUID, limit: int) -> list[Level]:
     """What was come to: by one statement where all of it may be seen, else judged step by step."""
-    reach = await walk.begin(record_id)
     levels = await walks.walk(walk.connection, walk.caller.tenant_id, record_id, steps, after=after, limit=limit)
+    if not any(level.depth == 0 for level in levels):
+        raise NotFound("There is no such record")
     if walk.sees_all(levels):
         return levels
+    reach = await walk.begin(record_id)
     near, judged = [record_id], list[Level]()
     for depth, step in enumerate(steps, 1):
         hops = await walk.step(near, step, reach)

@@ -128,16 +128,19 @@ async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
     """A step of a walk finds relationships by source and by target, and records by their key."""
     ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
     found = await scene.indexes(edges.SQL["hop"], scene.tenant_id, ids, "knows", True, True, ids, 10_001)
-    assert found == {"edges_source", "edges_target", "records_pkey"}
+    assert found == {"edges_out", "edges_in", "records_pkey"}
 
 
 async def test_a_walk_looks_up_both_ends(scene: Scene) -> None:
-    """A whole path is walked by keys alone, whatever the statistics say."""
+    """A whole path is walked in indexes that have all that is asked; of records only the first one's row is read."""
     start = await scene.connection.fetchval("select id from records limit 1")
     params: list[object] = [scene.tenant_id, start, UUID(int=0), 50]
     steps = [Step("knows", True, False), Step("knows", False, True), Step(None, True, True)]
-    found = await scene.indexes(walks.statement(steps, params), *params)
-    assert found == {"edges_source", "edges_target", "records_pkey"}
+    found = await scene.nodes(walks.statement(steps, params), *params)
+    scans = {(node["Node Type"], node["Index Name"]) for node in found if "Index Name" in node}
+    covered = {("Index Only Scan", name) for name in ("edges_out", "edges_in", "records_trash")}
+    assert scans == {("Index Scan", "records_pkey"), *covered}
+    assert [node for node in found if node["Node Type"] == "Seq Scan"] == []
 
 
 async def test_a_single_round_trip_is_of_one_tenant_as_well(scene: Scene, database: Database) -> None:

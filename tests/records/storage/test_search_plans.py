@@ -44,10 +44,14 @@ class Scene:
         own = tuple(scopes(reach.access("read")))
         return Target(self.pipeline, shape_of(self.tenant_id, self.pipeline), own, reach)
 
+    async def nodes(self, text: str, *params: object) -> list[dict[str, Any]]:
+        """The nodes of a statement's plan."""
+        plan = await self.connection.fetchval(f"explain (format json) {text}", *params)
+        return list(flat(msgspec.json.decode(plan)[0]["Plan"]))
+
     async def indexes(self, text: str, *params: object) -> set[str]:
         """The indexes of a plan that reads no table from end to end."""
-        plan = await self.connection.fetchval(f"explain (format json) {text}", *params)
-        nodes = list(flat(msgspec.json.decode(plan)[0]["Plan"]))
+        nodes = await self.nodes(text, *params)
         assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
         return {node["Index Name"] for node in nodes if "Index Name" in node}
 
@@ -77,7 +81,7 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
     await admin.close()
     await connection.execute("begin")
     await connection.execute("select set_config('app.tenant_id', $1, true)", str(tenants[0]))
-    await search.begin(connection)
+    await connection.execute(search.BOUNDS)
     yield Scene(connection, tenants[0], pipelines[0])
     await connection.close()
 
@@ -100,14 +104,29 @@ async def test_a_search_reads_the_index_of_words(scene: Scene, q: str) -> None:
         assert await scene.indexes(text, *params) == expected
 
 
+async def test_a_slip_is_looked_for_where_it_is_known(scene: Scene) -> None:
+    """Words that differ by a slip are asked for in one look, and only those fields that have them are searched."""
+    target = scene.target(Grant("*", ("*",)))
+    tags = target.shape.tags(None)
+    meant = msgspec.structs.replace(question("persno"), typos={"persno": {"person": tags[:1]}})
+    text, params = search.statement(scene.tenant_id, meant, [target], CONTEXT, START, 50, slips=True)
+    assert await scene.indexes(text, *params) == {"search_documents_document"}
+    assert meant.only_mistyped(tags) == f"(('{tags[0]}person'))"
+    hits = await search.mistyped(scene.connection, scene.tenant_id, meant, [target], CONTEXT, START, 50)
+    assert [hit.stage for hit in hits] == [4] * 50
+
+
 async def test_similar_and_inflected_words_are_looked_up(scene: Scene) -> None:
-    """Words that are spelt alike are found by their trigrams, those with the same stem by their beginning."""
+    """Words with a half or a stem in common are ranges of indexes, those that are spelt alike have common trigrams."""
     tags = scene.target(Grant("*", ("*",))).shape.tags(None)
     found = await scene.indexes(search.SQL["similar"], scene.tenant_id, tags, "persno")
     assert found == {"search_words_similar"}
-    bounds = "persons", "per", "per\U0010ffff"
-    found = await scene.indexes(search.SQL["inflected"], scene.tenant_id, tags, "english_stem", *bounds)
-    assert found == {"search_words_word"}
+    halves = "per", f"per{search.LAST}", "ons", f"ons{search.LAST}", "pesron", 6
+    found = await scene.indexes(search.SQL["alike"], scene.tenant_id, tags, *halves)
+    assert found == {"search_words_begin", "search_words_end"}
+    inflected = "english_stem", "persons", "per", search.LAST
+    found = await scene.indexes(search.SQL["inflected"], scene.tenant_id, tags, *inflected)
+    assert found == {"search_words_begin"}
 
 
 async def test_forgetting_words_looks_each_up(scene: Scene) -> None:
@@ -115,7 +134,7 @@ async def test_forgetting_words_looks_each_up(scene: Scene) -> None:
     await scene.connection.execute("reset enable_seqscan; reset enable_indexscan")
     lexemes = [f"{scene.target(Grant('*', ('*',))).shape.parts[0].tag}{word(n)}" for n in range(50)]
     found = await scene.indexes(search.SQL["unlearn"], scene.tenant_id, lexemes)
-    assert found == {"search_documents_document", "search_words_word"}
+    assert found == {"search_documents_document", "search_words_begin"}
 
 
 async def test_what_is_very_common_is_cut(scene: Scene) -> None:
@@ -133,4 +152,5 @@ async def test_words_are_known_once_and_never_of_another_tenant(scene: Scene) ->
     assert count == 1
     stranger = scene.target(Grant("*", ("*",))).shape.tags(None)
     await scene.connection.execute("select set_config('app.tenant_id', $1, true)", str(new_id()))
-    assert await search.similar(scene.connection, scene.tenant_id, stranger, "persno") == []
+    assert await search.similar(scene.connection, scene.tenant_id, stranger, "persno") == {}
+    assert await search.alike(scene.connection, scene.tenant_id, stranger, "persno") == {}
