@@ -180,7 +180,7 @@ async def test_a_position_of_the_lost_stream_asks_to_read_anew(victim: Stack, vi
     await make_record(api, pipeline, {"name": "After"})
     async with Live.open(victim.plan.gateway_url, victims_tenant.access_token) as live:
         await live.send(type="subscribe", channel=f"pipeline:{pipeline['id']}", from_seq=position)
-        await live.expect("resync_required", 20)
+        await live.expect("resync_required")
 
     async def gone() -> bool:
         return (await api.get("/changes", params={"since": position})).status_code == 410
