@@ -1,11 +1,13 @@
 """A cluster goes back to any second that its archive covers, and what is kept is enough for that."""
 
 import asyncio
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +21,7 @@ import pytest
 
 from ops.backup import BackupFailed, Table
 from ops.backup.physical import Archive, BaseManifest, open_objects
+from ops.backup.physical.recover import put
 from ops.backup.physical.stream import State, end_of, state_of
 from ops.embedded import Postgres, free_port
 from ops.embedded.process import Spawned
@@ -211,6 +214,19 @@ async def test_a_base_backup_is_proven_by_its_rows(cluster: Postgres, tmp_path: 
     shutil.rmtree(system / "wal")
     lost = await asyncio.to_thread(millrace, "backup", "verify", "--physical", BACKUP_IDENTITY=str(IDENTITY), **environ)
     assert "does not reach that far" in lost.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("../out", tarfile.REGTYPE), ("/out", tarfile.REGTYPE), ("in", tarfile.SYMTYPE), ("in", tarfile.LNKTYPE)],
+)
+def test_what_is_no_file_of_a_cluster_is_not_unpacked(name: str, kind: bytes, tmp_path: Path) -> None:
+    """Whoever can write to the archive cannot make a restore write anywhere but below the data folder."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar, pytest.raises(tarfile.TarError):
+        put(tar, member, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(params=["folder", "bucket"])
