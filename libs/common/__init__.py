@@ -10,7 +10,8 @@ cache · bus · consuming · events · outbox      Redis, NATS, CloudEvents, the
 tls · networks · outward      certificates, where requests come from, calls to addresses that people give
 purge · persons      the end of a tenant, and what is held on a person, in every service
 filters · formulas      the filter language: parser, syntax tree, SQL, evaluation; expressions of computed fields
-edge · http · bodies · pages · conditions · openapi      the outermost layer, strict bodies, bounded lists, the document
+edge · http · bodies · pages · conditions      the outermost layer, strict bodies, bounded lists
+openapi · closing      the document, and which bodies refuse what they do not name
 idempotency      one effect and one answer for one key
 buckets · resilience · clock · ids      small mechanisms
 """

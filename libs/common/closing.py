@@ -22,6 +22,8 @@ def close(schema: Document, annotation: Any, resolve: Resolve) -> None:
 
 def _close(schema: Document, info: inspect.Type, resolve: Resolve, seen: set[int]) -> None:
     schema = resolve(schema)
+    while isinstance(info, inspect.Metadata):
+        info = info.type
     if isinstance(info, inspect.UnionType):
         options = schema.get("anyOf") or schema.get("oneOf") or [schema]
         for option in options:
