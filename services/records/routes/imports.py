@@ -51,7 +51,8 @@ class ImportsController(Controller):
         """
         place = parse_id(pipeline_id)
         asked = _options({"mapping": mapping, "upsert_by": upsert_by}, dry_run)
-        imports.check_options(await caller.reach(place), asked)
+        wanted = asked
+        await caller.judged(place, lambda reach: imports.check_options(reach, wanted))
         upload, key = Upload(request, MAX_BYTES), imports.object_key(caller.tenant_id)
         try:
             await arriving.receive(caller, objects, key, upload.chunks())

@@ -86,12 +86,10 @@ class ShareLinksController(Controller):
         self, caller: NamedDependency[Caller], record_id: FromPath[str], data: JSONBody[ShareLinkInput]
     ) -> ShareLink:
         """Open a record to whoever has the link, as far as you may read it at that moment."""
-        reach = await _reach(caller, record_id)
-        access = links.shareable(reach)
-        links.named(access, data.fields)
+        place = (await _reach(caller, record_id)).pipeline.id
+        access = await caller.judged(place, lambda reach: links.sharing(reach, data.fields))
         settings = Sharing(data.fields, data.editable)
-        target = parse_id(record_id)
-        made = await links.make(caller, "record", reach.pipeline.id, target, settings, data.expires_at, access=access)
+        made = await links.make(caller, "record", place, parse_id(record_id), settings, data.expires_at, access=access)
         return _shown(*made)
 
     @get(operation_id="ListShareLinks")

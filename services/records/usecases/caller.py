@@ -89,6 +89,16 @@ class Caller:
             zone = await self.catalog.tenants.zone(self.tenant_id)
             self.context, self._located = Context(self.now, str(self.principal.id), zone), True
 
+    async def judged(self, pipeline_id: UUID, judge: Callable[[Reach], T]) -> T:
+        """What is made of a pipeline; what is found invalid is judged again if that has changed in the meantime."""
+        reach = await self.reach(pipeline_id)
+        try:
+            return judge(reach)
+        except Invalid:
+            if await self.catalog.newer(self.tenant_id, reach.pipeline) is None:
+                raise
+        return judge(await self.reach(pipeline_id))
+
     async def reaches(self, pipeline_id: UUID | None) -> list[Reach]:
         """The pipeline that is named, which must be readable, or all whose records may be read."""
         if pipeline_id is not None:

@@ -85,7 +85,7 @@ class _Taking:
 
 async def receive(caller: Caller, store: ObjectStore, pipeline_id: UUID, field_name: str, given: Source) -> File:
     """A new file, which a record may hold from now on in this field; one that none holds is gone after a day."""
-    field = _writable(await caller.reach(pipeline_id), field_name)
+    field = await caller.judged(pipeline_id, lambda reach: _writable(reach, field_name))
     file_id, taking = new_id(), _Taking(field, given)
     limits = await caller.catalog.plans.of(caller.tenant_id)
     async with caller.database.tenant(caller.tenant_id) as connection:

@@ -55,9 +55,8 @@ TRAP = "website"
 
 async def create(caller: Caller, pipeline_id: UUID, given: Mapping[str, Any], closes_at: datetime | None) -> Form:
     """A new form; its owner may make and share records."""
-    reach = await caller.reach(pipeline_id)
     settings = FormSettings(token=new_token(), secret=new_token(), **given)
-    _check(reach, settings)
+    await caller.judged(pipeline_id, lambda reach: _check(reach, settings))
     link, _ = await make(caller, "form", pipeline_id, None, settings, closes_at, settings.token)
     return Form(link, settings)
 
@@ -65,11 +64,10 @@ async def create(caller: Caller, pipeline_id: UUID, given: Mapping[str, Any], cl
 async def change(caller: Caller, pipeline_id: UUID, form_id: UUID, given: Mapping[str, Any]) -> Form:
     """Changes what is given of a form, which from now on is the caller's."""
     require_person(caller)
-    reach = await caller.reach(pipeline_id)
     old = await find(caller, pipeline_id, form_id)
     rest = {name: value for name, value in given.items() if name != "closes_at"}
     settings = msgspec.structs.replace(old.settings, **rest)
-    _check(reach, settings)
+    await caller.judged(pipeline_id, lambda reach: _check(reach, settings))
     closes_at = given.get("closes_at", old.link.expires_at)
     async with caller.database.tenant(caller.tenant_id) as connection:
         if given.get("closes_at") is not None:

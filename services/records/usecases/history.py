@@ -9,7 +9,9 @@ from libs.common.clock import rfc3339
 from libs.common.errors import Fault, Invalid, NotFound
 from services.records.domain.evolution import shown_now
 from services.records.domain.origin import Origin
+from services.records.domain.permissions import Access
 from services.records.domain.pipelines import Pipeline
+from services.records.domain.reach import Reach
 from services.records.domain.records import Actor
 from services.records.storage import records
 from services.records.storage.records import HistoryRow
@@ -45,14 +47,18 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     field: str | None = None
 
 
+def _access(reach: Reach, field: str | None) -> Access:
+    access = reach.access("read")
+    if field is not None and not access.names(field):
+        raise Invalid(errors=[Fault("/field", "unknown_field", f"There is no field '{field}'")])
+    return access
+
+
 async def history(
     caller: Caller, pipeline_id: UUID, record_id: UUID, asked: Question
 ) -> tuple[list[HistoryEntry], int | None]:
     """Versions, newest first, and where the next page begins."""
-    reach = await caller.reach(pipeline_id)
-    read, limit = reach.access("read"), asked.limit
-    if asked.field is not None and not read.names(asked.field):
-        raise Invalid(errors=[Fault("/field", "unknown_field", f"There is no field '{asked.field}'")])
+    read, limit = await caller.judged(pipeline_id, lambda reach: _access(reach, asked.field)), asked.limit
     async with caller.database.tenant(caller.tenant_id) as connection:
         ids = [record_id]
         if record_id not in await records.visible(connection, caller.tenant_id, ids, read, caller.context, hold=False):
@@ -61,12 +67,12 @@ async def history(
         readable = read.readable_of(passes[record_id])
         if asked.field is not None and readable is not None and asked.field not in readable:
             return [], None
-        names = None if asked.field is None else _names(reach.pipeline, asked.field)
+        names = None if asked.field is None else _names(read.pipeline, asked.field)
         rows = await records.history(
             connection, caller.tenant_id, record_id, asked.before, limit + 1, asked.actor, names
         )
     more = len(rows) > limit
-    return [_entry(reach.pipeline, row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
+    return [_entry(read.pipeline, row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
 
 
 def parse_cursor(cursor: str | None) -> int:

@@ -84,8 +84,7 @@ async def start(
     caller: Caller, pipeline_id: UUID, key: str, head: bytes, media_type: str, name: str, asked: Options, size: int
 ) -> Job:
     """The job that imports a file that lies in the store."""
-    reach = await caller.reach(pipeline_id)
-    check_options(reach, asked)
+    await caller.judged(pipeline_id, lambda reach: check_options(reach, asked))
     given = ImportInput(
         object=key, format=format_of(media_type, name, head), mapping=asked.mapping, upsert_by=asked.upsert_by,
         dry_run=asked.dry_run, size=size,

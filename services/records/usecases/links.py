@@ -56,6 +56,13 @@ def named(access: Access, names: Sequence[str] | None, pointer: str = "/fields")
         raise Invalid(errors=faults)
 
 
+def sharing(reach: Reach, names: Sequence[str] | None) -> Access:
+    """What may be shared, of which these fields are to be."""
+    access = shareable(reach)
+    named(access, names)
+    return access
+
+
 def require_person(caller: Caller) -> None:
     """Raises unless the caller is a person, in their own name: what they make stays open when they are gone."""
     if caller.principal.kind != "user":

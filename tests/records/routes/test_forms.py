@@ -5,6 +5,7 @@ from uuid import UUID
 
 from libs.common.permissions import Grant
 from services.records.domain import nonces
+from services.records.domain.definitions import Field
 from tests.records.routes.test_sharing import ACTIONS, FIELDS, People, anyone, people
 from tests.records.support import Client, Service
 
@@ -67,6 +68,38 @@ async def test_every_fault_of_what_is_sent_is_named(service: Service, people: Pe
     sent = await anyone.post(path, {"data": {"name": "x", "mail": "Ada@x.example"}, "nonce": nonce})
     assert (sent.status_code, sent.json()) == (201, {"thank_you": "We will answer"})
     assert [it["name"] for it in await records(service.client, pipeline)] == ["Ada"]
+
+
+async def test_a_field_that_was_made_just_now_is_known_everywhere(service: Service, people: People) -> None:
+    """Forms, links, imports, uploads and history take a field of which no event has told yet, each on its own."""
+    owner = people.client(Grant("records", ACTIONS))
+    pipeline = service.pipeline(*FIELDS)
+    record = await owner.create(pipeline, {"name": "Ada", "mail": "ada@x.example"})
+    names = iter("abcdefgh")
+
+    def grown(kind: str, **options: object) -> str:
+        fields = service.definitions.pipelines[service.tenant_id, pipeline].fields
+        new = {"name": next(names), "type": kind, **options}
+        known = [{"name": it.name, "type": it.type, **_options(it)} for it in fields]
+        service.pipeline(*known, new, id=pipeline)
+        return str(new["name"])
+
+    await opened(owner, pipeline, fields=["name", "mail", grown("text")])
+    link = await owner.post(f"/records/{record['id']}/share-links", {"fields": [grown("text")]})
+    assert link.status_code == 201, link.text
+    wanted = {"mapping": f'{{"x": "{grown("text")}"}}'}
+    body = {"content": b"x\n1\n", "headers": {"content-type": "text/csv"}}
+    brought = await owner.call("POST", f"/pipelines/{pipeline}/imports", params=wanted, **body)
+    assert brought.status_code == 202, brought.text
+    path = f"/pipelines/{pipeline}/files?field={grown('file')}"
+    held = await owner.call("POST", path, content=b"text", headers={"content-type": "text/plain"})
+    assert held.status_code == 201, held.text
+    lines = await owner.get(f"/pipelines/{pipeline}/records/{record['id']}/history?field={grown('text')}")
+    assert lines.status_code == 200, lines.text
+
+
+def _options(field: Field) -> dict[str, object]:
+    return {"options": [{"value": it.value} for it in field.options]} if field.options else {"unique": field.unique}
 
 
 async def test_machines_are_kept_out(service: Service, people: People, anyone: Client) -> None:
