@@ -47,21 +47,28 @@ class NewEvent(msgspec.Struct, frozen=True):
     data: msgspec.Struct | msgspec.Raw
 
 
+class _Document(msgspec.Struct, frozen=True, gc=False):
+    """An event as it is written."""
+
+    specversion: str
+    id: UUID
+    source: str
+    type: str
+    subject: UUID
+    time: str
+    tenantid: UUID
+    data: msgspec.Struct | msgspec.Raw
+
+
+_encoder = msgspec.json.Encoder()
+
+
 def encode(tenant_id: UUID, event: NewEvent, at: datetime | None = None) -> tuple[UUID, str, str]:
     """Event id, NATS subject and JSON text of a new event, which happened then or else now."""
-    event_id = new_id()
-    source = event.type.partition(".")[0]
-    document = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": f"/millrace/{source}",
-        "type": event.type,
-        "subject": str(event.subject),
-        "time": clock.rfc3339(at or clock.now()),
-        "tenantid": tenant_id,
-        "data": event.data,
-    }
-    return event_id, f"evt.{tenant_id}.{event.type}", msgspec.json.encode(document).decode()
+    event_id, source = new_id(), event.type.partition(".")[0]
+    time = clock.rfc3339(at or clock.now())
+    document = _Document("1.0", event_id, f"/millrace/{source}", event.type, event.subject, time, tenant_id, event.data)
+    return event_id, f"evt.{tenant_id}.{event.type}", _encoder.encode(document).decode()
 
 
 def decode(payload: bytes, data_type: type[T], seq: int = 0) -> Event[T]:

@@ -100,6 +100,8 @@ class Access:
 
     def hidden(self, names: Iterable[str], writing: "Access") -> list[Fault]:
         """The faults of naming fields that may be neither seen nor written: to this principal they do not exist."""
+        if self.readable is None:
+            return []
         writable = _union(a.writable for a in writing.alternatives)
         known = (name for name in names if name in self.pipeline.fields and not self.names(name))
         return [unknown_field("/data", name) for name in known if writable is not None and name not in writable]

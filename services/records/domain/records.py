@@ -99,7 +99,9 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def old(self) -> Data:
         """The values before, of the fields that changed and had one."""
-        before = self.before.data if self.before else {}
+        if self.before is None:
+            return {}
+        before = self.before.data
         return {name: before[name] for name in self.changed if name in before}
 
     def difference(self) -> dict[str, dict[str, object]]:
