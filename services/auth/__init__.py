@@ -10,6 +10,6 @@ answers   /auth /users /admin/users /roles /sessions /permissions /organizations
 emits     auth.tenant.* auth.user.* auth.role.* auth.session.revoked auth.key.rotated
 listens   auth.key.rotated, so that every instance signs with the same key; pipelines.pipeline.*, whose fields
           roles name, and all other pipelines.*, realtime.webhook.*, records.job.*, records.link.*, records.merge.*,
-          records.tombstone.created and records.export.streamed, for the audit log; realtime.notification.mail_due, which
-          it mails; *.tenant.purged
+          records.tombstone.created and records.export.streamed, for the audit log; realtime.notification.mail_due,
+          which it mails; *.tenant.purged
 """
