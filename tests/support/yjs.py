@@ -11,10 +11,12 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.waiting import PATIENCE, eventually
 
 SYNC, AWARENESS, AUTH = 0, 1, 2
+COME_BACK = 4500
+PAUSE = 0.2
 
 
 class Peer:
-    """One person's copy of a document, which may be offline."""
+    """One person's copy of a document, which may be offline. `close_code` is that of the last closed socket."""
 
     def __init__(self, url: str, token: str) -> None:
         self.doc: Doc[Text] = Doc()
@@ -26,6 +28,8 @@ class Peer:
         self._url = url.replace("http", "ws", 1)
         self._token = token
         self._socket: ClientConnection | None = None
+        self._connected = asyncio.Event()
+        self._staying: asyncio.Task[None] | None = None
         self._taking = False
         self._subscription = self.doc.observe(lambda event: self._changed(event.update))
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
@@ -33,32 +37,55 @@ class Peer:
     @asynccontextmanager
     async def online(self) -> AsyncIterator["Peer"]:
         """Connected until the block ends; what was edited meanwhile is brought along."""
-        protocols = ["bearer", self._token]
-        async with connect(self._url, subprotocols=protocols, max_size=None, compression=None) as socket:  # type: ignore[arg-type]
-            self._outgoing = asyncio.Queue()
-            self._socket = socket
-            self.synced.clear()
-            tasks = [asyncio.create_task(self._receive(socket)), asyncio.create_task(self._send(socket))]
-            await socket.send(create_sync_message(self.doc))
-            try:
-                yield self
-                await self.sent()
-            finally:
-                self._socket = None
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        self.close_code = None
+        self._staying = asyncio.create_task(self._stay())
+        connected = asyncio.create_task(self._connected.wait())
+        try:
+            await asyncio.wait((self._staying, connected), return_when=asyncio.FIRST_COMPLETED)
+            if not connected.done():
+                self._staying.result()
+            yield self
+            await self.sent()
+        finally:
+            for task in (self._staying, connected):
+                task.cancel()
+            await asyncio.gather(self._staying, connected, return_exceptions=True)
+
+    async def _stay(self) -> None:
+        """Connects, and again where the server says that it is of use."""
+        while self.close_code is None or self.close_code >= COME_BACK:
+            protocols = ["bearer", self._token]
+            async with connect(self._url, subprotocols=protocols, max_size=None, compression=None) as socket:  # type: ignore[arg-type]
+                await self._live(socket)
+            await asyncio.sleep(PAUSE)
+
+    async def _live(self, socket: ClientConnection) -> None:
+        self._outgoing = asyncio.Queue()
+        self._socket = socket
+        self.synced.clear()
+        self._connected.set()
+        sending = asyncio.create_task(self._send(socket))
+        try:
+            with suppress(ConnectionClosed):
+                await socket.send(create_sync_message(self.doc))
+            await self._receive(socket)
+        finally:
+            self._socket = None
+            self._connected.clear()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
     async def sent(self) -> None:
         """Waits until what was edited is on its way."""
 
         async def empty() -> bool:
-            return self._outgoing.empty() or self.close_code is not None
+            return self._outgoing.empty() or self._staying is None or self._staying.done()
 
         await eventually(empty)
 
     async def say(self, message: bytes) -> None:
         """Sends any message."""
+        await self._connected.wait()
         assert self._socket is not None
         await self._socket.send(message)
 
