@@ -1,10 +1,11 @@
-"""A thousand people at work, and ten thousand who only listen: how late a change arrives, what an idle socket costs."""
+"""A thousand people at work, and ten thousand who only listen, or come back all at once."""
 
 import asyncio
 import time
 
 import psutil
 
+from ops.bench import returning
 from ops.bench.figures import Figure
 from ops.bench.filling import fill
 from ops.bench.listeners import Listen
@@ -22,7 +23,7 @@ IDLE = 10_000
 
 async def measure(stage: Stage) -> list[Figure]:
     """The idle sockets first, while the worker has no memory to use again."""
-    return [await _idle(stage), await _delay(stage)]
+    return [await _idle(stage), await _delay(stage), *await returning.measure(stage)]
 
 
 async def _delay(stage: Stage) -> Figure:

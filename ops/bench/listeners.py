@@ -27,6 +27,7 @@ _PING = 0x89
 _QUIET = 0.3
 _WAVE = 50
 _SECONDS = 60.0
+_MAX_COMMAND = 64 * 1024 * 1024
 
 
 class Listen(msgspec.Struct):
@@ -149,7 +150,7 @@ async def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     loop = asyncio.get_running_loop()
-    commands = asyncio.StreamReader()
+    commands = asyncio.StreamReader(_MAX_COMMAND)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     listen = msgspec.json.decode(await commands.readline(), type=Listen)
     room = _Room()

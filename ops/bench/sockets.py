@@ -100,9 +100,9 @@ async def _platform(stage: Stage, port: int) -> list[Heard]:
         return [await listeners.hear(trigger, SOCKETS * len(ids)) for _ in range(BURSTS)]
 
 
-def opening(stage: Stage, channel: str) -> list[str]:
+def opening(stage: Stage, channel: str, **more: object) -> list[str]:
     """What a socket sends to be signed in and to hear a channel."""
-    frames = [{"type": "authenticate", "token": stage.api.token}, {"type": "subscribe", "channel": channel}]
+    frames = [{"type": "authenticate", "token": stage.api.token}, {"type": "subscribe", "channel": channel, **more}]
     return [msgspec.json.encode(frame).decode() for frame in frames]
 
 
