@@ -1,5 +1,6 @@
 """Which operator goes with which kind, and what shape of value it takes."""
 
+from collections.abc import Sequence
 from enum import Enum
 
 from libs.common.filters.schema import Field, Kind
@@ -42,9 +43,12 @@ _SHAPES = (
 )
 
 
-def allowed(field: Field) -> list[Op]:
+_LISTED = {kind: tuple(op for op in Op if op in ops) for kind, ops in _ALLOWED.items()}
+
+
+def allowed(field: Field) -> Sequence[Op]:
     """The operators of a field, in the order of their declaration."""
-    return [op for op in Op if op in _ALLOWED[field.stored_kind]]
+    return _LISTED[field.stored_kind]
 
 
 def shape(op: Op) -> Shape:

@@ -115,10 +115,28 @@ class Sort:
         """
         runs = self.segments(after, params, alias)
         params.append(limit)
-        count = f"${len(params)}::bigint"
-        source = f"{columns}, {self.key(alias)} as cursor_key from records {alias} where ({where})"
-        selects = [f"(select {source} and {run.condition} order by {run.order_by} limit {count})" for run in runs]
-        return " union all ".join(selects) + (f" limit {count}" if len(selects) > 1 else "")
+        return _select(f"{columns}, {self.key(alias)} as cursor_key", where, runs, f"${len(params)}::bigint", alias)
+
+    def rows(
+        self,
+        columns: str,
+        where: str,
+        after: Sequence[object] | None,
+        limit: str,
+        params: list[object],
+        alias: str = "r",
+        *,
+        within: str = "",
+        present: bool = False,
+    ) -> str:
+        """The same of columns alone, with a limit in SQL. `within` is what all rows have in common in an index before
+        the keys, `present` is where no row can be without the first key.
+        """
+        runs = self.segments(after, params, alias)
+        without = f"{expression(self.keys[0].field, alias)} is null"
+        kept = [run for run in runs if run.condition != without] if present else runs
+        common = f"{within}{' desc' if self.keys[0].descending else ''}, " if within else ""
+        return _select(columns, where, kept, limit, alias, common)
 
     def _after(self, after: Sequence[object], params: list[object], alias: str) -> list[Segment]:
         fixed = [_is(key, value, params, alias) for key, value in zip(self.keys[:-1], after, strict=False)]
@@ -152,6 +170,12 @@ class Sort:
         """Up to the index keys are all null or all not, so the place of nulls need not be said: any index serves."""
         order = [key.order(alias, nulls=place > index) for place, key in enumerate(self.keys)]
         return Segment(" and ".join(conditions), ", ".join(order))
+
+
+def _select(columns: str, where: str, runs: Sequence[Segment], limit: str, alias: str, common: str = "") -> str:
+    source = f"select {columns} from records {alias} where ({where})"  # noqa: S608 - values are bound
+    selects = [f"({source} and {run.condition} order by {common}{run.order_by} limit {limit})" for run in runs]
+    return " union all ".join(selects) + (f" limit {limit}" if len(selects) > 1 else "")
 
 
 def parse_sort(text: str | None, schema: Schema) -> Sort:

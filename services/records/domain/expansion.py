@@ -2,13 +2,39 @@
 
 from typing import TypeAlias
 
+import msgspec
+
 from libs.common.errors import Fault, Invalid
 from libs.common.filters import Kind, Schema
+from services.records.domain.permissions import Access
+from services.records.domain.reach import Reach
 
 MAX_DEPTH = 4
 MAX_PATHS = 20
 
 Tree: TypeAlias = "dict[str, Tree]"
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """A relation to one record that is seen through: its name, what may be seen there, and where it goes on."""
+
+    name: str
+    access: Access
+    branches: "tuple[Branch, ...]"
+
+
+def branches(tree: Tree, access: Access, reach: Reach) -> tuple[Branch, ...] | None:
+    """A tree whose relations hold one record each; null where one holds several."""
+    found: list[Branch] = []
+    for name, subtree in tree.items():
+        field = access.pipeline.fields[name]
+        assert field.target_pipeline is not None
+        target = reach.access("read", field.target_pipeline)
+        beyond = None if field.many else branches(subtree, target, reach)
+        if beyond is None:
+            return None
+        found.append(Branch(name, target, beyond))
+    return tuple(found)
 
 
 def parse_expand(text: str | None, schema: Schema) -> Tree:

@@ -6,9 +6,10 @@ from uuid import UUID
 import msgspec
 
 from libs.common import filters
-from libs.common.filters import Context, Node, Schema, Sort
-from libs.common.postgres import Connection
+from libs.common.filters import Context, Node, Op, Schema, Sort
+from libs.common.postgres import Connection, Database
 from services.records.domain.aggregation import Aggregation
+from services.records.domain.expansion import Branch
 from services.records.domain.permissions import Access, Fields
 from services.records.storage import records
 
@@ -16,10 +17,13 @@ MAX_LIMIT = 200
 MAX_GROUPED = 1_000
 COUNTED = 10_000
 """Up to here an estimate is exact."""
+_BOUNDS = (Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN, Op.BEFORE, Op.AFTER)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A list within one pipeline. `using` are the fields it looks at; `links` the relations whose ids it gives."""
+    """A list within one pipeline. `using` are the fields it looks at; `links` the relations whose ids it gives, or
+    `branches` those that are expanded in it.
+    """
 
     access: Access
     schema: Schema
@@ -32,7 +36,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     only: Fields = None
     links: frozenset[str] = frozenset()
+    branches: tuple[Branch, ...] = ()
     trashed: bool = False
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A page: bodies with commas between them, and where more follow the sort key of the last."""
+
+    items: str
+    cursor_key: str | None
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -42,6 +54,58 @@ class Listed(msgspec.Struct, frozen=True):
     body: str
     links: str | None
     cursor_key: str
+
+
+async def written(database: Database, tenant_id: UUID, query: Query) -> Written:
+    """A page, without a transaction around it."""
+    text, params = writing(query)
+    row = await database.look_up(tenant_id, text, *params)
+    assert row is not None
+    return Written(row[0] or "", row[1])
+
+
+def writing(query: Query) -> tuple[str, list[object]]:
+    """The statement of a page for `Database.look_up`, with its parameters after the tenant.
+
+    Where no value can call for another plan, pipeline and limit stand in the text, so that PostgreSQL plans it once:
+    the index of a field is of one pipeline, which a plan for any could not use. The first page by id is ordered by the
+    pipeline too, as the index of pipelines is, lest all records of the tenant be read up to the first of them.
+    """
+    steady = _steady(query)
+    params: list[object] = [None] if steady else [None, query.access.pipeline.id, query.limit]
+    pipeline, limit = (f"'{query.access.pipeline.id}'", str(query.limit)) if steady else ("$2", "$3::bigint")
+    first = steady and query.node is None and query.after is None and query.sort.keys[0].field.column == "id"
+    within = f"r.pipeline_id between {pipeline} and {pipeline}" if first else f"r.pipeline_id = {pipeline}"
+    shown, columns = where(query, params, "tenant.id", within), records.fill("columns", r="r")
+    rows = query.sort.rows(
+        columns, shown, query.after, f"{limit} + 1", params,
+        within="r.pipeline_id" if first else "", present=steady and query.node is not None,
+    )  # fmt: skip
+    body, key = _body(query, params), query.sort.key()
+    return records.fill("written", body=body, key=key, columns=columns, rows=rows, limit=limit), params[1:]
+
+
+def _body(query: Query, params: list[object]) -> str:
+    return records.body(query.access, params, query.context, query.only, branches=query.branches)
+
+
+def _steady(query: Query) -> bool:
+    """Whether the best plan is the same whatever the values: no rule, and no filter but bounds of the first key."""
+    seen = query.access.condition([], query.context, using=query.using)
+    return seen == "true" and _bounded(query.node, query.sort)
+
+
+def _bounded(node: Node | None, sort: Sort) -> bool:
+    """Whether a filter does no more than to bound the first key of an order."""
+    match node:
+        case None:
+            return True
+        case filters.And(nodes):
+            return bool(nodes) and all(_bounded(inner, sort) for inner in nodes)
+        case filters.Compare(path, op):
+            return path == (sort.keys[0].field.name,) and op in _BOUNDS
+        case _:
+            return False
 
 
 async def page(connection: Connection, tenant_id: UUID, query: Query) -> list[Listed]:
@@ -101,9 +165,9 @@ def condition(query: Query, params: list[object]) -> str:
     return f"{seen} and {filters.to_sql(query.node, query.schema, params, query.context)}"
 
 
-def where(query: Query, params: list[object]) -> str:
+def where(query: Query, params: list[object], tenant: str = "$1", within: str = "r.pipeline_id = $2") -> str:
     """SQL for the rows of a list, with the place they are in."""
-    place = f"r.tenant_id = $1 and r.pipeline_id = $2 and r.deleted_at is {_trashed(query)}"
+    place = f"r.tenant_id = {tenant} and {within} and r.deleted_at is {_trashed(query)}"
     return f"{place} and {condition(query, params)}"
 
 

@@ -1,5 +1,6 @@
 """Records, their history, and the operations of clients that changed them."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from libs.common import sql
 from libs.common.filters import Context
 from libs.common.identity import Principal
 from libs.common.postgres import Connection, Database
+from services.records.domain.expansion import Branch
 from services.records.domain.origin import noted
 from services.records.domain.permissions import Access, Fields, Passes
 from services.records.domain.records import Change, Record
@@ -92,21 +94,39 @@ class Present(msgspec.Struct, frozen=True):
 
 
 def fill(name: str, **parts: str) -> str:
-    """A statement with its open parts filled in."""
-    text = SQL[name]
-    for part, value in parts.items():
-        text = text.replace(f"{{{part}}}", value)
-    return text
+    """A statement with its open parts filled in; what they are filled with stays as it is."""
+    return _PART.sub(lambda part: parts.get(part[1], part[0]), SQL[name])
 
 
-_OPEN_BODIES = fill("open_bodies", body=fill("body", title="r.title", data="r.data"))
-_LOOK_UP = fill("look_up", body=fill("body", title="r.title", data="r.data"), condition="true")
+_PART = re.compile(r"\{(\w+)\}")
+_OPEN = fill("body", r="r", title="r.title", data="r.data", expanded="''")
+_OPEN_BODIES = fill("open_bodies", body=_OPEN)
+_LOOK_UP = fill("look_up", body=_OPEN, condition="true")
 
 
-def body(access: Access, params: list[object], context: Context, only: Fields = None) -> str:
-    """SQL for a record as its reader may see it."""
-    data, title = access.data(params, context, only=only), access.title(params, context)
-    return fill("body", title=title, data=data)
+def body(
+    access: Access, params: list[object], context: Context, only: Fields = None, *, alias: str = "r",
+    branches: Sequence[Branch] = (),
+) -> str:  # fmt: skip
+    """SQL for a record as its reader may see it, with those that its relations lead to."""
+    data, title = access.data(params, context, alias, only), access.title(params, context, alias)
+    related = [_related(access, params, context, alias, place, it) for place, it in enumerate(branches)]
+    expanded = f"""',"expanded":{{' || {" || ',' || ".join(related)} || '}}'""" if related else "''"
+    return fill("body", r=alias, title=title, data=data, expanded=expanded)
+
+
+def _related(access: Access, params: list[object], context: Context, alias: str, place: int, branch: Branch) -> str:
+    """SQL for a member of `expanded`."""
+    whole = access.every_field and not access.pipeline.moving
+    data = f"{alias}.data" if whole else access.data(params, context, alias, frozenset((branch.name,)))
+    to = f"{alias}x{place}"
+    shown = body(branch.access, params, context, alias=to, branches=branch.branches)
+    condition = branch.access.condition(params, context, to)
+    found = fill(
+        "related", body=shown, held=f"{data}->>'{branch.name}'", r=alias, to=to,
+        pipeline=str(branch.access.pipeline.id), condition=condition,
+    )  # fmt: skip
+    return f"""'"{branch.name}":' || coalesce({found}, 'null')"""
 
 
 def links(access: Access, params: list[object], context: Context, names: frozenset[str]) -> str:

@@ -1,11 +1,32 @@
 -- name: body
 -- A record as the API shows it, written by PostgreSQL so that it reaches the socket undecoded.
-'{"id":"' || r.id || '","pipeline_id":"' || r.pipeline_id || '","version":' || r.version
+'{"id":"' || {r}.id || '","pipeline_id":"' || {r}.pipeline_id || '","version":' || {r}.version
     || ',"title":' || to_json({title})::text || ',"data":' || {data}::text
-    || ',"created_at":"' || to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    || '","created_by":"' || r.created_by
-    || '","updated_at":"' || to_char(r.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    || '","updated_by":"' || r.updated_by || '"}';
+    || ',"created_at":"' || to_char({r}.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    || '","created_by":"' || {r}.created_by
+    || '","updated_at":"' || to_char({r}.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    || '","updated_by":"' || {r}.updated_by || '"' || {expanded} || '}';
+
+-- name: related
+-- The body of the record that a relation holds, if it may be seen.
+(select {body} from (select {held} as id) held join records {to}
+    on {to}.tenant_id = {r}.tenant_id and {to}.id = case when pg_input_is_valid(held.id, 'uuid') then held.id::uuid end
+    where {to}.pipeline_id = '{pipeline}' and {to}.deleted_at is null and {condition});
+
+-- name: columns
+-- What bodies, rules and sort keys are made of.
+{r}.tenant_id, {r}.id, {r}.pipeline_id, {r}.version, {r}.title, {r}.data, {r}.created_at, {r}.created_by,
+    {r}.updated_at, {r}.updated_by, {r}.deleted_at;
+
+-- name: written
+-- A page as one row, in a single round trip: its bodies with commas between them, and where more records follow the
+-- sort key of its last one.
+select found.items, found.cursor_key from tenant cross join lateral (
+    select string_agg({body}, ',') filter (where r.place <= {limit}) as items,
+        case when count(1) > {limit} then max({key}) filter (where r.place = {limit}) end as cursor_key
+    from (select {columns}, row_number() over () as place from ({rows}) r) r
+    offset 0
+) found;
 
 -- name: get
 -- One record that may be seen.

@@ -9,13 +9,12 @@ import msgspec
 from libs.common import filters
 from libs.common.errors import Fault, Invalid, NotFound, Unavailable
 from libs.common.filters import COLUMNS, Node, Sort
-from libs.common.postgres import Connection
-from services.records.domain.expansion import Tree, parse_expand
+from services.records.domain.expansion import Tree, branches, parse_expand
 from services.records.domain.permissions import Fields
 from services.records.domain.reach import Reach, fields_used, shown_by
 from services.records.domain.views import View
 from services.records.storage import listing, records
-from services.records.storage.listing import Listed, Query
+from services.records.storage.listing import Query
 from services.records.usecases import views
 from services.records.usecases.caller import Caller
 from services.records.usecases.expand import Row, expanded
@@ -36,7 +35,9 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """The bodies of one page, the cursor of the next, and how many there are where that was asked for."""
+    """The bodies of one page, the cursor of the next, and how many there are where that was asked for. Bodies that were
+    read together are one text, with commas between them.
+    """
 
     bodies: list[str]
     next_cursor: str | None
@@ -81,11 +82,13 @@ async def list_records(caller: Caller, pipeline_id: UUID, asked: ListRequest) ->
 
     async def work(reach: Reach) -> Page:
         query, tree = compile_query(caller, reach, asked, view)
+        single = branches(tree, query.access, reach)
         with hinting(query):
-            async with caller.reads.tenant(caller.tenant_id) as connection:
-                rows = await listing.page(connection, caller.tenant_id, query)
-                count = await _count(connection, caller, query, asked.count)
-                return await _page(caller, reach, connection, query, tree, rows, count)
+            if single is None:
+                page = await _page_of_many(caller, reach, query, tree)
+            else:
+                page = await _page(caller, msgspec.structs.replace(query, branches=single))
+            return page if asked.count == "none" else await _counted(caller, query, page, asked.count)
 
     return await caller.settled(pipeline_id, work)
 
@@ -134,7 +137,6 @@ def compile_query(caller: Caller, reach: Reach, asked: ListRequest, view: View |
         binding=binding,
         limit=asked.limit,
         only=only_fields(reach, shown),
-        links=frozenset(tree),
         trashed=asked.trashed,
     )
     return query, tree
@@ -157,24 +159,25 @@ def only_fields(reach: Reach, text: str | None) -> Fields:
     return frozenset(name for name in names if name not in COLUMNS)
 
 
-async def _count(connection: Connection, caller: Caller, query: Query, kind: str) -> int | None:
-    if kind == "none":
-        return None
-    return await listing.count(connection, caller.tenant_id, query, exact=kind == "exact")
+async def _page(caller: Caller, query: Query) -> Page:
+    """A page in one statement, with what relations to one record lead to."""
+    found = await listing.written(caller.reads, caller.tenant_id, query)
+    cursor = None if found.cursor_key is None else query.sort.encode(found.cursor_key, query.binding)
+    return Page([found.items], cursor)
 
 
-async def _page(
-    caller: Caller,
-    reach: Reach,
-    connection: Connection,
-    query: Query,
-    tree: Tree,
-    rows: list[Listed],
-    count: int | None,
-) -> Page:
-    shown, more = rows[: query.limit], len(rows) > query.limit
-    cursor = query.sort.encode(shown[-1].cursor_key, query.binding) if more else None
-    if tree:
+async def _page_of_many(caller: Caller, reach: Reach, query: Query, tree: Tree) -> Page:
+    """A page with relations to several records, which are read once however many hold them."""
+    query = msgspec.structs.replace(query, links=frozenset(tree))
+    async with caller.reads.tenant(caller.tenant_id) as connection:
+        rows = await listing.page(connection, caller.tenant_id, query)
+        shown, more = rows[: query.limit], len(rows) > query.limit
         linked = [Row(row.id, row.body, row.links) for row in shown]
-        return Page(await expanded(caller, reach, connection, query.access, tree, linked), cursor, count)
-    return Page([row.body for row in shown], cursor, count)
+        bodies = await expanded(caller, reach, connection, query.access, tree, linked)
+    return Page(bodies, query.sort.encode(shown[-1].cursor_key, query.binding) if more else None)
+
+
+async def _counted(caller: Caller, query: Query, page: Page, kind: str) -> Page:
+    async with caller.reads.tenant(caller.tenant_id) as connection:
+        count = await listing.count(connection, caller.tenant_id, query, exact=kind == "exact")
+    return msgspec.structs.replace(page, count=count)

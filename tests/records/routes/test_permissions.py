@@ -185,6 +185,13 @@ async def test_a_relation_reaches_only_what_may_be_seen(service: Service) -> Non
     assert await names(client, f"{base}?filter[company.name]=south") == []
     items = (await client.get(f"{base}?sort=name&expand=company")).json()["items"]
     assert [(item["expanded"]["company"] or {}).get("title") for item in items] == ["north", None]
+    masked = service.principal(
+        Grant("records", ("read",), pipeline_id=contact, readable_fields=frozenset({"company"})),
+        Grant("records", ("read",), pipeline_id=company, readable_fields=frozenset({"region"})),
+    )
+    items = (await masked.get(f"{base}?expand=company")).json()["items"]
+    shown = [(item["title"], list(item["data"]), item["expanded"]["company"]["data"]) for item in items]
+    assert shown == [("", ["company"], {"region": "north"}), ("", ["company"], {"region": "south"})]
     blind = service.principal(Grant("records", ("read",), pipeline_id=contact))
     assert (await blind.get(f"{base}?filter[company.name]=south")).status_code == 422
     assert (await blind.get(f"{base}?expand=company")).status_code == 422

@@ -1,8 +1,9 @@
 """The hot statements are index work under row level security, as the service's own role."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from libs.common.permissions import Grant, Permissions
 from libs.common.postgres import IN_TENANT
 from libs.common.postgres import Database as PoolOf
 from services.records.domain.definitions import Definition, Field
+from services.records.domain.expansion import branches, parse_expand
 from services.records.domain.paths import Step
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
@@ -41,6 +43,11 @@ select $1, uuidv7(), 'knows', a.id, a.pipeline_id, b.id, b.pipeline_id, '', fals
 from numbered a cross join lateral (values (a.n / 10), (a.n / 7)) near(n) join numbered b on b.n = near.n
 on conflict do nothing
 """
+INDEX = """
+create index field_code on records.records
+    (tenant_id, (case when jsonb_typeof(data->'code') = 'number' then (data->'code')::numeric end), id)
+    where pipeline_id = '{pipeline}' and deleted_at is null
+"""
 CONTEXT = Context(datetime.now(UTC), None, UTC)
 
 
@@ -63,16 +70,39 @@ class Scene:
         assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
         return {node["Index Name"] for node in nodes if "Index Name" in node}
 
-    def query(self, text: str = "", sort: str | None = None) -> tuple[str, list[object]]:
-        """The statement of a list."""
+    async def planned(self, text: str, *params: object) -> tuple[int, int]:
+        """How often a statement that was run ten times had a plan that was there, and one of its own."""
+        prepared = await self.connection.prepare(text)
+        for _ in range(10):
+            await prepared.fetch(*params)
+        counts = "select generic_plans, custom_plans from pg_prepared_statements where name = $1"
+        row = await self.connection.fetchrow(counts, prepared.get_name())
+        assert row is not None
+        return row[0], row[1]
+
+    async def kept(self, text: str) -> set[str]:
+        """The indexes of the plan that a statement has for all values."""
+        explain = f"execute $q$explain (generic_plan, format json) {text}$q$ into plan"
+        keep = "perform set_config('test.plan', plan::text, true)"
+        await self.connection.execute(f"do $do$ declare plan json; begin {explain}; {keep}; end $do$")
+        plan = await self.connection.fetchval("select current_setting('test.plan')")
+        return {node["Index Name"] for node in flat(msgspec.json.decode(plan)[0]["Plan"]) if "Index Name" in node}
+
+    def query(
+        self, text: str = "", sort: str | None = None, after: Sequence[object] | None = None, expand: str | None = None
+    ) -> tuple[str, list[object]]:
+        """The statement of a page."""
         node = filters.parse_query([tuple(text.split("=", 1))], self.reach.schema) if text else None  # type: ignore[list-item]
         order = filters.parse_sort(sort, self.reach.schema)
         access = self.reach.access("read")
+        expanded = branches(parse_expand(expand, self.reach.schema), access, self.reach)
+        assert expanded is not None
         asked = Query(
             access=access, schema=self.reach.schema, context=CONTEXT, node=node, sort=order, using=frozenset(),
-            after=None, binding="", limit=50,
+            after=after, binding="", limit=50, branches=expanded,
         )  # fmt: skip
-        return listing.statement(self.tenant_id, asked)
+        written, params = listing.writing(asked)
+        return IN_TENANT + written, [str(self.tenant_id), *params]
 
 
 def flat(node: dict[str, Any]) -> list[dict[str, Any]]:
@@ -88,14 +118,19 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
     for tenant, own in zip(tenants, pipelines, strict=True):
         await admin.execute(FILL, tenant, own)
     await admin.execute(RELATE, tenants[0])
+    await admin.execute(INDEX.format(pipeline=pipelines[0][0]))
     await admin.execute("vacuum analyze records.records")
     await admin.execute("vacuum analyze records.edges")
     await admin.close()
     fields = tuple(
         Field(name=name, type=kind) for name, kind in (("name", "text"), ("stage", "text"), ("code", "number"))
     )
-    pipeline = Pipeline(Definition(pipelines[0][0], "Test", 1, fields))
-    reach = Reach(pipeline.id, {pipeline.id: pipeline}, Permissions([Grant("*", ("*",))]))
+    near, far = pipelines[0]
+    pipeline = Pipeline(
+        Definition(near, "Test", 1, (*fields, Field(name="boss", type="relation", target_pipeline=far)))
+    )
+    bosses = Pipeline(Definition(far, "Bosses", 1, fields))
+    reach = Reach(near, {near: pipeline, far: bosses}, Permissions([Grant("*", ("*",))]))
     connection = await asyncpg.connect(database.dsn("records"))
     await connection.execute("begin")
     await connection.execute("select set_config('app.tenant_id', $1, true)", str(tenants[0]))
@@ -122,6 +157,28 @@ async def test_lists_follow_an_index(scene: Scene) -> None:
     assert await scene.indexes(text, *params) == {"records_updated"}
     text, params = scene.query("filter[code]=77")
     assert await scene.indexes(text, *params) == {"records_data"}
+
+
+@pytest.mark.parametrize("after", [None, [Decimal(2500), UUID(int=0)]])
+async def test_pages_by_an_indexed_field_are_planned_once(scene: Scene, after: list[object] | None) -> None:
+    """A page in the order of an indexed field, bounded or not, the first or a late one, reads that field's index alone
+    and is not planned each time.
+    """
+    for bound in ("", "filter[code][gte]=1000"):
+        text, params = scene.query(bound, "-code", after)
+        assert await scene.indexes(text, *params) == {"field_code"}
+        assert not [node for node in await scene.nodes(text, *params) if node["Node Type"] == "Sort"]
+        generic, _ = await scene.planned(text, *params)
+        assert generic > 0
+        assert await scene.kept(text) == {"field_code"}
+
+
+async def test_relations_to_one_record_are_expanded_by_keys(scene: Scene) -> None:
+    """What a page expands is found by its key, in the statement of the page, which is planned once."""
+    text, params = scene.query(sort="-code", expand="boss")
+    assert await scene.indexes(text, *params) <= {"field_code", "records_pipeline", "records_pkey"}
+    generic, _ = await scene.planned(text, *params)
+    assert generic > 0
 
 
 async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
