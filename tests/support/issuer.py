@@ -48,6 +48,8 @@ class Issuer:
 
     people: dict[UUID, str] = field(default_factory=dict)
     """The names of the users there are, whether or not an event has told of them."""
+    locales: dict[UUID, str] = field(default_factory=dict)
+    """The language tags of users."""
     asked: list[_Users] = field(default_factory=list)
     """The questions for them."""
 
@@ -102,7 +104,11 @@ class Issuer:
             known = self.people.items()
             return {"users": [{"id": i, "name": n} for i, n in known if i in question.user_ids or n.lower() in names]}
 
+        async def locale(question: dict[str, Any]) -> dict[str, str]:
+            return {"locale": self.locales.get(UUID(question["user_id"]), "zxx")}
+
         bus.serve("rpc.auth.users", _Users, users)
+        bus.serve("rpc.auth.locale", dict[str, Any], locale)
         bus.serve("rpc.auth.standing", _Who, standing)
         bus.serve("rpc.auth.jwks", dict[str, Any], keys)
         bus.serve("rpc.auth.role", _RoleQuestion, role)

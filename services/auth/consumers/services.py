@@ -65,6 +65,12 @@ class Users(msgspec.Struct):
     users: list[Introduced]
 
 
+class Locale(msgspec.Struct):
+    """The language tag (BCP 47) of a user, or of the organization."""
+
+    locale: str
+
+
 class StandingQuestion(msgspec.Struct):
     """Which user, API key or device."""
 
@@ -106,6 +112,11 @@ def serve(bus: Bus, context: Context) -> None:
             raise NotFound
         return UserData(found.id, found.email, found.name, found.status, found.roles)
 
+    async def locale(question: UserQuestion) -> Locale:
+        async with context.database.tenant(question.tenant_id) as connection:
+            found = await users.get(connection, question.tenant_id, question.user_id)
+        return Locale((found or await organizations.get(context, question.tenant_id)).locale)
+
     async def introduced(question: UsersQuestion) -> Users:
         async with context.database.tenant(question.tenant_id) as connection:
             found = await users.introduced(connection, question.tenant_id, question.user_ids, question.names)
@@ -127,5 +138,6 @@ def serve(bus: Bus, context: Context) -> None:
     bus.serve("rpc.auth.standing", StandingQuestion, standing)
     bus.serve("rpc.auth.user", UserQuestion, user)
     bus.serve("rpc.auth.users", UsersQuestion, introduced)
+    bus.serve("rpc.auth.locale", UserQuestion, locale)
     bus.serve("rpc.auth.jwks", Nothing, jwks)
     bus.serve("rpc.auth.role", RoleQuestion, role)

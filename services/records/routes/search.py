@@ -41,7 +41,8 @@ class SearchController(Controller):
     ) -> ASGIResponse:
         """Records that have all the words of `q` in fields that may be read, the best first: those with the very words
         before those with words that begin so or are inflections in the language (`language`, by default that of
-        `Accept-Language`), and where few are found those whose words differ by a slip or two.
+        `Accept-Language`, then the user's own, then the organization's), and where few are found those whose words
+        differ by a slip, or where none are by two.
 
         Case and accents make no difference. Snippets are HTML: the record's text is escaped, what was found is marked.
         A search for very common words gives the best five hundred or so of each kind; one over all is over the first

@@ -22,6 +22,7 @@ from services.records.storage import definitions
 from services.records.usecases.people import People
 from services.records.usecases.plans import RecordPlans
 from services.records.usecases.tenants import Tenants
+from services.records.usecases.tongues import Tongues
 
 T = TypeVar("T")
 CACHED = 20_000
@@ -58,6 +59,7 @@ class Catalog:
         self.tenants = Tenants(database)
         self.plans = Plans(bus)
         self.people = People(bus)
+        self.tongues = Tongues(bus)
         self.record_plans = RecordPlans()
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}

@@ -15,7 +15,7 @@ from libs.common.ids import NIL, new_id
 from libs.common.postgres import Connection
 from services.records.domain.definitions import Definition
 from services.records.domain.jobs import Job
-from services.records.domain.languages import stem_of
+from services.records.domain.languages import preferred, stem_of
 from services.records.domain.permissions import Access
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
@@ -79,7 +79,7 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for, where, and in which language."""
+    """What is looked for, where, and in which language, by default the asker's own."""
 
     q: str
     pipeline_id: UUID | None = None
@@ -96,10 +96,12 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
     targets = [target for reach in reaches if (target := _target(caller, reach)) is not None]
     if not words.words or not targets:
         return FoundPage([], None)
+    language = asked.language or preferred(await caller.catalog.tongues.locale(caller.principal))
 
     async def work() -> FoundPage:
         async with caller.reads.tenant(caller.tenant_id, search.BOUNDS) as connection:
-            return await _page(connection, caller, asked, words, targets, cursor)
+            told = await _inflect(connection, caller, words, _tags(targets), language)
+            return await _page(connection, caller, asked, told, targets, cursor)
 
     return await caller.warmed(work)
 
@@ -128,8 +130,6 @@ async def _page(
     connection: Connection, caller: Caller, asked: SearchRequest, words: Question, targets: Sequence[Target],
     cursor: _Cursor | None,
 ) -> FoundPage:  # fmt: skip
-    tags = list(dict.fromkeys(tag for it in targets for scope in it.scopes for tag in it.shape.tags(scope.mask)))
-    words = await _inflect(connection, caller, words, tags, asked.language)
     after: Place = START if cursor is None else (cursor.stage, cursor.rank, cursor.id)
     room = asked.limit + 1
     hits = await search.search(
@@ -137,7 +137,7 @@ async def _page(
     )  # fmt: skip
     slips = 0
     for most in _slips(cursor, len(hits)):
-        slips, meant = most, await _correct(connection, caller, words, tags, most)
+        slips, meant = most, await _correct(connection, caller, words, _tags(targets), most)
         if meant.typos:
             words = meant
             hits += await search.mistyped(
@@ -148,6 +148,10 @@ async def _page(
     page = hits[: asked.limit]
     items = await _shown(connection, caller, page, targets, words)
     return FoundPage(items, _encode(page[-1], slips) if len(hits) > asked.limit else None)
+
+
+def _tags(targets: Iterable[Target]) -> list[str]:
+    return list(dict.fromkeys(tag for it in targets for scope in it.scopes for tag in it.shape.tags(scope.mask)))
 
 
 def _slips(cursor: _Cursor | None, found: int) -> Sequence[int]:

@@ -57,3 +57,13 @@ async def test_users_are_introduced_by_id_and_by_name(tenant: Tenant, other: Ten
     assert await known() == set()
     with pytest.raises(Malformed):
         await known(names=["x"] * 1001)
+
+
+async def test_a_language_is_the_users_or_the_organizations(tenant: Tenant, other: Tenant, bus: Bus) -> None:
+    """Of a user of the tenant their own, of a key or a stranger that of the organization."""
+    member, stranger = await tenant.add("member"), await other.add("member")
+    assert (await tenant.ask("PATCH", f"/users/{member['id']}", json={"locale": "de-AT"})).status_code == 200
+    await tenant.ask("PATCH", "/organizations/current", json={"locale": "fi"})
+    for id_, expected in ((member["id"], "de-AT"), (stranger["id"], "fi")):
+        found = await bus.request("rpc.auth.locale", {"tenant_id": tenant.id, "user_id": id_}, dict[str, str])
+        assert found == {"locale": expected}

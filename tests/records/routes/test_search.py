@@ -116,7 +116,7 @@ async def test_snippets_are_safe_html(service: Service) -> None:
 
 
 async def test_inflections_are_found_in_the_askers_language(service: Service) -> None:
-    """In English cities are a city and houses a house, in German Häuser a Haus; in no language they are not."""
+    """In English cities are a city, in German Häuser a Haus, in none they are not; who names none has their own."""
     pipeline = service.pipeline(*FIELDS)
     for name in ("city of running water", "Häuser am See"):
         await service.client.create(pipeline, {"name": name})
@@ -127,6 +127,12 @@ async def test_inflections_are_found_in_the_askers_language(service: Service) ->
     answer = await service.client.get("/search", params={"q": "cities"}, headers={"accept-language": "xx, en-GB;q=0.8"})
     assert [item["title"] for item in answer.json()["items"]] == ["city of running water"]
     assert await found(service.client, "runs") == []
+    user, role = new_id(), service.issuer.role(service.tenant_id)
+    service.issuer.locales[user] = "en-GB"
+    token = service.issuer.token(service.tenant_id, role, sub=str(user))
+    speaker = Client(service.http, {"Authorization": f"Bearer {token}"})
+    assert await found(speaker, "runs") == ["city of running water"]
+    assert await found(speaker, "runs", language="de") == []
 
 
 async def test_it_follows_every_change(service: Service) -> None:
@@ -196,6 +202,7 @@ async def test_one_pipeline_or_all(service: Service) -> None:
     """A search is over all pipelines, or over one; one that does not exist is not found."""
     one, other = await cities(service), await cities(service)
     assert await found(service.client, "athens") == ["Athens", "Athens"]
+    assert await page(service.client, "athens") == await page(service.client, "athens", elsewhere="left to others")
     (item,) = (await page(service.client, "athens", pipeline_id=str(other)))["items"]
     assert item["pipeline_id"] == str(other) != str(one)
     for unknown in (new_id(), "nonsense"):
