@@ -112,7 +112,7 @@ class WaysController(Controller):
         position = caller.position(platform.bus)
         pages.check_limit(limit)
         steps = parse_steps(path, direction, max_depth)
-        after = _after(cursor)
+        after = parse_after(cursor)
         found = await traverse(caller, parse_id(record_id), steps, ends_only=bool(path), after=after, limit=limit)
         following = None if found.last is None else found.last.hex
         counted = None if count == "none" else found.count
@@ -135,7 +135,8 @@ class WaysController(Controller):
         return answer(body, 200, {"change-seq": str(position)})
 
 
-def _after(cursor: str | None) -> UUID:
+def parse_after(cursor: str | None) -> UUID:
+    """The record that a page of a walk comes after."""
     if cursor is None:
         return NIL
     try:

@@ -1,10 +1,10 @@
-"""The two hottest questions, one record and one page of a list, answered before the framework is reached.
+"""The hottest questions, one record, one page of a list, a search, a walk, answered before the framework is reached.
 
 Routing, dependency injection and response objects cost more than the read itself. What is answered here is the same as
-in `records.py`, which documents these routes and answers every other form of them.
+in `records.py`, `search.py` and `relationships.py`, which document these routes and answer every other form of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from libs.common.edge import respond
 from libs.common.errors import AppError, Fault, Invalid
 from libs.common.tokens import bearer
 from services.records.domain import origin
+from services.records.routes import seeking
 from services.records.routes.answers import not_modified, page_body
 from services.records.usecases import read
 from services.records.usecases.caller import Caller
@@ -28,7 +29,7 @@ _LIST = "/api/v1/pipelines/{pipeline_id}/records"
 _OPTIONS = ("sort", "limit", "cursor", "fields", "expand", "count", "view")
 
 Headers = Iterable[tuple[bytes, bytes]]
-Answer = tuple[int, str, tuple[tuple[bytes, bytes], ...]]
+Answer = tuple[int, str | bytes, tuple[tuple[bytes, bytes], ...]]
 
 
 class Shortcut:
@@ -41,19 +42,30 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what it knows and passes everything else on."""
-        ids = None if scope["type"] == "lifespan" else _ids(scope)  # type: ignore[comparison-overlap]
-        if ids is None:
+        known = None if scope["type"] == "lifespan" else self._known(scope)  # type: ignore[comparison-overlap]
+        if known is None:
             origin.CURRENT.set(origin.of_agent(dict(scope.get("headers", ())).get(b"user-agent")))
             return await self._app(scope, receive, send)
         try:
-            status, body, headers = await self._answer(scope, *ids)
+            status, body, headers = await known
         except AppError as error:
             return await respond(error, scope, send)
-        content = body.encode()
+        content = body.encode() if isinstance(body, str) else body
         length = (b"content-length", str(len(content)).encode())
-        known = [(b"content-type", b"application/json"), length, *headers] if status == 200 else [*headers]
-        await send({"type": "http.response.start", "status": status, "headers": known})
+        told = [(b"content-type", b"application/json"), length, *headers] if status == 200 else [*headers]
+        await send({"type": "http.response.start", "status": status, "headers": told})
         await send({"type": "http.response.body", "body": content, "more_body": False})
+
+    def _known(self, scope: Scope) -> Coroutine[None, None, Answer] | None:
+        if (ids := _ids(scope)) is not None:
+            return self._answer(scope, *ids)
+        return None if (answering := seeking.asked(scope)) is None else self._seek(scope, answering)
+
+    async def _seek(self, scope: Scope, answering: seeking.Answering) -> Answer:
+        principal, permissions = await self._platform.authenticate(bearer(_headers(scope["headers"])[0]))
+        caller = Caller(principal, permissions, self._catalog, self._platform.database)
+        position = str(caller.position(self._platform.bus)).encode()
+        return 200, await answering(caller), ((b"change-seq", position),)
 
     async def _answer(self, scope: Scope, pipeline_id: UUID, record_id: UUID | None) -> Answer:
         authorization, known = _headers(scope["headers"])

@@ -155,6 +155,8 @@ async def test_two_hops_lead_to_all_employees(service: Service) -> None:
         assert len(found) == 500
         assert {item["pipeline_id"] for item in found} == {str(employee)}
     forward = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out")
+    other = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out&also=1")
+    assert other.json() == forward.json()
     assert forward.json()["items"] == []
     everything = await walk(service, f"/records/{acme['id']}/traverse?max_depth=2&limit=200")
     assert len(everything) == 510
