@@ -18,7 +18,7 @@ from services.pipelines import main as pipelines
 from services.pipelines.settings import Settings as PipelinesSettings
 from services.records import main as records
 from services.records.settings import Settings as RecordsSettings
-from services.records.usecases import evolving
+from services.records.usecases import pacing
 from tests.support.asgi import running
 from tests.support.issuer import Issuer, issuing
 from tests.support.postgres import Database
@@ -84,7 +84,7 @@ class Both:
             found = answer.json()
             return answer.status_code == 200 and found["state"] in ("done", "failed", "cancelled")
 
-        await eventually(over, 60)
+        await eventually(over, 200)
         assert found["state"] == state, found
         return found
 
@@ -378,8 +378,7 @@ async def test_writers_lose_nothing_while_a_plan_is_applied(both: Both, seed: in
 
 async def test_a_crash_in_the_middle_is_gone_on_from(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies within the job leaves the rest to another, and nothing is done twice."""
-    monkeypatch.setattr(evolving, "MOST", 100)
-    monkeypatch.setattr(evolving, "SHORT", 0.0)
+    monkeypatch.setattr(pacing, "MOST", 100)
     pipeline = await both.pipeline({"name": "size", "type": "text"})
     ids = await both.fill(pipeline, [{"name": "n", "size": str(i)} for i in range(3000)])
     plan = await both.plan(pipeline, fields=[{"name": "size", "type": "number"}])

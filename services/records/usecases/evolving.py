@@ -6,7 +6,6 @@ is writing and come back to it one at a time. A step is a transaction with its c
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -24,13 +23,11 @@ from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
 from services.records.usecases.following import Follower
+from services.records.usecases.pacing import MOST, Pace
 from services.records.usecases.recomputing import writers
 from services.records.usecases.reshaping import Reshaping, principal
 from services.records.usecases.running import Steps
 
-FEWEST, MOST = 50, 1000
-SHORT, LONG = 0.015, 0.04
-"""Seconds that a batch may hold its records: below it grows, above it shrinks."""
 MAX_DUPLICATES = 20
 FENCE_SECONDS = 0.005
 STAGES = ("live", "trash")
@@ -81,7 +78,7 @@ class Evolution:
         self._at = msgspec.convert(job.checkpoint, Checkpoint)
         self._pipeline: Pipeline
         self._pending: Pending
-        self._size = FEWEST * 4
+        self._pace = Pace()
 
     async def begin(self) -> bool:
         """Whether there is something to do; then nobody writes by an older definition any more."""
@@ -123,7 +120,8 @@ class Evolution:
             await self._purge(key)
         if asked.moves or asked.converts or asked.fills or asked.claims or asked.computes:
             while self._at.stage < len(STAGES):
-                await self._paced_batch()
+                async with self._pace.batch() as size:
+                    await self._batch(size)
             while self._at.left:
                 await self._one()
         async with self._steps() as now:
@@ -138,20 +136,9 @@ class Evolution:
             async with self._steps() as now:
                 gone = await evolutions.purge(now.connection, self._tenant_id, self._pipeline_id, key, MOST)
 
-    async def _paced_batch(self) -> None:
-        """A batch that others hardly notice: as many records as take some milliseconds, and then a rest."""
-        began = time.monotonic()
-        await self._batch()
-        took = time.monotonic() - began
-        if took > LONG:
-            self._size = max(FEWEST, self._size // 2)
-        elif took < SHORT:
-            self._size = min(MOST, self._size * 2)
-        await asyncio.sleep(took / 2)
-
-    async def _batch(self) -> None:
+    async def _batch(self, size: int) -> None:
         async with self._steps() as now:
-            at, size, trashed = self._at, self._size, STAGES[self._at.stage] == "trash"
+            at, trashed = self._at, STAGES[self._at.stage] == "trash"
             ids = await evolutions.following(
                 now.connection, self._tenant_id, self._pipeline_id, at.after, size, trashed=trashed
             )

@@ -12,9 +12,9 @@ from services.records.domain.jobs import Job
 from services.records.storage import computing, evolutions
 from services.records.usecases import deriving
 from services.records.usecases.following import NIL, Follower
+from services.records.usecases.pacing import Pace
 from services.records.usecases.running import Steps
 
-BATCH = 200
 FENCE_SECONDS = 0.01
 
 
@@ -36,9 +36,10 @@ async def recompute(job: Job, steps: Steps) -> dict[str, Any]:
     after = UUID(str(job.checkpoint.get("after", NIL)))
     if asked.fence and after == NIL:
         await fence(steps, job.principal.tenant_id, job.pipeline_id)
+    pace = Pace()
     while True:
-        async with steps() as now:
-            ids = await _next(now.connection, job, asked, after)
+        async with pace.batch() as size, steps() as now:
+            ids = await _next(now.connection, job, asked, after, size)
             follower = Follower(now.connection, job.principal.tenant_id, job.principal, clock.now())
             await follower.compute(job.pipeline_id, ids)
             own = [change for _, change in follower.changes]
@@ -47,23 +48,23 @@ async def recompute(job: Job, steps: Steps) -> dict[str, Any]:
             after = ids[-1] if ids else after
             total = await _total(now.connection, steps.job, asked)
             now.advance({"after": str(after)}, done=len(ids), total=total, updated=len(own))
-        if len(ids) < BATCH:
+        if len(ids) < size:
             return {}
 
 
-async def _next(connection: Connection, job: Job, asked: Asked, after: UUID) -> list[UUID]:
+async def _next(connection: Connection, job: Job, asked: Asked, after: UUID, size: int) -> list[UUID]:
     assert job.pipeline_id is not None
     tenant_id = job.principal.tenant_id
     if asked.records is not None:
-        return sorted(it for it in asked.records if it > after)[:BATCH]
+        return sorted(it for it in asked.records if it > after)[:size]
     if asked.sources is None:
-        return await evolutions.following(connection, tenant_id, job.pipeline_id, after, BATCH, trashed=False)
+        return await evolutions.following(connection, tenant_id, job.pipeline_id, after, size, trashed=False)
     pipeline = await deriving.pipeline(connection, tenant_id, job.pipeline_id)
     looking = pipeline.computing.across if pipeline is not None and pipeline.computing is not None else ()
     it = next((it for it in looking if it.name == asked.field), None)
     if it is None:
         return []
-    return await computing.dependents(connection, tenant_id, it, job.pipeline_id, asked.sources, after, BATCH)
+    return await computing.dependents(connection, tenant_id, it, job.pipeline_id, asked.sources, after, size)
 
 
 async def _total(connection: Connection, job: Job, asked: Asked) -> int | None:

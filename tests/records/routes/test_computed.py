@@ -305,7 +305,7 @@ async def test_both_sides_at_once(world: World) -> None:
 async def test_many_who_follow_are_a_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a bound those who look at a record follow by a job that tells how far it is."""
     monkeypatch.setattr("services.records.usecases.following.MAX_INLINE", 5)
-    monkeypatch.setattr("services.records.usecases.recomputing.BATCH", 5)
+    monkeypatch.setattr("services.records.usecases.pacing.MOST", 5)
     company = await world.company()
     await world.client.batch(
         world.deals,
