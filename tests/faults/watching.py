@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from random import Random
 from typing import Any
 
 import httpx
@@ -14,14 +15,16 @@ import nats
 import nats.errors
 from websockets.exceptions import WebSocketException
 
-from libs.common.resilience import backoff
 from millrace.client import Live, NotHeard
+from millrace.client.pauses import Pauses
 from ops.stack import Stack
 from tests.journeys.crm import Json
 from tests.support.platform import Tenant
 from tests.support.waiting import eventually
 
 WRITERS = 4
+SPREAD = 0.5
+"""Seconds within which watchers come back, fewer than the client has by itself."""
 _AWAY = (OSError, WebSocketException, TimeoutError, NotHeard)
 
 
@@ -45,14 +48,14 @@ class Writers:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def more(self, records: int, seconds: float = 40.0) -> None:
+    async def more(self, records: int) -> None:
         """Wait until so many more were acknowledged."""
         goal = len(self.acknowledged) + records
 
         async def reached() -> bool:
             return len(self.acknowledged) >= goal
 
-        await eventually(reached, seconds)
+        await eventually(reached)
 
     async def _write(self) -> None:
         while True:
@@ -69,14 +72,19 @@ class Writers:
 
 
 class Watcher:
-    """A socket on a pipeline that comes back where it was cut off; `heard` counts each record it was told of."""
+    """A socket on a pipeline that comes back where it was cut off; `heard` counts each record it was told of.
 
-    def __init__(self, url: str, tenant: Tenant, pipeline: Json) -> None:
+    It comes back as the client does, at moments that its seed decides. `breaks` are those after the first opening: how
+    long it was to wait, and how long it was away.
+    """
+
+    def __init__(self, url: str, tenant: Tenant, pipeline: Json, seed: int = 0) -> None:
         self._url = url
         self._token = tenant.access_token
         self._channel = f"pipeline:{pipeline['id']}"
         self._position: int | None = None
-        self._delays = backoff(0.1, 1.0)
+        self._pauses = Pauses(SPREAD, Random(seed))
+        self.breaks: list[tuple[float, float]] = []
         self.heard: Counter[str] = Counter()
         self.ready = asyncio.Event()
 
@@ -92,25 +100,34 @@ class Watcher:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _listen(self) -> None:
+        pause, gone = 0.0, time.monotonic()
         while True:
             with suppress(*_AWAY):
                 async with Live.open(self._url, self._token) as live:
+                    self.breaks.append((pause, time.monotonic() - gone))
+                    self._pauses.reset()
                     await self._follow(live)
-            await asyncio.sleep(next(self._delays))
+            pause, gone = self._pauses.next(), time.monotonic()
+            await asyncio.sleep(pause)
 
     async def _follow(self, live: Live) -> None:
         resume = {} if self._position is None else {"from_seq": self._position}
-        subscribed = await live.subscribe(self._channel, **resume)
-        if self._position is None:
-            self._position = subscribed["seq"]
-        self.ready.set()
+        await live.send(type="subscribe", channel=self._channel, **resume)
         while True:
             frame = live.unread.pop(0) if live.unread else await live.receive()
-            assert frame["type"] != "resync_required", frame
-            if frame["type"] == "record_created":
-                assert frame["seq"] > self._position, frame
-                self._position = frame["seq"]
-                self.heard[frame["record"]["id"]] += 1
+            match frame["type"]:
+                case "subscribed":
+                    self._position = frame["seq"] if self._position is None else self._position
+                    self.ready.set()
+                case "error":
+                    raise NotHeard(frame["code"])
+                case "resync_required":
+                    raise AssertionError(frame)
+                case "record_created":
+                    assert self._position is not None
+                    assert frame["seq"] > self._position, frame
+                    self._position = frame["seq"]
+                    self.heard[frame["record"]["id"]] += 1
 
 
 def recovered(stack: Stack, seconds: float = 60.0) -> None:
