@@ -66,7 +66,8 @@ def recovered(
 
 
 def _settings(place: Path, target: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    asking = shlex.join([str(place / "ask"), str(place / "wal")])
+    # By the shell, since temporary folders of containers are often mounted `noexec`.
+    asking = shlex.join(["sh", str(place / "ask"), str(place / "wal")])
     return {
         **target,
         **settings,
@@ -124,7 +125,6 @@ def _ready_to_recover(data: Path, place: Path) -> None:
     (data / "recovery.signal").touch()
     (place / "hba.conf").write_text(_PEER)
     (place / "ask").write_text(_ASKING)
-    (place / "ask").chmod(0o755)
     (place / "wal").mkdir()
     if user := unprivileged(data):
         for root in (data, place):
