@@ -17,7 +17,7 @@ from ops.embedded.process import ServerFailed
 from ops.stack import StackError
 from ops.stack.home import Home
 
-_EXPECTED = (ApiError, requests.BenchFailed, ServerFailed, StackError, httpx.TransportError)
+_EXPECTED = (ApiError, requests.BenchFailed, ServerFailed, StackError, TimeoutError, httpx.TransportError)
 _IDLE = 0.7
 
 Section = Callable[[Stage], Awaitable[list[Figure]]]
