@@ -6,7 +6,7 @@ owns      tenants and their domains, plans and ends; users, roles and their memb
 answers   /auth /users /admin/users /roles /sessions /permissions /organizations /api-keys /devices /mfa /passkeys
           /sso /scim/v2 /invitations /admin/audit-log /compliance /.well-known, and for other processes
           /internal/tenants/resolve, /internal/api-keys/exchange, rpc.auth.jwks, rpc.auth.role, rpc.auth.user,
-          rpc.auth.users, rpc.auth.locale, rpc.auth.limits, rpc.auth.standing, rpc.auth.admin.*
+          rpc.auth.users, rpc.auth.locale, rpc.auth.limits, rpc.auth.tenant, rpc.auth.standing, rpc.auth.admin.*
 emits     auth.tenant.* auth.user.* auth.role.* auth.session.revoked auth.key.rotated
 listens   auth.key.rotated, so that every instance signs with the same key; pipelines.pipeline.*, whose fields
           roles name, and all other pipelines.*, realtime.webhook.*, records.job.*, records.link.*, records.merge.*,

@@ -23,6 +23,7 @@ from services.realtime.settings import Settings
 from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.server import Sockets
+from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.digests import Digests
 from services.realtime.usecases.documents import Documents
@@ -137,6 +138,7 @@ def build(settings: Settings) -> Sockets:
     shared = Documents(platform.bus, platform.database, bounds)
     out = outward(platform, settings, live, texts)
     revocations = Revocations(auth.on_revoked(live.registry, lambda principal: revocations.covers(principal)))
+    admission = Admission(platform.database, platform.bus)
     reviews = Reviews(live, platform.roles)
     loops: list[asyncio.Task[None]] = []
 
@@ -146,8 +148,8 @@ def build(settings: Settings) -> Sockets:
     async def start() -> None:
         pipelines.follow(live, platform.bus, platform.database)
         auth.follow(platform.roles, reviews)
-        auth.follow_tenants(platform.bus, live.registry)
-        auth.follow_zones(live, platform.bus, platform.database)
+        auth.follow_tenants(platform.bus, live.registry, admission)
+        auth.follow_settings(live, platform.bus, platform.database)
         persons.serve(platform.bus, platform.database)
         auth.follow_people(platform.bus, platform.database)
         pipelines.follow_views(platform.bus, platform.database)
@@ -180,7 +182,7 @@ def build(settings: Settings) -> Sockets:
         on_stop=[stop],
     )
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__struct_fields__})
-    return Sockets(app, Context(live, limits, platform.authenticate, revocations, shared))
+    return Sockets(app, Context(live, limits, platform.authenticate, revocations, admission, shared))
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from libs.common.identity import PrincipalKind
 from libs.common.permissions import RoleGrants
 from libs.common.plans import Limits
 from services.auth.domain.api_keys import ApiKey
-from services.auth.domain.events import UserData
+from services.auth.domain.events import TenantData, UserData, tenant_data
 from services.auth.domain.keys import Jwk
 from services.auth.domain.people import User
 from services.auth.storage import api_keys, users
@@ -103,7 +103,11 @@ def serve(bus: Bus, context: Context) -> None:
     async def limits(question: TenantQuestion) -> Limits:
         return (await organizations.get(context, question.tenant_id)).limits
 
+    async def tenant(question: TenantQuestion) -> TenantData:
+        return tenant_data(await organizations.get(context, question.tenant_id))
+
     bus.serve("rpc.auth.limits", TenantQuestion, limits)
+    bus.serve("rpc.auth.tenant", TenantQuestion, tenant)
 
     async def user(question: UserQuestion) -> UserData:
         async with context.database.tenant(question.tenant_id) as connection:

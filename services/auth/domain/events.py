@@ -55,12 +55,16 @@ class KeyRotated(msgspec.Struct, frozen=True):
 
 def tenant(verb: str, it: Organization) -> NewEvent:
     """`auth.tenant.<verb>`."""
-    data = TenantData(
+    return NewEvent(f"auth.tenant.{verb}", it.id, tenant_data(it))
+
+
+def tenant_data(it: Organization) -> TenantData:
+    """What other services are told of a tenant."""
+    return TenantData(
         it.id, it.slug, it.name, it.status, it.domains, it.locale, it.time_zone, it.limits,
         it.security.require_if_match, it.security.ip_allow_list,
         it.security.trash_days,
     )  # fmt: skip
-    return NewEvent(f"auth.tenant.{verb}", it.id, data)
 
 
 def user(verb: str, it: User) -> NewEvent:

@@ -1,18 +1,17 @@
 from collections.abc import Callable
 from uuid import UUID
 
-import msgspec
-
 from libs.common import events
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
 from libs.common.identity import Principal
-from libs.common.networks import is_within
 from libs.common.postgres import Connection, Database
 from libs.common.roles import RoleStore
+from services.realtime.domain.tenants import Tenant
 from services.realtime.domain.webhooks import OWNER_AWAY
 from services.realtime.storage import deliveries, notifications, tenants, users, webhooks
 from services.realtime.storage.users import Person
+from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Registry
 from services.realtime.usecases.reviews import Reviews
@@ -33,46 +32,35 @@ def on_revoked(registry: Registry, covered: Callable[[Principal], bool]) -> Call
 TENANTS = "evt.*.auth.tenant.*"
 
 
-class Tenant(msgspec.Struct, frozen=True):
-    """The tenant that an event speaks of; one that is gone has no status. No `addresses` allow all."""
-
-    status: str | None = None
-    time_zone: str = "UTC"
-    addresses: tuple[str, ...] = ()
-
-
-def follow_tenants(bus: Bus, registry: Registry) -> None:
+def follow_tenants(bus: Bus, registry: Registry, admission: Admission) -> None:
     """Closes the sockets of tenants that are not served any more, or not at the address where the socket comes from."""
 
     async def changed(payload: bytes) -> None:
         event = events.decode(payload, Tenant)
-        if event.data.status != "active":
-            for connection in registry.of(event.tenant_id):
-                connection.revoke("tenant-inactive", "The organization is not active")
-        elif event.data.addresses:
-            for connection in registry.of(event.tenant_id):
-                if not is_within(connection.address, event.data.addresses):
-                    connection.revoke("address-not-allowed", "The organization does not allow this address")
+        admission.learn(event.tenant_id, event.data)
+        for connection in registry.of(event.tenant_id):
+            if (refusal := event.data.refusal(connection.address)) is not None:
+                connection.revoke(refusal.code, refusal.detail)
 
     bus.listen(TENANTS, changed)
 
 
-def follow_zones(live: Live, bus: Bus, database: Database) -> None:
-    """Keeps where the days of tenants begin: durably in the table, at once in memory, and judges by it."""
+def follow_settings(live: Live, bus: Bus, database: Database) -> None:
+    """Keeps whom tenants let in and where their days begin; what is open is judged by the latter at once."""
 
     async def hear(payload: bytes) -> None:
         event = events.decode(payload, Tenant)
         for pipeline_id in live.definitions.relocate(event.tenant_id, event.data.time_zone):
             await pipeline_changed(live, event.tenant_id, pipeline_id)
 
-    bus.consume(Consumer("realtime-tenants", TENANTS, Tenant, keep_zone), database)
+    bus.consume(Consumer("realtime-tenants", TENANTS, Tenant, keep_tenant), database)
     bus.listen(TENANTS, hear)
 
 
-async def keep_zone(connection: Connection, event: Event[Tenant]) -> None:
-    """Keeps the zone of a tenant that is there."""
+async def keep_tenant(connection: Connection, event: Event[Tenant]) -> None:
+    """Keeps the settings of a tenant that is there."""
     if not event.type.endswith(".deleted"):
-        await tenants.keep_zone(connection, event.tenant_id, event.data.time_zone)
+        await tenants.keep(connection, event.tenant_id, event.data)
 
 
 def follow(roles: RoleStore, reviews: Reviews) -> None:

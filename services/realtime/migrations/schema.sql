@@ -255,7 +255,9 @@ CREATE TABLE realtime.schema_migrations (
 
 CREATE TABLE realtime.tenant_settings (
     tenant_id uuid NOT NULL,
-    time_zone text NOT NULL
+    time_zone text NOT NULL,
+    status text,
+    addresses text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 ALTER TABLE ONLY realtime.tenant_settings FORCE ROW LEVEL SECURITY;

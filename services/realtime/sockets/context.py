@@ -5,6 +5,7 @@ from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from libs.common.revocations import Revocations
 from services.realtime.sockets.limits import Limits
+from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.documents import Documents
 from services.realtime.usecases.live import Live
 
@@ -19,4 +20,5 @@ class Context:
     limits: Limits
     identify: Identify
     revocations: Revocations
+    admission: Admission
     documents: Documents

@@ -4,13 +4,20 @@ from uuid import UUID
 
 from libs.common import sql
 from libs.common.postgres import Connection
+from services.realtime.domain.tenants import Tenant
 
 SQL = sql.load(__file__)
 
 
-async def keep_zone(connection: Connection, tenant_id: UUID, time_zone: str) -> None:
-    """Keeps the time zone of a tenant."""
-    await connection.execute(SQL["put_zone"], tenant_id, time_zone)
+async def keep(connection: Connection, tenant_id: UUID, it: Tenant) -> None:
+    """Keeps what auth announced of a tenant."""
+    await connection.execute(SQL["put"], tenant_id, it.status, it.time_zone, it.addresses)
+
+
+async def get(connection: Connection, tenant_id: UUID) -> Tenant | None:
+    """A tenant of which was told."""
+    row = await connection.fetchrow(SQL["get"], tenant_id)
+    return Tenant(row["status"], row["time_zone"], tuple(row["addresses"])) if row else None
 
 
 async def zone(connection: Connection, tenant_id: UUID) -> str:

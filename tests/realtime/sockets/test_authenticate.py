@@ -3,6 +3,7 @@
 import time
 from contextlib import AsyncExitStack
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -10,10 +11,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from libs.common.errors import NotFound
 from libs.common.ids import new_id
 from millrace.client import Live
 from services.realtime.settings import Settings
 from tests.realtime.support import Node, World, claims, close_code, running_node
+from tests.support.postgres import Database
 from tests.support.waiting import eventually
 
 
@@ -168,6 +171,59 @@ async def test_an_address_that_is_not_allowed_any_more_loses_its_sockets(node: N
         for name in ("in", "other"):
             await sockets[name].send(type="ping")
             await sockets[name].expect("pong")
+
+
+async def opened(node: Node, token: str, source: str) -> str:
+    """What the first frame tells of a socket that comes from an address and brings its token in its own first one."""
+    async with connect(address(node), additional_headers={"X-Forwarded-For": source}) as connection:
+        live = Live(connection)
+        await live.send(type="authenticate", token=token)
+        frame = await live.receive()
+        return str(frame.get("code") or frame["type"])
+
+
+async def test_an_address_that_is_not_allowed_opens_no_socket(
+    settings: Settings, node: Node, world: World, database: Database
+) -> None:
+    """The gateway does not know the tenant of such a socket; nodes know it that heard of the list, or never did."""
+    told = {"status": "active", "addresses": ["198.51.100.0/24"]}
+    unheard = new_id()
+
+    async def tenant(question: dict[str, str]) -> dict[str, object]:
+        if question["tenant_id"] != str(unheard):
+            raise NotFound
+        return told
+
+    await world.publish(world.tenant, "auth.tenant.updated", str(world.tenant), told)
+    world.bus.serve("rpc.auth.tenant", dict[str, str], tenant)
+
+    async def heard() -> bool:
+        return await opened(node, world.token(tenant=new_id()), "192.0.2.7") == "tenant-inactive"
+
+    async def kept() -> bool:
+        admin = await asyncpg.connect(database.admin_dsn)
+        try:
+            found = "select true from realtime.tenant_settings where tenant_id = $1"
+            return bool(await admin.fetchval(found, world.tenant))
+        finally:
+            await admin.close()
+
+    await eventually(heard)
+    await eventually(kept)
+    assert await opened(node, world.token(), "192.0.2.7") == "address-not-allowed"
+    assert await opened(node, world.token(), "198.51.100.9") == "authenticated"
+    async with running_node(settings) as later:
+        assert await opened(later, world.token(), "192.0.2.7") == "address-not-allowed"
+        assert await opened(later, world.token(tenant=unheard), "192.0.2.7") == "address-not-allowed"
+        assert await opened(later, world.token(tenant=unheard), "198.51.100.9") == "authenticated"
+        assert await opened(later, world.token(tenant=new_id()), "198.51.100.9") == "tenant-inactive"
+        stopped = {**told, "status": "suspended"}
+        await world.publish(world.tenant, "auth.tenant.updated", str(world.tenant), stopped)
+
+        async def suspended() -> bool:
+            return await opened(later, world.token(), "198.51.100.9") == "tenant-inactive"
+
+        await eventually(suspended)
 
 
 async def test_a_revocation_from_before_the_node_started_holds(settings: Settings, world: World) -> None:

@@ -9,7 +9,7 @@ from services.realtime.usecases import subscriptions
 
 async def authenticate(context: Context, connection: Connection, token: str) -> None:
     """Makes it the socket of the token's principal, within the bounds on connections."""
-    principal, permissions = await _identity(context, token)
+    principal, permissions = await _identity(context, connection, token)
     connection.identify(principal, permissions)
     context.live.registry.add(connection)
     _welcome(connection)
@@ -17,7 +17,7 @@ async def authenticate(context: Context, connection: Connection, token: str) -> 
 
 async def again(context: Context, connection: Connection, token: str) -> None:
     """Takes a newer token of the same principal, so that the socket outlives the first one."""
-    principal, permissions = await _identity(context, token)
+    principal, permissions = await _identity(context, connection, token)
     present = connection.principal
     if (principal.tenant_id, principal.id) != (present.tenant_id, present.id):
         raise Forbidden("The token is another principal's; open another socket for it", code="other-principal")
@@ -29,8 +29,9 @@ async def again(context: Context, connection: Connection, token: str) -> None:
         await subscriptions.reconsider(context.live, connection)
 
 
-async def _identity(context: Context, token: str) -> tuple[Principal, Permissions]:
+async def _identity(context: Context, connection: Connection, token: str) -> tuple[Principal, Permissions]:
     principal, permissions = await context.identify(token)
+    await context.admission.require(principal.tenant_id, connection.address)
     if context.revocations.covers(principal):
         raise Unauthenticated("The session has ended", code="session-revoked")
     return principal, permissions

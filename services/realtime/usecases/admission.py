@@ -1,0 +1,59 @@
+"""Whom a tenant lets in: memory, then the service's own table, then a question to auth."""
+
+import time
+from uuid import UUID
+
+import msgspec
+
+from libs.common.bus import Bus
+from libs.common.errors import NotFound, Unavailable
+from libs.common.postgres import Database
+from services.realtime.domain.tenants import Tenant
+from services.realtime.storage import tenants
+
+CACHED = 20_000
+FRESH_SECONDS = 60.0
+
+
+class _Question(msgspec.Struct):
+    tenant_id: UUID
+
+
+class Admission:
+    """The tenants of this node's sockets, as events tell of them; read anew every minute, should one get lost."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._bus = bus
+        self._known: dict[UUID, tuple[Tenant, float]] = {}
+
+    async def require(self, tenant_id: UUID, address: str) -> None:
+        """Raises Forbidden for a socket that the tenant does not let in; nothing happens after it was judged."""
+        if (tenant := self._fresh(tenant_id)) is None:
+            found = await self._find(tenant_id)
+            # An event that came meanwhile is newer.
+            if (tenant := self._fresh(tenant_id)) is None and found is not None:
+                self.learn(tenant_id, tenant := found)
+        if tenant is not None and (refusal := tenant.refusal(address)) is not None:
+            raise refusal
+
+    def learn(self, tenant_id: UUID, tenant: Tenant) -> None:
+        """Takes in what is new of a tenant."""
+        if len(self._known) >= CACHED:
+            self._known.clear()
+        self._known[tenant_id] = tenant, time.monotonic() + FRESH_SECONDS
+
+    def _fresh(self, tenant_id: UUID) -> Tenant | None:
+        found = self._known.get(tenant_id)
+        return found[0] if found is not None and found[1] > time.monotonic() else None
+
+    async def _find(self, tenant_id: UUID) -> Tenant | None:
+        """The tenant; None where no event has told of it and auth is away."""
+        async with self._database.tenant(tenant_id) as connection:
+            found = await tenants.get(connection, tenant_id)
+        try:
+            return found or await self._bus.request("rpc.auth.tenant", _Question(tenant_id), Tenant)
+        except NotFound:
+            return Tenant()
+        except Unavailable:
+            return None
