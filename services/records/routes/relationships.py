@@ -21,7 +21,8 @@ from services.records.routes.shapes import HistoryPage, Path, ReachedPage, Relat
 from services.records.usecases import history
 from services.records.usecases.caller import Caller
 from services.records.usecases.relate import relate, relationships, unrelate
-from services.records.usecases.traverse import shortest_path, traverse
+from services.records.usecases.shortest import shortest_path
+from services.records.usecases.traverse import traverse
 
 
 class RelationshipsController(Controller):

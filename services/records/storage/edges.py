@@ -5,7 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from libs.common import sql
 from libs.common.identity import Principal
@@ -16,15 +15,6 @@ SQL = sql.load(__file__)
 
 FieldEnd = tuple[UUID, str, UUID]
 """Source, relation field, target."""
-
-
-class Hop(msgspec.Struct, frozen=True):
-    """A record one step away, and the relationship and record by which it was come to."""
-
-    id: UUID
-    pipeline_id: UUID
-    edge_id: UUID
-    via: UUID
 
 
 async def insert(connection: Connection, by: Principal, at: datetime, edges: Sequence[Edge]) -> set[UUID]:
@@ -68,6 +58,11 @@ async def get(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | 
     return None if row is None else Edge(*row)
 
 
+async def between(connection: Connection, tenant_id: UUID, way: Sequence[UUID]) -> list[Edge]:
+    """A relationship between each record of a way and the next, where there is one."""
+    return [Edge(*row) for row in await connection.fetch(SQL["between"], tenant_id, way[:-1], way[1:])]
+
+
 async def delete(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Edge]:
     """Takes relationships away."""
     return [Edge(*row) for row in await connection.fetch(SQL["delete"], tenant_id, list(ids))]
@@ -104,18 +99,9 @@ async def held_fields(connection: Connection, tenant_id: UUID, ids: Collection[U
     return [Edge(*row) for row in await connection.fetch(SQL["held_fields"], tenant_id, list(ids))]
 
 
-async def begin_walk(connection: Connection) -> None:
-    """Lets each hop of the transaction be planned for what it begins from."""
+async def plan_each(connection: Connection) -> None:
+    """Lets each statement of the transaction be planned for the records that it asks for."""
     await connection.execute(SQL["plan_each"])
-
-
-async def hop(
-    connection: Connection, tenant_id: UUID, near: Collection[UUID], type_: str | None, *, along: bool, against: bool,
-    but: Collection[UUID], limit: int,
-) -> list[Hop]:  # fmt: skip
-    """The live records one step away from any of these, but for those named."""
-    rows = await connection.fetch(SQL["hop"], tenant_id, list(near), type_, along, against, list(but), limit)
-    return [Hop(*row) for row in rows]
 
 
 async def rename(connection: Connection, tenant_id: UUID, old: str, new: str) -> None:

@@ -34,6 +34,22 @@ select exists (
 select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
 from edges where tenant_id = $1 and id = $2;
 
+-- name: between -> Edge
+-- Of each two records the first relationship that was made between them, whichever way it points.
+select found.id, found.type, found.source_id, found.source_pipeline, found.target_id, found.target_pipeline,
+    found.field, found.one_target, found.one_source
+from unnest($2::uuid[], $3::uuid[]) with ordinality as pair(one, other, place) cross join lateral (
+    select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
+        e.one_source
+    from edges e where e.tenant_id = $1 and e.source_id = pair.one and e.target_id = pair.other
+    union all
+    select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
+        e.one_source
+    from edges e where e.tenant_id = $1 and e.source_id = pair.other and e.target_id = pair.one
+    order by id limit 1
+) found
+order by pair.place;
+
 -- name: delete -> Edge
 -- Takes relationships away.
 delete from edges where tenant_id = $1 and id = any($2::uuid[])
@@ -73,32 +89,8 @@ limit $3;
 select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
 from edges where tenant_id = $1 and target_id = any($2::uuid[]) and not source_id = any($2::uuid[]) and field <> '';
 
--- name: hop -> Hop
--- The live records one step away; null as type is any, and each flag opens one direction. Each record and relationship
--- is looked up by itself ("offset 0"), so that the plan does not hang on statistics of tables that have just grown.
-with step as materialized (
-    select distinct on (away.id) away.id, away.pipeline_id, away.edge_id, away.via
-    from unnest($2::uuid[]) as near(id) cross join lateral (
-        select e.target_id as id, e.target_pipeline as pipeline_id, e.id as edge_id, e.source_id as via
-        from edges e
-        where $4 and e.tenant_id = $1 and e.source_id = near.id and ($3::text is null or e.type = $3)
-        union all
-        select e.source_id, e.source_pipeline, e.id, e.target_id
-        from edges e
-        where $5 and e.tenant_id = $1 and e.target_id = near.id and ($3::text is null or e.type = $3)
-        offset 0
-    ) away
-    where not away.id = any($6::uuid[])
-    order by away.id, away.edge_id limit $7
-)
-select step.id, step.pipeline_id, step.edge_id, step.via
-from step cross join lateral (
-    select 1 from records r where r.tenant_id = $1 and r.id = step.id and r.deleted_at is null offset 0
-) live
-order by step.id;
-
 -- name: plan_each
--- A plan made for all values would not know how many records there are to begin from.
+-- A plan made for all values would not know how many records are asked for.
 set local plan_cache_mode = force_custom_plan;
 
 -- name: rename

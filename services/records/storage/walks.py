@@ -1,6 +1,6 @@
-"""Walks through relationships, written as one statement: a round trip for a whole path."""
+"""Walks through relationships: a whole path written as one statement, or step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,30 @@ class Level(msgspec.Struct, frozen=True):
     pipeline_id: UUID
     count: int
     ids: list[UUID]
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A record one step away, the one from which it was come to, and whether it was looked for."""
+
+    id: UUID
+    pipeline_id: UUID
+    via: UUID
+    met: bool
+
+
+async def hop(
+    connection: Connection, tenant_id: UUID, step: Step, near: Collection[UUID], *, but: Collection[UUID],
+    far: Collection[UUID], limit: int,
+) -> list[Hop]:  # fmt: skip
+    """The live records one step away from any of these, but for those named; if it leads to far ones, those alone."""
+    params: list[object] = [tenant_id, list(near), list(but), list(far), limit]
+    text = hopping(step, params)
+    return [Hop(*row) for row in await connection.fetch(text, *params)]
+
+
+def hopping(step: Step, params: list[object]) -> str:
+    """The select of one step; its parameters begin with tenant, near, unwanted and far records, and a limit."""
+    return SQL["hop"].format(ways=_ways(step, params))
 
 
 async def walk(
@@ -43,10 +67,16 @@ def statement(steps: Sequence[Step], params: list[object]) -> str:
 
 
 def _hop(place: int, step: Step, params: list[object]) -> str:
+    seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
+    ways = _ways(step, params)
+    return SQL["live"].format(place=place, near=place - 1, ways=ways, seen=seen, limit=MAX_NODES + 1)
+
+
+def _ways(step: Step, params: list[object]) -> str:
     kind = ""
     if step.type is not None:
         params.append(step.type)
         kind = f"and e.type = ${len(params)}"
-    ways = [SQL[way].format(kind=kind) for way, open_ in (("along", step.along), ("against", step.against)) if open_]
-    seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
-    return SQL["hop"].format(place=place, near=place - 1, ways=" union all ".join(ways), seen=seen, limit=MAX_NODES + 1)
+    return " union all ".join(
+        SQL[way].format(kind=kind) for way, open_ in (("along", step.along), ("against", step.against)) if open_
+    )

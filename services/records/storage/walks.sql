@@ -8,7 +8,7 @@ with live0 as materialized (
     select r.id, r.pipeline_id from records r where r.tenant_id = $1 and r.id = $2 and r.deleted_at is null
 ), {hops} {levels};
 
--- name: hop
+-- name: live
 -- The live records one step on that were not come to before. Relationships are looked up record by record ("offset 0"),
 -- in indexes that have all that is asked, so that the plan does not hang on statistics. Whoever is purged has none, so
 -- those who live are those who are not in the trash; no row of them is read. The order is that of the trash's index.
@@ -38,3 +38,25 @@ where e.tenant_id = $1 and e.target_id = near.id {kind};
 select {place} as depth, pipeline_id, count(1) as count,
     coalesce((array_agg(id order by id) filter (where id > $3))[1:$4], '{{}}') as ids
 from live{place} group by pipeline_id;
+
+-- name: hop -> Hop
+-- The live records one step on from many, and from which of these each was come to; those that are not wanted again are
+-- left out. If any is among those far ones that are looked for ($4), only such are found, and whether they live is known.
+with away as materialized (
+    select distinct on (away.id) away.id, away.pipeline_id, near.id as via,
+        away.id in (select far.id from unnest($4::uuid[]) as far(id)) as met
+    from unnest($2::uuid[]) as near(id) cross join lateral ({ways} offset 0) away
+    where away.id not in (select but.id from unnest($3::uuid[]) as but(id))
+    order by away.id, near.id
+), unmet as materialized (
+    select away.id, away.pipeline_id, away.via from away
+    where not exists (select from away where away.met) order by away.id limit $5
+)
+select id, pipeline_id, via, met from away where met
+union all
+select id, pipeline_id, via, false from unmet where (
+    select true from records r
+    where r.tenant_id = $1 and r.pipeline_id = unmet.pipeline_id and r.id between unmet.id and unmet.id
+        and r.deleted_at is not null
+    order by r.id limit 1
+) is null;

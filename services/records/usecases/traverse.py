@@ -1,24 +1,29 @@
-"""Walk relationships: to all that a path leads to, or the shortest way between two records.
+"""Walk relationships, to all that a path leads to.
 
 A record that may not be seen is not stepped on, so nothing behind it is found through it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 
 from libs.common.errors import Invalid, NotFound
 from libs.common.postgres import Connection
-from services.records.domain.paths import MAX_DEPTH, MAX_NODES, Step
+from services.records.domain.paths import MAX_NODES, Step
 from services.records.domain.permissions import Access
 from services.records.domain.reach import Reach
-from services.records.domain.records import Edge
 from services.records.storage import edges, records, walks
-from services.records.storage.edges import Hop
-from services.records.storage.walks import Level
+from services.records.storage.walks import Hop, Level
 from services.records.usecases.caller import Caller
 from services.records.usecases.relate import visible_ids
+
+
+class TooMany(Invalid):
+    """A way leads to more records than it may."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The way leads to more than {MAX_NODES} records", code="too-many-records")
 
 
 class Walk:
@@ -28,7 +33,7 @@ class Walk:
         self.caller = caller
         self.connection = connection
         self.pipelines: dict[UUID, UUID] = {}
-        self._stepping = False
+        self._planning = False
 
     async def begin(self, record_id: UUID) -> Reach:
         """The reach of the first record's pipeline."""
@@ -44,20 +49,21 @@ class Walk:
         self.pipelines[record_id] = place.pipeline_id
         return reach
 
-    async def step(self, near: Sequence[UUID], step: Step, reach: Reach) -> dict[UUID, Hop]:
-        """The visible records one step on that were not come to before."""
-        if not self._stepping:
-            await edges.begin_walk(self.connection)
-            self._stepping = True
-        found = await edges.hop(
-            self.connection, self.caller.tenant_id, near, step.type, along=step.along, against=step.against,
-            but=list(self.pipelines), limit=MAX_NODES + 1,
-        )  # fmt: skip
-        hops = {hop.id: hop for hop in found}
-        seen = await self._visible(hops, reach)
-        reached = {record_id: hop for record_id, hop in hops.items() if record_id in seen}
+    async def step(
+        self, near: Collection[UUID], step: Step, reach: Reach, *, far: Collection[UUID] = (), room: int = MAX_NODES
+    ) -> dict[UUID, Hop]:
+        """The visible records one step on that were not come to before; if it leads to far ones, those alone.
+
+        Far ones are records that are known to be visible. Raises `TooMany` where there is no room for all.
+        """
+        found = await walks.hop(
+            self.connection, self.caller.tenant_id, step, near, but=self.pipelines, far=far, limit=room + 1
+        )
+        unmet = {hop.id: hop for hop in found if not hop.met}
+        seen = await self._visible(unmet, reach)
+        reached = {hop.id: hop for hop in found if hop.met or hop.id in seen}
+        _bound(max(len(unmet), len(self.pipelines) + len(reached)), room)
         self.pipelines |= {record_id: hop.pipeline_id for record_id, hop in reached.items()}
-        _bound(max(len(found), len(self.pipelines)))
         return reached
 
     async def _visible(self, hops: Mapping[UUID, Hop], reach: Reach) -> set[UUID]:
@@ -70,8 +76,14 @@ class Walk:
             if other is not None and other.access("read").every_row:
                 seen |= ids
             elif other is not None:
+                await self._plan_each()
                 seen |= await visible_ids(self.caller, reach, self.connection, pipeline_id, ids)
         return seen
+
+    async def _plan_each(self) -> None:
+        if not self._planning:
+            await edges.plan_each(self.connection)
+            self._planning = True
 
     def sees_all(self, levels: Sequence[Level]) -> bool:
         """Notes the records if all of these pipelines' may be seen, so that no step has to be judged."""
@@ -151,9 +163,9 @@ def _by_pipeline(depth: int, hops: Mapping[UUID, Hop], after: UUID) -> list[Leve
     ]
 
 
-def _bound(reached: int) -> None:
-    if reached > MAX_NODES:
-        raise Invalid(f"The way leads to more than {MAX_NODES} records", code="too-many-records")
+def _bound(reached: int, room: int = MAX_NODES) -> None:
+    if reached > room:
+        raise TooMany
 
 
 async def _named(caller: Caller, step: Step) -> Step:
@@ -162,47 +174,3 @@ async def _named(caller: Caller, step: Step) -> Step:
     if not known or known.name == step.type:
         return step
     return Step(known.name, step.against, step.along)
-
-
-class Way(msgspec.Struct, frozen=True):
-    """The records from one to another, and the relationships between them."""
-
-    bodies: list[str]
-    relationships: list[Edge]
-
-
-async def shortest_path(caller: Caller, start: UUID, goal: UUID) -> Way | None:
-    """The shortest way of at most six steps, by any type in both directions; null where there is none."""
-
-    async def work() -> Way | None:
-        async with caller.reads.tenant(caller.tenant_id) as connection:
-            await Walk(caller, connection).begin(goal)
-            walk = Walk(caller, connection)
-            came = await _search(walk, start, goal)
-            return await _way(walk, came, start, goal) if goal in walk.pipelines else None
-
-    return await caller.warmed(work)
-
-
-async def _search(walk: Walk, start: UUID, goal: UUID) -> dict[UUID, Hop]:
-    reach = await walk.begin(start)
-    came: dict[UUID, Hop] = {}
-    near = [start]
-    for _ in range(MAX_DEPTH):
-        if goal in walk.pipelines or not near:
-            break
-        reached = await walk.step(near, Step(None, along=True, against=True), reach)
-        came |= reached
-        near = list(reached)
-    return came
-
-
-async def _way(walk: Walk, came: Mapping[UUID, Hop], start: UUID, goal: UUID) -> Way:
-    hops: list[Hop] = []
-    while goal != start:
-        hops.append(came[goal])
-        goal = came[goal].via
-    hops.reverse()
-    found = [await edges.get(walk.connection, walk.caller.tenant_id, hop.edge_id) for hop in hops]
-    bodies = await walk.bodies([start, *(hop.id for hop in hops)])
-    return Way(bodies, [edge for edge in found if edge is not None])

@@ -22,7 +22,7 @@ from services.records.domain.expansion import branches, parse_expand
 from services.records.domain.paths import Step
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
-from services.records.storage import edges, listing, records, walks
+from services.records.storage import listing, records, walks
 from services.records.storage.listing import Query
 from tests.support.postgres import Database
 
@@ -182,10 +182,15 @@ async def test_relations_to_one_record_are_expanded_by_keys(scene: Scene) -> Non
 
 
 async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
-    """A step of a walk finds relationships by source and by target, and records by their key."""
+    """A step finds relationships by source and by target in indexes that have all that is asked, for whatever ids."""
     ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
-    found = await scene.indexes(edges.SQL["hop"], scene.tenant_id, ids, "knows", True, True, ids, 10_001)
-    assert found == {"edges_out", "edges_in", "records_pkey"}
+    params: list[object] = [scene.tenant_id, ids, ids[:1], ids[5:], 10_001]
+    await scene.connection.execute(walks.BOUNDS)
+    found = await scene.nodes(walks.hopping(Step(None, True, True), params), *params)
+    scans = {(node["Node Type"], node["Index Name"]) for node in found if "Index Name" in node}
+    assert scans == {("Index Only Scan", name) for name in ("edges_out", "edges_in", "records_trash")}
+    hashed = [node for node in found if "hashed SubPlan" in str(node.get("Filter", "")) + str(node.get("Output", ""))]
+    assert hashed != []
 
 
 async def test_a_walk_looks_up_both_ends(scene: Scene) -> None:
