@@ -13,9 +13,11 @@ def audit() -> None:
 @audit.command()
 @click.argument("tenant")
 @click.option("--expect", help="A number and hash noted before, as `12:ab34…`: the log must still contain that entry.")
-def verify(tenant: str, expect: str | None) -> None:
+@click.option("--after", help="A number and hash noted before: only what came after that entry is checked.")
+def verify(tenant: str, expect: str | None, after: str | None) -> None:
     """Check every entry of the tenant of that slug; note the last line, to see later that nothing was cut off."""
-    seq, digest, seen = 0, "", expect is None
+    begin, _, digest = (after or "0:").partition(":")
+    seq, seen = int(begin), expect is None
     while True:
         told = ask("rpc.auth.admin.check_audit", {"tenant": tenant, "seq": seq, "hash": digest, **_until(expect, seq)})
         if told["broken_at"] is not None:
@@ -28,7 +30,7 @@ def verify(tenant: str, expect: str | None) -> None:
         raise Refused(
             f"The audit log of {tenant} does not contain the entry {expect}: its end was cut off or replaced."
         )
-    click.echo(f"{seq} entries are sound\n{seq}:{digest}")
+    click.echo(f"{seq - int(begin)} entries are sound\n{seq}:{digest}")
 
 
 def _until(expect: str | None, seq: int) -> dict[str, int]:

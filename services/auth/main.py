@@ -27,6 +27,7 @@ from services.auth.usecases.keys import KeyRing
 from services.auth.usecases.openid import OpenId
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice, Send, by_smtp, into_directory
+from services.auth.usecases.resealing import Resealer
 
 
 def build(given: Settings) -> ASGIApp:
@@ -69,7 +70,7 @@ def build(given: Settings) -> ASGIApp:
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
         services.serve(platform.bus, context)
-        operators.serve(platform.bus, context)
+        operators.serve(platform.bus, context, Resealer(database, given.signing_key_secret, keys))
         pipelines.consume(platform.bus, database, context)
         webhooks.consume(platform.bus, database, context)
         records.consume(platform.bus, database, context)

@@ -13,7 +13,7 @@ from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
 from libs.common.sealing import Seal
 from libs.common.settings import load
-from services.realtime.consumers import auth, persons, pipelines, records, webhooks
+from services.realtime.consumers import auth, operators, persons, pipelines, records, webhooks
 from services.realtime.domain.webhooks import Schedule
 from services.realtime.routes.changes import follow_changes, list_changes
 from services.realtime.routes.notifications import NotificationsController
@@ -110,8 +110,8 @@ def outward(platform: Platform, settings: Settings, live: Live, texts: Texts) ->
     bus, database = platform.bus, platform.database
     owners = Owners(bus, database, platform.roles)
     hooks, planner = hooks_of(platform, settings, live, owners)
-    digest = Seal(settings.sealing_secret, "unsubscribing", "SEALING_SECRET").digest
-    notifier = Notifier(database, live.definitions, owners, Voice(bus), digest)
+    unsubscribing = Seal(settings.sealing_secret, "unsubscribing", "SEALING_SECRET")
+    notifier = Notifier(database, live.definitions, owners, Voice(bus), unsubscribing.digest)
 
     async def send(tenant_id: UUID, batch: Sequence[Happened]) -> None:
         await planner.take(tenant_id, batch)
@@ -119,10 +119,10 @@ def outward(platform: Platform, settings: Settings, live: Live, texts: Texts) ->
 
     return Outward(
         hooks,
-        Notices(bus, database, live.definitions, digest),
+        Notices(bus, database, live.definitions, unsubscribing.digests),
         notifier,
         Following(bus, database, [send, notifier.take, texts.take]),
-        Digests(database, digest, settings.digest_poll_seconds),
+        Digests(database, unsubscribing.digest, settings.digest_poll_seconds),
     )
 
 
@@ -151,6 +151,7 @@ def build(settings: Settings) -> Sockets:
         auth.follow_tenants(platform.bus, live.registry, admission)
         auth.follow_settings(live, platform.bus, platform.database)
         persons.serve(platform.bus, platform.database)
+        operators.serve(platform.bus, platform.database, settings.sealing_secret)
         auth.follow_people(platform.bus, platform.database)
         pipelines.follow_views(platform.bus, platform.database)
         records.follow_jobs(platform.bus, live.hubs)

@@ -9,11 +9,13 @@ import msgspec
 
 from libs.common.bus import Bus
 from libs.common.plans import Limits
+from libs.common.sealing import START, After, Resealed
 from services.auth.domain.organizations import Organization
 from services.auth.usecases import deletions, organizations, users
 from services.auth.usecases.audit import Checked
 from services.auth.usecases.context import Context
 from services.auth.usecases.deletions import Progress
+from services.auth.usecases.resealing import Resealer
 
 
 class NewTenant(msgspec.Struct):
@@ -95,13 +97,19 @@ class Rotate(msgspec.Struct):
     """A question without words."""
 
 
+class Reseal(msgspec.Struct):
+    """From where to go on."""
+
+    after: After = START
+
+
 class Rotated(msgspec.Struct):
     """The id of the key that signs now."""
 
     kid: str
 
 
-def serve(bus: Bus, context: Context) -> None:
+def serve(bus: Bus, context: Context, resealer: Resealer) -> None:
     """Answers operators."""
 
     async def create_tenant(question: NewTenant) -> Tenant:
@@ -139,6 +147,10 @@ def serve(bus: Bus, context: Context) -> None:
         tenant = await organizations.resolve(context, slug=question.tenant)
         return await context.audit.check(tenant.id, question.seq, bytes.fromhex(question.hash), question.until)
 
+    async def reseal(question: Reseal) -> Resealed:
+        return await resealer.step(question.after)
+
+    bus.serve("rpc.auth.admin.reseal", Reseal, reseal)
     bus.serve("rpc.auth.admin.set_tenant_status", SetStatus, set_status)
     bus.serve("rpc.auth.admin.delete_tenant", DeleteTenant, delete_tenant)
     bus.serve("rpc.auth.admin.restore_tenant", OneTenant, restore_tenant)

@@ -45,6 +45,10 @@ class Vault:
         kid = _thumbprint(public)
         return NewKey(kid, public, self._seal.close(private.private_bytes_raw(), kid.encode()))
 
+    def reseal(self, kid: str, sealed: bytes) -> bytes | None:
+        """What to keep instead, where an older secret has sealed it."""
+        return self._seal.reseal(sealed, kid.encode())
+
     def open(self, kid: str, sealed: bytes) -> Ed25519PrivateKey:
         """The private key again."""
         return Ed25519PrivateKey.from_private_bytes(self._seal.open(sealed, kid.encode()))

@@ -704,6 +704,8 @@ CREATE POLICY idempotency_pruning ON auth.idempotency TO millrace_auth_relay USI
 
 ALTER TABLE auth.identity_providers ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY identity_providers_resealing ON auth.identity_providers TO millrace_auth_relay USING (true);
+
 ALTER TABLE auth.inbox ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY lookup ON auth.domains FOR SELECT USING ((host = current_setting('app.lookup'::text, true)));
@@ -808,6 +810,8 @@ ALTER TABLE auth.tenants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.totp_secrets ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY totp_secrets_resealing ON auth.totp_secrets TO millrace_auth_relay USING (true);
+
 ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA auth TO millrace_auth;
@@ -849,6 +853,12 @@ GRANT SELECT(request) ON TABLE auth.idempotency TO millrace_auth_relay;
 GRANT SELECT(created_at) ON TABLE auth.idempotency TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.identity_providers TO millrace_auth;
+
+GRANT SELECT(tenant_id) ON TABLE auth.identity_providers TO millrace_auth_relay;
+
+GRANT SELECT(id) ON TABLE auth.identity_providers TO millrace_auth_relay;
+
+GRANT SELECT(client_secret),UPDATE(client_secret) ON TABLE auth.identity_providers TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.inbox TO millrace_auth;
 
@@ -895,6 +905,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.sso_flows TO millrace_auth;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.tenants TO millrace_auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.totp_secrets TO millrace_auth;
+
+GRANT SELECT(tenant_id) ON TABLE auth.totp_secrets TO millrace_auth_relay;
+
+GRANT SELECT(user_id) ON TABLE auth.totp_secrets TO millrace_auth_relay;
+
+GRANT SELECT(secret),UPDATE(secret) ON TABLE auth.totp_secrets TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.users TO millrace_auth;
 

@@ -43,6 +43,11 @@ async def insert(connection: Connection, state: KeyState, key: NewKey) -> None:
     await connection.execute(SQL["insert"], key.kid, state, key.public_key, key.private_key)
 
 
+async def put_private_key(connection: Connection, kid: str, sealed: bytes) -> None:
+    """The private part of a key, sealed anew."""
+    await connection.execute(SQL["put_private_key"], kid, sealed)
+
+
 async def advance(connection: Connection) -> str:
     """The active key retires, the next becomes active; returns its id."""
     await connection.execute(SQL["retire"])

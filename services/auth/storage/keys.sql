@@ -15,6 +15,9 @@ order by created_at desc limit 1000;
 -- name: insert
 insert into signing_keys (kid, state, public_key, private_key) values ($1, $2, $3, $4);
 
+-- name: put_private_key
+update signing_keys set private_key = $2 where kid = $1;
+
 -- name: retire
 update signing_keys set state = 'retired', retired_at = now(), private_key = null where state = 'active';
 

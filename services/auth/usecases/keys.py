@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 
 from libs.common import clock, outbox
+from libs.common.errors import Unavailable
 from libs.common.ids import NIL
 from libs.common.postgres import Connection, Database
 from services.auth.domain import events
@@ -59,6 +60,24 @@ class KeyRing:
             await outbox.record(connection, NIL, [events.key_rotated(kid)])
         self.forget()
         return kid
+
+    async def reseal(self) -> tuple[int, int]:
+        """Seals private keys anew that an older secret has sealed: how many were, and how many cannot be opened."""
+        resealed = unreadable = 0
+        async with self._database.system() as connection:
+            await keys.lock(connection)
+            for key in await self._published(connection):
+                if key.private_key is None:
+                    continue
+                try:
+                    sealed = self._vault.reseal(key.kid, key.private_key)
+                except Unavailable:
+                    unreadable += 1
+                    continue
+                if sealed is not None:
+                    await keys.put_private_key(connection, key.kid, sealed)
+                    resealed += 1
+        return resealed, unreadable
 
     def forget(self) -> None:
         """Reads the keys anew when they are needed next."""

@@ -14,6 +14,7 @@ from services.realtime.domain.notifications import KINDS, NoticeKind
 _DIGEST_BYTES = 32
 
 Digest = Callable[[bytes], bytes]
+Digests = Callable[[bytes], tuple[bytes, ...]]
 
 
 class Unsubscribing(msgspec.Struct, frozen=True):
@@ -29,14 +30,14 @@ class Unsubscribing(msgspec.Struct, frozen=True):
         return base64.urlsafe_b64encode(digest(raw) + raw).decode().rstrip("=")
 
 
-def read(token: str, digest: Digest) -> Unsubscribing:
-    """What a link names; anything that was not signed is refused."""
+def read(token: str, digests: Digests) -> Unsubscribing:
+    """What a link names, signed with any of the secrets; anything else is refused."""
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (ValueError, binascii.Error):
         raise _bad() from None
     signature, named = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
-    if len(named) < 32 or not hmac.compare_digest(signature, digest(named)):
+    if len(named) < 32 or not any(hmac.compare_digest(signature, it) for it in digests(named)):
         raise _bad()
     text = named[32:].decode()
     kind = next((known for known in KINDS if known == text), None)

@@ -477,6 +477,8 @@ ALTER TABLE realtime.users ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE realtime.webhooks ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY webhooks_resealing ON realtime.webhooks TO millrace_realtime_relay USING (true);
+
 GRANT USAGE ON SCHEMA realtime TO millrace_realtime;
 GRANT USAGE ON SCHEMA realtime TO millrace_realtime_relay;
 
@@ -530,6 +532,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.tenant_settings TO millrace_
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.users TO millrace_realtime;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE realtime.webhooks TO millrace_realtime;
+
+GRANT SELECT(tenant_id) ON TABLE realtime.webhooks TO millrace_realtime_relay;
+
+GRANT SELECT(id) ON TABLE realtime.webhooks TO millrace_realtime_relay;
+
+GRANT SELECT(secrets),UPDATE(secrets) ON TABLE realtime.webhooks TO millrace_realtime_relay;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE millrace_migrate IN SCHEMA realtime GRANT SELECT,USAGE ON SEQUENCES TO millrace_realtime;
 

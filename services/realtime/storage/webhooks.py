@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -6,6 +7,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.postgres import Connection
+from libs.common.sealing import Sealed
 from services.realtime.domain.webhooks import Webhook
 
 SQL = sql.load(__file__)
@@ -57,6 +59,17 @@ async def update(connection: Connection, tenant_id: UUID, it: Webhook) -> None:
 async def put_secrets(connection: Connection, tenant_id: UUID, webhook_id: UUID, sealed: bytes, now: datetime) -> None:
     """Other secrets, sealed."""
     await connection.execute(SQL["put_secrets"], tenant_id, webhook_id, sealed, now)
+
+
+async def sealed(connection: Connection, after: tuple[UUID, UUID], limit: int) -> list[Sealed]:
+    """The next secrets of all tenants' webhooks, which nobody else changes until the end of the transaction."""
+    return [Sealed(*row) for row in await connection.fetch(SQL["sealed"], *after, limit)]
+
+
+async def put_sealed(connection: Connection, anew: Sequence[Sealed]) -> None:
+    """Keeps what was sealed anew."""
+    columns = [it.tenant_id for it in anew], [it.id for it in anew], [it.secret for it in anew]
+    await connection.execute(SQL["put_sealed"], *columns)
 
 
 async def note_failing(connection: Connection, tenant_id: UUID, webhook_id: UUID, since: datetime | None) -> None:

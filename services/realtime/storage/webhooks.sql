@@ -42,6 +42,15 @@ where tenant_id = $1 and id = $2;
 -- name: put_secrets
 update webhooks set secrets = $3, updated_at = $4 where tenant_id = $1 and id = $2;
 
+-- name: sealed
+select tenant_id, id, secrets from webhooks where (tenant_id, id) > ($1, $2)
+order by tenant_id, id limit $3 for no key update;
+
+-- name: put_sealed
+update webhooks as it set secrets = new.secrets
+from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as new (tenant_id, id, secrets)
+where (it.tenant_id, it.id) = (new.tenant_id, new.id);
+
 -- name: note_failing
 -- When deliveries began to fail, or null when one succeeded.
 update webhooks set failing_since = $3 where tenant_id = $1 and id = $2;

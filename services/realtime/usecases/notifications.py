@@ -16,7 +16,7 @@ from services.realtime.domain import notifications as rules
 from services.realtime.domain import unsubscribing
 from services.realtime.domain.notifications import MAX_FOLLOWS, Follow, Notification, Preferences
 from services.realtime.domain.sight import compile_sight
-from services.realtime.domain.unsubscribing import Digest
+from services.realtime.domain.unsubscribing import Digests
 from services.realtime.storage import notifications as store
 from services.realtime.storage import users
 from services.realtime.usecases import fitting, records
@@ -27,12 +27,12 @@ from services.realtime.usecases.owners import person_of
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What the use cases of notifications stand on; `digest` signs the links that end mails."""
+    """What the use cases of notifications stand on; `digests` sign the links that end mails, the newest first."""
 
     bus: Bus
     database: Database
     definitions: Definitions
-    digest: Digest
+    digests: Digests
 
 
 class _ViewQuestion(msgspec.Struct):
@@ -98,7 +98,7 @@ async def prefer(notices: Notices, principal: Principal, wanted: Preferences) ->
 
 async def unsubscribe(notices: Notices, token: str) -> None:
     """Ends the mails that a link names."""
-    named = unsubscribing.read(token, notices.digest)
+    named = unsubscribing.read(token, notices.digests)
     async with notices.database.tenant(named.tenant_id) as connection:
         present = await store.preferences(connection, named.tenant_id, named.user_id)
         wanted = present.without_mail(named.kind)

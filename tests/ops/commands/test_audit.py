@@ -49,6 +49,8 @@ async def test_a_sound_log_tells_its_newest_entry(bus: Bus, nats_url: str) -> No
     done = await verify(nats_url, "demo")
     assert (done.returncode, done.stdout) == (0, "7 entries are sound\n7:07\n"), done.stderr
     assert (await verify(nats_url, "demo", "--expect", "5:05")).returncode == 0
+    later = await verify(nats_url, "demo", "--after", "2:02")
+    assert (later.returncode, later.stdout) == (0, "5 entries are sound\n7:07\n"), later.stderr
 
 
 async def test_a_log_without_what_was_noted_was_cut_off(bus: Bus, nats_url: str) -> None:

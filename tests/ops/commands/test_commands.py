@@ -72,6 +72,35 @@ async def test_a_made_up_password_is_printed_and_a_given_one_is_not(bus: Bus, na
     assert asked[1] == NewUser("demo", "ann@example.com", "ann", "given by the caller", "owner")
 
 
+class Reseal(msgspec.Struct, omit_defaults=True):
+    """From where `keys reseal` goes on."""
+
+    after: dict[str, int] = {}
+
+
+async def test_keys_reseal_asks_until_the_end(bus: Bus, nats_url: str) -> None:
+    """Both services in batches, with a sum each; what no secret opens fails, and so do instances that differ."""
+    marks = iter(["one", "one", "one", "two"])
+
+    async def auth(question: Reseal) -> dict[str, object]:
+        at = question.after.get("table", 0)
+        return {"resealed": 2, "unreadable": at, "mark": next(marks), "after": {"table": 1} if at == 0 else None}
+
+    async def realtime(_: Reseal) -> dict[str, object]:
+        return {"resealed": 0, "unreadable": 0, "mark": "x", "after": None}
+
+    bus.serve("rpc.auth.admin.reseal", Reseal, auth)
+    bus.serve("rpc.realtime.admin.reseal", Reseal, realtime)
+    done = await in_thread("keys", "reseal", NATS_URL=nats_url)
+    assert done.stdout.splitlines() == [
+        "auth: 4 sealed anew, 1 that no line of SIGNING_KEY_SECRET opens",
+        "realtime: 0 sealed anew, 0 that no line of SEALING_SECRET opens",
+    ]
+    assert (done.returncode, done.stderr) == (1, "What cannot be opened was left as it is\n")
+    done = await in_thread("keys", "reseal", NATS_URL=nats_url)
+    assert (done.returncode, "restart all" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("error", [Conflict("The domain is taken"), NotFound("No such tenant")])
 async def test_a_refusal_is_a_sentence(bus: Bus, nats_url: str, error: Exception) -> None:
     """What auth refuses is told in its words, without a traceback, and the command fails."""
