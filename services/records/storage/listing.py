@@ -10,6 +10,7 @@ from libs.common.filters import Context, Node, Op, Schema, Sort
 from libs.common.postgres import Connection, Database
 from services.records.domain.aggregation import Aggregation
 from services.records.domain.expansion import Branch
+from services.records.domain.favourites import Favourites
 from services.records.domain.permissions import Access, Fields
 from services.records.storage import records
 
@@ -17,6 +18,7 @@ MAX_LIMIT = 200
 MAX_GROUPED = 1_000
 COUNTED = 10_000
 """Up to here an estimate is exact."""
+_favourites = Favourites()
 _BOUNDS = (Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN, Op.BEFORE, Op.AFTER)
 
 
@@ -58,22 +60,24 @@ class Listed(msgspec.Struct, frozen=True):
 
 async def written(database: Database, tenant_id: UUID, query: Query) -> Written:
     """A page, without a transaction around it."""
-    text, params = writing(query)
+    text, params = writing(query, _favourites)
     row = await database.look_up(tenant_id, text, *params)
     assert row is not None
     return Written(row[0] or "", row[1])
 
 
-def writing(query: Query) -> tuple[str, list[object]]:
+def writing(query: Query, favourites: Favourites) -> tuple[str, list[object]]:
     """The statement of a page for `Database.look_up`, with its parameters after the tenant.
 
-    Where no value can call for another plan, pipeline and limit stand in the text, so that PostgreSQL plans it once:
-    the index of a field is of one pipeline, which a plan for any could not use. The first page by id is ordered by the
-    pipeline too, as the index of pipelines is, lest all records of the tenant be read up to the first of them.
+    Where no value can call for another plan, pipeline and limit stand in the text of those that are `favourites`, so
+    that PostgreSQL plans it once: the index of a field is of one pipeline, which a plan for any could not use. The
+    first page by id is ordered by the pipeline too, as the index of pipelines is, lest all records of the tenant be
+    read up to the first of them.
     """
     steady = _steady(query)
-    params: list[object] = [None] if steady else [None, query.access.pipeline.id, query.limit]
-    pipeline, limit = (f"'{query.access.pipeline.id}'", str(query.limit)) if steady else ("$2", "$3::bigint")
+    named = steady and favourites.ask(_question(query))
+    params: list[object] = [None] if named else [None, query.access.pipeline.id, query.limit]
+    pipeline, limit = (f"'{query.access.pipeline.id}'", str(query.limit)) if named else ("$2", "$3::bigint")
     first = steady and query.node is None and query.after is None and query.sort.keys[0].field.column == "id"
     within = f"r.pipeline_id between {pipeline} and {pipeline}" if first else f"r.pipeline_id = {pipeline}"
     shown, columns = where(query, params, "tenant.id", within), records.fill("columns", r="r")
@@ -83,6 +87,10 @@ def writing(query: Query) -> tuple[str, list[object]]:
     )  # fmt: skip
     body, key = _body(query, params), query.sort.key()
     return records.fill("written", body=body, key=key, columns=columns, rows=rows, limit=limit), params[1:]
+
+
+def _question(query: Query) -> tuple[object, ...]:
+    return query.access.pipeline.id, query.limit, str(query.sort), query.node is None, query.after is None
 
 
 def _body(query: Query, params: list[object]) -> str:

@@ -19,6 +19,7 @@ from libs.common.postgres import IN_TENANT
 from libs.common.postgres import Database as PoolOf
 from services.records.domain.definitions import Definition, Field
 from services.records.domain.expansion import branches, parse_expand
+from services.records.domain.favourites import Favourites
 from services.records.domain.paths import Step
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
@@ -89,20 +90,36 @@ class Scene:
         return {node["Index Name"] for node in flat(msgspec.json.decode(plan)[0]["Plan"]) if "Index Name" in node}
 
     def query(
-        self, text: str = "", sort: str | None = None, after: Sequence[object] | None = None, expand: str | None = None
+        self,
+        text: str = "",
+        sort: str | None = None,
+        after: Sequence[object] | None = None,
+        expand: str | None = None,
+        often: bool = True,
     ) -> tuple[str, list[object]]:
         """The statement of a page."""
+        favourites = Favourites(often=0) if often else Favourites(room=0)
+        written, params = listing.writing(self.page(50, text, sort, after, expand), favourites)
+        return IN_TENANT + written, [str(self.tenant_id), *params]
+
+    def page(
+        self,
+        limit: int,
+        text: str = "",
+        sort: str | None = None,
+        after: Sequence[object] | None = None,
+        expand: str | None = None,
+    ) -> Query:
+        """A page of the pipeline."""
         node = filters.parse_query([tuple(text.split("=", 1))], self.reach.schema) if text else None  # type: ignore[list-item]
         order = filters.parse_sort(sort, self.reach.schema)
         access = self.reach.access("read")
         expanded = branches(parse_expand(expand, self.reach.schema), access, self.reach)
         assert expanded is not None
-        asked = Query(
+        return Query(
             access=access, schema=self.reach.schema, context=CONTEXT, node=node, sort=order, using=frozenset(),
-            after=after, binding="", limit=50, branches=expanded,
+            after=after, binding="", limit=limit, branches=expanded,
         )  # fmt: skip
-        written, params = listing.writing(asked)
-        return IN_TENANT + written, [str(self.tenant_id), *params]
 
 
 def flat(node: dict[str, Any]) -> list[dict[str, Any]]:
@@ -151,10 +168,11 @@ async def test_one_record_is_found_by_its_key(scene: Scene) -> None:
 
 async def test_lists_follow_an_index(scene: Scene) -> None:
     """The plain list, the newest first, and a filter by an equal value each read an index, and only their part."""
-    text, params = scene.query()
-    assert await scene.indexes(text, *params) == {"records_pipeline"}
-    text, params = scene.query(sort="-updated_at")
-    assert await scene.indexes(text, *params) == {"records_updated"}
+    for often in (True, False):
+        text, params = scene.query(often=often)
+        assert await scene.indexes(text, *params) == {"records_pipeline"}
+        text, params = scene.query(sort="-updated_at", often=often)
+        assert await scene.indexes(text, *params) == {"records_updated"}
     text, params = scene.query("filter[code]=77")
     assert await scene.indexes(text, *params) == {"records_data"}
 
@@ -171,6 +189,37 @@ async def test_pages_by_an_indexed_field_are_planned_once(scene: Scene, after: l
         generic, _ = await scene.planned(text, *params)
         assert generic > 0
         assert await scene.kept(text) == {"field_code"}
+
+
+async def test_a_rare_page_has_the_statement_of_all_rare_ones(scene: Scene) -> None:
+    """Pages that are not asked often have the same statement whatever their pipeline; its plan for all values reads no
+    more than their part, and the index of a field serves them as well.
+    """
+    text, params = scene.query(often=False)
+    assert str(scene.reach.pipeline.id) not in text
+    assert await scene.kept(text) == {"records_pipeline"}
+    text, params = scene.query(sort="-code", often=False)
+    assert await scene.indexes(text, *params) == {"field_code"}
+
+
+async def test_few_pages_have_statements_of_their_own(scene: Scene, database: Database) -> None:
+    """However many pipelines are listed in turn, they leave the connection's statements alone; one that is listed again
+    and again has its own.
+    """
+    pool = PoolOf(database.dsn("records"), pool_size=1)
+    await pool.start()
+    turns = [scene.page(limit) for limit in range(1, 120)]
+    for asked in turns * 2:
+        await listing.written(pool, scene.tenant_id, asked)
+    async with pool.system() as connection:
+        rare = await connection.fetchval("select count(1) from pg_prepared_statements")
+    for _ in range(20):
+        await listing.written(pool, scene.tenant_id, turns[-1])
+    async with pool.system() as connection:
+        texts = await connection.fetch("select statement from pg_prepared_statements")
+    await pool.stop()
+    assert rare < 40
+    assert any(str(scene.reach.pipeline.id) in row[0] for row in texts)
 
 
 async def test_relations_to_one_record_are_expanded_by_keys(scene: Scene) -> None:
