@@ -12,7 +12,7 @@ from services.records.domain.definitions import Definition, Pending, Relationshi
 from services.records.domain.views import View
 from services.records.storage import computing as computing_storage
 from services.records.storage import definitions, edges, jobs, views
-from services.records.usecases import indexing, searching
+from services.records.usecases import indexing, links, searching
 from services.records.usecases.catalog import SCHEMA, Catalog
 from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import principal
@@ -34,7 +34,9 @@ def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
 
 
 async def keep_pipeline(connection: Connection, event: Event[Definition]) -> None:
-    """Keeps a definition, which indexes it wants, and what it asks of records, which jobs do."""
+    """Keeps a definition, which indexes it wants, and what it asks of records, which jobs do; links name its fields
+    as they are called now.
+    """
     definition = event.data
     before = await definitions.pipeline(connection, event.tenant_id, definition.id)
     if not await definitions.put_pipeline(connection, event.tenant_id, definition):
@@ -45,6 +47,8 @@ async def keep_pipeline(connection: Connection, event: Event[Definition]) -> Non
     for pending in definition.pending:
         if pending.job_id not in known:
             await _bring_along(connection, event.tenant_id, definition.id, pending)
+            if pending.renames:
+                await links.rename(connection, event.tenant_id, definition.id, pending.renames)
     await _look(connection, event.tenant_id, before, definition)
     await searching.want_rebuild(connection, event.tenant_id, before, definition)
     await indexing.want(connection, event.tenant_id, definition)

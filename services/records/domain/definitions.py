@@ -116,6 +116,11 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     purges: tuple[str, ...] = ()
     computes: tuple[str, ...] = ()
 
+    @property
+    def renames(self) -> dict[str, str]:
+        """The fields that go by other names."""
+        return {move.old: move.new for move in self.moves if HIDDEN not in move.old + move.new}
+
 
 class Definition(msgspec.Struct, frozen=True):
     """A pipeline at one version. `claims` are the names under which the values of unique fields are claimed."""

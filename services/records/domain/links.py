@@ -146,6 +146,17 @@ def lacking(it: FormSettings, given: Mapping[str, object]) -> list[Fault]:
     return faults + [Fault(f"/data/{name}", "required", f"'{name}' is required") for name in empty]
 
 
+def renamed(settings: Mapping[str, Any], renames: Mapping[str, str]) -> dict[str, Any]:
+    """What a link says, with fields by their new names."""
+    found = dict(settings)
+    for key in ("fields", "required"):
+        if found.get(key):
+            found[key] = list(dict.fromkeys(renames.get(name, name) for name in found[key]))
+    if found.get("presets"):
+        found["presets"] = {renames.get(name, name): value for name, value in found["presets"].items()}
+    return found
+
+
 def until(moment: Any) -> str | None:
     """A time as it is shown, if there is one."""
     return None if moment is None else rfc3339(moment)

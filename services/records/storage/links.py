@@ -1,5 +1,6 @@
 """Links: what is open to whoever has the token."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,13 @@ class Link(msgspec.Struct, frozen=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     ended: bool
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a link says, as JSON text."""
+
+    id: UUID
+    settings: str
 
 
 async def insert(connection: Connection, tenant_id: UUID, link: Link, token_hash: bytes) -> datetime:
@@ -65,6 +73,16 @@ async def change(
 ) -> bool:
     """Lets a link say something else; whether it is open."""
     return bool(await connection.fetchval(SQL["change"], tenant_id, link_id, settings, owner_id, expires_at))
+
+
+async def hold(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> list[Settings]:
+    """What the links of a pipeline say; they say the same until the transaction ends."""
+    return [Settings(*row) for row in await connection.fetch(SQL["hold"], tenant_id, pipeline_id)]
+
+
+async def say(connection: Connection, tenant_id: UUID, links: Sequence[Settings]) -> None:
+    """Lets links say something else."""
+    await connection.execute(SQL["say"], tenant_id, [it.id for it in links], [it.settings for it in links])
 
 
 async def revoke(connection: Connection, tenant_id: UUID, link_id: UUID) -> bool:

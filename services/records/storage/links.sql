@@ -36,6 +36,16 @@ order by id limit $6;
 update links set settings = $3, owner_id = $4, expires_at = $5 where tenant_id = $1 and id = $2 and revoked_at is null
 returning true;
 
+-- name: hold -> Settings
+-- What the links of a pipeline say that were not ended by hand, held until the transaction ends.
+select id, settings::text as settings from links
+where tenant_id = $1 and pipeline_id = $2 and revoked_at is null order by id for update;
+
+-- name: say
+-- What links say from now on, in the name of whose they are.
+update links l set settings = said.settings::jsonb
+from unnest($2::uuid[], $3::text[]) as said(id, settings) where l.tenant_id = $1 and l.id = said.id;
+
 -- name: revoke
 update links set revoked_at = now() where tenant_id = $1 and id = $2 and revoked_at is null returning true;
 

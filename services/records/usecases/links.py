@@ -1,6 +1,6 @@
 """Links are made, listed and ended by who may share; whoever has one comes in the name of its owner, and no further."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,11 +11,11 @@ from libs.common.errors import Conflict, Fault, Forbidden, Gone, Invalid, NotFou
 from libs.common.events import NewEvent
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
-from services.records.domain.links import MAX_LINKS, MAX_TOKEN, LinkKind, hash_of, new_token
+from services.records.domain.links import MAX_LINKS, MAX_TOKEN, LinkKind, hash_of, new_token, renamed
 from services.records.domain.permissions import Access, both
 from services.records.domain.reach import Reach
 from services.records.storage import links, records
-from services.records.storage.links import Link
+from services.records.storage.links import Link, Settings
 from services.records.usecases.caller import Caller
 from services.records.usecases.owners import Owners
 
@@ -159,3 +159,16 @@ async def _check_seen(connection: Connection, caller: Caller, access: Access, re
 async def _announce(connection: Connection, tenant_id: UUID, verb: str, it: Link) -> None:
     data = LinkEvent(it.id, it.kind, it.pipeline_id, it.target_id, it.owner_id)
     await outbox.record(connection, tenant_id, [NewEvent(f"records.link.{verb}", it.id, data)])
+
+
+async def rename(connection: Connection, tenant_id: UUID, pipeline_id: UUID, renames: Mapping[str, str]) -> None:
+    """Lets the links and forms of a pipeline name its fields as they are called now."""
+    before = {it.id: msgspec.json.decode(it.settings) for it in await links.hold(connection, tenant_id, pipeline_id)}
+    after = {link_id: renamed(said, renames) for link_id, said in before.items()}
+    changed = [
+        Settings(link_id, msgspec.json.encode(said).decode())
+        for link_id, said in after.items()
+        if said != before[link_id]
+    ]
+    if changed:
+        await links.say(connection, tenant_id, changed)

@@ -3,11 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+from libs.common.ids import new_id
 from libs.common.permissions import Grant
 from services.records.domain import nonces
-from services.records.domain.definitions import Field
+from services.records.domain.definitions import By, Field, Move, Pending
 from tests.records.routes.test_sharing import ACTIONS, FIELDS, People, anyone, people
 from tests.records.support import Client, Service
+from tests.support.waiting import eventually
 
 __all__ = ["anyone", "people"]
 FORM: dict[str, Any] = {
@@ -120,7 +122,9 @@ async def test_machines_are_kept_out(service: Service, people: People, anyone: C
 
 
 async def test_a_form_fits_its_pipeline_and_its_owner(service: Service, people: People, anyone: Client) -> None:
-    """A form names fields that there are and its owner may write; it ends with the owner's right to make records."""
+    """A form names fields that there are and its owner may write, by the names that they have by now; it ends with the
+    owner's right to make records.
+    """
     pipeline = service.pipeline(*FIELDS, {"name": "file", "type": "file"})
     owner = people.client(Grant("records", ACTIONS))
     path = f"/pipelines/{pipeline}/forms"
@@ -140,9 +144,30 @@ async def test_a_form_fits_its_pipeline_and_its_owner(service: Service, people: 
     assert (await anyone.get(public)).json()["schema"]["required"] == ["name"]
     assert (await owner.delete(f"{path}/{form['id']}")).status_code == 204
     assert (await anyone.get(public)).status_code == 410
-    again, _ = await opened(owner, pipeline)
+    again, form = await opened(owner, pipeline)
+    await rename(service, pipeline, {"mail": "email", "stage": "state"})
+
+    async def follows() -> bool:
+        it = (await owner.get(f"{path}/{form['id']}")).json()
+        return (it["fields"], it["required"], it["presets"]) == (["name", "email"], ["email"], {"state": "in"})
+
+    await eventually(follows)
+    blank = (await anyone.get(again)).json()
+    sent = await anyone.post(again, {"data": {"name": "Ada", "email": "a@x.example"}, "nonce": blank["nonce"]})
+    assert sent.status_code == 201, sent.text
     await people.dismiss()
     assert (await anyone.get(again)).status_code == 410
+
+
+async def rename(service: Service, pipeline: UUID, names: dict[str, str]) -> None:
+    """Lets pipelines say that fields go by other names."""
+    renamed = [{**it, "name": names.get(it["name"], it["name"])} for it in FIELDS]
+    moves = tuple(Move(old, new) for old, new in names.items())
+    by = By(new_id(), "user", "Ann")
+    pending = Pending(job_id=new_id(), version=2, by=by, moves=moves)
+    service.pipeline(*renamed, id=pipeline, pending=(pending,), by=by)
+    known = service.definitions.pipelines[service.tenant_id, pipeline]
+    await service.definitions.announce(service.tenant_id, "pipelines.pipeline.updated", pipeline, known)
 
 
 def test_a_nonce_is_one_of_ours() -> None:
