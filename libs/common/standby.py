@@ -58,10 +58,13 @@ class Standby(Database):
 
     async def _dial(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         connection = await super()._dial(dsn, **options)
-        if await replayed(connection) >= self.seen:
-            return connection
-        connection.terminate()
-        raise Behind("the standby has not come as far as before")
+        try:
+            if await replayed(connection) < self.seen:
+                raise Behind("the standby has not come as far as before")
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def acquire(self) -> Connection:
         """A connection; the primary is asked when there is none at once."""

@@ -112,9 +112,10 @@ def _up(stack: AnyStack, *, tied: bool = False) -> None:
 
 
 def _interrupt_when_told_to_end() -> None:
-    # SIGTERM, a closed terminal and the death of `task` end this as Ctrl-C does: in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # SIGTERM, a closed terminal and the death of `task` end this as Ctrl-C does: in order. SIGINT is named as well,
+    # because a shell has it ignored by what it starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     die_with_parent(os.getppid(), "TERM")
 
 

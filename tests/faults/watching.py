@@ -20,7 +20,7 @@ from millrace.client.pauses import Pauses
 from ops.stack import Stack
 from tests.journeys.crm import Json
 from tests.support.platform import Tenant
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 WRITERS = 4
 SPREAD = 0.5
@@ -130,7 +130,7 @@ class Watcher:
                     self.heard[frame["record"]["id"]] += 1
 
 
-def recovered(stack: Stack, seconds: float = 60.0) -> None:
+def recovered(stack: Stack, seconds: float = 2 * PATIENCE) -> None:
     """Return when every process runs and is ready; fail naming those that are not in time."""
     deadline = time.monotonic() + seconds
     while (conditions := stack.status()) and not all(condition.ready for condition in conditions):
@@ -144,12 +144,12 @@ async def announced(stack: Stack, tenant: Tenant, verb: str = "created") -> Coun
     """How often the stream holds an event of each record of a tenant."""
     connection = await nats.connect(stack.plan.nats_url.split(","))
     try:
-        jetstream = connection.jetstream()
+        jetstream = connection.jetstream(timeout=PATIENCE)
         subscription = await jetstream.pull_subscribe(f"evt.{tenant.id}.records.record.{verb}", stream="EVENTS")
         found: Counter[str] = Counter()
         pending = (await subscription.consumer_info()).num_pending or 0
         while sum(found.values()) < pending:
-            found.update(_record(message.data) for message in await subscription.fetch(500, timeout=5))
+            found.update(_record(message.data) for message in await subscription.fetch(500, timeout=PATIENCE))
         return found
     finally:
         await connection.close()

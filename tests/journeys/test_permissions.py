@@ -14,7 +14,6 @@ pytestmark = pytest.mark.journey
 ACCEPTED = Path(__file__).parents[2] / "docs" / "permissions.md"
 
 
-@pytest.mark.timeout(300)
 async def test_every_role_may_do_what_was_accepted(stack: Platform) -> None:
     """A cell that differs from docs/permissions.md is told; `./taskw permissions` accepts what is."""
     found = await matrix.document(stack.url)

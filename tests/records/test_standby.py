@@ -151,7 +151,7 @@ async def _told(service: Service, record_id: UUID) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     subscription = await service.bus.jetstream.pull_subscribe("evt.*.records.record.*", stream=events.STREAM)
     while len(found) < 33:
-        for message in await subscription.fetch(100, timeout=5):
+        for message in await subscription.fetch(100, timeout=60):
             record = msgspec.json.decode(message.data)["data"]["record"]
             if record["id"] == str(record_id):
                 found.append((message.metadata.sequence.stream, record["version"]))

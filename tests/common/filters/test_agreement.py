@@ -26,7 +26,6 @@ schemas = st.sampled_from([strategies.CONTACT, strategies.RESTRICTED])
 asks = schemas.flatmap(lambda schema: st.tuples(st.just(schema), strategies.trees(schema)))
 
 
-@pytest.mark.timeout(300)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(strategies.records(), st.lists(asks, min_size=1, max_size=5), contexts)
 def test_sql_and_python_agree(

@@ -146,7 +146,6 @@ async def _later(spool: Path, moment: float) -> bool:
     return state is not None and state.at > moment
 
 
-@pytest.mark.timeout(240)
 async def test_a_destroyed_cluster_goes_back_to_a_second(cluster: Postgres, tmp_path: Path) -> None:
     """Under load, with its data folder gone: every write acknowledged by then is there and none begun later; twice."""
     environ = {"ADMIN_DATABASE_URL": cluster.url, "BACKUP_ARCHIVE": (tmp_path / "archive").as_uri()}
@@ -187,7 +186,6 @@ async def test_a_destroyed_cluster_goes_back_to_a_second(cluster: Postgres, tmp_
         assert await rows(cluster) & not_there == set()
 
 
-@pytest.mark.timeout(240)
 async def test_a_base_backup_is_proven_by_its_rows(cluster: Postgres, tmp_path: Path) -> None:
     """`verify` restores one that was taken under load and finds what was counted; a lost segment is noticed."""
     environ = {"ADMIN_DATABASE_URL": cluster.url, "BACKUP_ARCHIVE": (tmp_path / "archive").as_uri()}

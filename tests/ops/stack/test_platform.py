@@ -36,7 +36,6 @@ def test_a_killed_service_comes_back(stack: Platform) -> None:
     until(lambda: all(condition.ready for condition in stack.stack.status()))
 
 
-@pytest.mark.timeout(180)
 def test_the_stack_starts_from_nothing_and_from_its_data(tmp_path: Path) -> None:
     """From nothing, with initdb and migrations, and again with the data there, every process gets ready."""
     stack = Stack(Home(tmp_path), {**os.environ, "PORT": str(free_port())})
@@ -49,7 +48,6 @@ def test_the_stack_starts_from_nothing_and_from_its_data(tmp_path: Path) -> None
         stack.reset()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_dev_takes_everything_along(tmp_path: Path, end: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and even SIGKILL of `millrace dev` leave no process of the stack behind."""
