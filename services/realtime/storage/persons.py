@@ -25,18 +25,26 @@ async def webhooks(
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What was, or will be, sent to a webhook."""
+    """What was, or will be, sent to a webhook; its payload where that speaks of the person."""
 
     id: UUID
     webhook_id: UUID
     kind: str
     created_at: datetime
-    payload: str
+    payload: str | None
 
     def told(self) -> dict[str, Any]:
         """As a report tells of it."""
         at = rfc3339(self.created_at)
         return {"kind": "delivery", "id": str(self.id), "webhook_id": str(self.webhook_id), "type": self.kind, "at": at}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What somebody was told; as JSON where that names the person."""
+
+    user_id: UUID
+    id: UUID
+    data: str | None
 
 
 async def notifications(
@@ -54,10 +62,10 @@ async def notifications(
 
 
 async def told_others(
-    connection: Connection, tenant_id: UUID, user_id: UUID, after: UUID, limit: int
-) -> dict[UUID, str]:
-    """What others were told that names a person, as JSON, by the notification's id."""
-    return {row[0]: row[1] for row in await connection.fetch(SQL["told_others"], tenant_id, user_id, after, limit)}
+    connection: Connection, tenant_id: UUID, user_id: UUID, after: tuple[UUID, UUID], limit: int
+) -> list[Told]:
+    """So many of what anybody was told, after one of these ids of a user and of a notification."""
+    return [Told(*row) for row in await connection.fetch(SQL["told_others"], tenant_id, user_id, *after, limit)]
 
 
 async def put_told(connection: Connection, tenant_id: UUID, told: Mapping[UUID, str]) -> None:
@@ -66,7 +74,7 @@ async def put_told(connection: Connection, tenant_id: UUID, told: Mapping[UUID, 
 
 
 async def deliveries(connection: Connection, tenant_id: UUID, user_id: UUID, after: UUID, limit: int) -> list[Delivery]:
-    """What is sent to webhooks and speaks of a person."""
+    """So many deliveries to webhooks, after one."""
     return [Delivery(*row) for row in await connection.fetch(SQL["deliveries"], tenant_id, user_id, after, limit)]
 
 

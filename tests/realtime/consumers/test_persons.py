@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from services.realtime.consumers import persons as consumer
 from tests.support.postgres import Database
 
 Admin = asyncpg.Connection
+exact = msgspec.json.Encoder(decimal_format="number")
 
 
 @pytest.fixture
@@ -74,13 +76,13 @@ async def sent(admin: Admin, tenant: UUID, owner: UUID, by: UUID, name: str) -> 
     values ($1, $2, 'https://hooks.example.com', '{record.updated}', '', 'active', $3, '', now(), now())
     """
     await admin.execute(hook, tenant, webhook, owner)
-    record = {"id": new_id(), "data": {"company": "Acme"}, "amount": 12.5}
+    record = {"id": new_id(), "data": {"company": "Acme"}, "amount": Decimal("1234567890123456789.25")}
     payload = {"data": {"record": record, "actor": {"id": by, "kind": "user", "name": name}}}
     row = """
     insert into deliveries (tenant_id, webhook_id, event_id, id, seq, kind, payload)
     values ($1, $2, $3, $4, 7, 'record.updated', $5)
     """
-    await admin.execute(row, tenant, webhook, event, delivery, msgspec.json.encode(payload).decode())
+    await admin.execute(row, tenant, webhook, event, delivery, exact.encode(payload).decode())
     return delivery
 
 
@@ -107,16 +109,30 @@ async def test_an_erasure_leaves_no_name_in_what_others_have(bus: Bus, admin: Ad
     for _ in range(consumer.SCANNED + 1):
         await told(admin, tenant, bob, ada, "Ada")
     await told(admin, tenant, bob, bob, "Bob")
+    await told(admin, tenant, cyd := new_id(), bob, "Bob")
+    await told(admin, tenant, cyd, ada, "Ada")
     delivery = await sent(admin, tenant, bob, ada, "Ada")
     question = Question(tenant, "erasure", ada)
-    assert await whole(bus, question) == ([], {"notifications": consumer.SCANNED + 1, "deliveries": 1})
+    assert await whole(bus, question) == ([], {"notifications": consumer.SCANNED + 2, "deliveries": 1})
     names = "select data #>> '{actor,name}' as name, count(*) from notifications where tenant_id = $1 group by 1"
     found = {row[0]: row[1] for row in await admin.fetch(names, tenant)}
-    assert found == {ERASED_NAME: consumer.SCANNED + 1, "Bob": 1}
-    payload = msgspec.json.decode(await admin.fetchval("select payload from deliveries where id = $1", delivery))
+    assert found == {ERASED_NAME: consumer.SCANNED + 2, "Bob": 2}
+    kept = await admin.fetchval("select payload from deliveries where id = $1", delivery)
+    payload = msgspec.json.decode(kept)
     assert (payload["data"]["actor"]["name"], payload["data"]["actor"]["id"]) == (ERASED_NAME, str(ada))
-    assert (payload["data"]["record"]["data"], payload["data"]["record"]["amount"]) == ({"company": "Acme"}, 12.5)
+    assert payload["data"]["record"]["data"] == {"company": "Acme"}
+    assert '"amount":1234567890123456789.25' in kept
     assert await whole(bus, question) == ([], {})
+
+
+async def test_a_page_looks_at_so_many_rows_and_no_more(bus: Bus, admin: Admin) -> None:
+    """Where nothing speaks of a person, each page ends all the same after so many rows."""
+    tenant, ada, bob = new_id(), new_id(), new_id()
+    for _ in range(consumer.SCANNED + 1):
+        await told(admin, tenant, bob, bob, "Bob")
+    first = await bus.request("rpc.realtime.person", Question(tenant, "erasure", ada), Page, seconds=60)
+    assert first.cursor is not None
+    assert await whole(bus, Question(tenant, "erasure", ada, cursor=first.cursor)) == ([], {})
 
 
 async def test_of_nobody_there_is_nothing(bus: Bus) -> None:
