@@ -25,6 +25,8 @@ from services.realtime.storage import positions, stream
 
 NAME = "changes"
 POLL_SECONDS = 1.0
+TOGETHER_SECONDS = 0.05
+"""What changes within so long of changes that were just taken is taken together."""
 BATCH = 200
 log = structlog.get_logger()
 
@@ -72,9 +74,9 @@ class Following:
         position = await self._begin()
         while not connection.is_closed():
             self._wake.clear()
-            position, more = await self._batch(position)
-            if not more:
-                await self._sleep(POLL_SECONDS)
+            position, taken = await self._batch(position)
+            if taken < BATCH:
+                await (asyncio.sleep(TOGETHER_SECONDS) if taken else self._sleep(POLL_SECONDS))
                 await connection.execute("select 1")
 
     async def _begin(self) -> int:
@@ -89,10 +91,11 @@ class Following:
             await log.aerror("changes were lost before they were taken", position=position, first=bounds.first)
         return position
 
-    async def _batch(self, position: int) -> tuple[int, bool]:
+    async def _batch(self, position: int) -> tuple[int, int]:
+        """The position that was reached, and how many changes were taken."""
         stored = await stream.read(self._bus, None, position, BATCH)
         if not stored:
-            return position, False
+            return position, 0
         found = [it for one in stored if (it := happened(one.seq, one.payload)) is not None]
         found.sort(key=lambda it: it.tenant_id)  # stable: each tenant's stay in order
         for tenant_id, some in groupby(found, key=lambda it: it.tenant_id):
@@ -101,7 +104,7 @@ class Following:
                 await _given(take, tenant_id, batch)
         async with self._database.system() as connection:
             await positions.advance(connection, NAME, stored[-1].seq)
-        return stored[-1].seq, True
+        return stored[-1].seq, len(stored)
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
