@@ -105,4 +105,4 @@ async def _search(one: End, other: End) -> list[UUID]:
 
 async def _way(walk: Walk, ids: Sequence[UUID]) -> Way:
     found = await edges.between(walk.connection, walk.caller.tenant_id, ids)
-    return Way(await walk.bodies(ids), found)
+    return Way(list((await walk.bodies(ids)).values()), found)

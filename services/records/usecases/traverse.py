@@ -95,15 +95,15 @@ class Walk:
         _bound(sum(level.count for level in levels))
         return True
 
-    async def bodies(self, ids: Sequence[UUID]) -> list[str]:
-        """The records' bodies in the given order."""
+    async def bodies(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The records' bodies in the given order, but for those that went away after they were come to."""
         by_access: dict[Access, list[UUID]] = {}
         for record_id in ids:
             reach = self.caller.warm_reach(self.pipelines[record_id])
             assert reach is not None
             by_access.setdefault(reach.access("read"), []).append(record_id)
         found = await records.bodies_among(self.connection, self.caller.tenant_id, by_access, self.caller.context)
-        return [found[record_id] for record_id in ids if record_id in found]
+        return {record_id: found[record_id] for record_id in ids if record_id in found}
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -127,8 +127,8 @@ async def traverse(
             wanted = [level for level in levels if (level.depth == len(steps) if ends_only else level.depth > 0)]
             depths = {reached: level.depth for level in wanted for reached in level.ids}
             page = sorted(depths)[: limit + 1]
-            shown = zip(await walk.bodies(page[:limit]), page, strict=False)
-            bodies = [f'{body[:-1]},"depth":{depths[i]}}}' for body, i in shown]
+            shown = await walk.bodies(page[:limit])
+            bodies = [f'{body[:-1]},"depth":{depths[i]}}}' for i, body in shown.items()]
             last = page[limit - 1] if len(page) > limit else None
             return Reached(bodies, last, sum(level.count for level in wanted))
 

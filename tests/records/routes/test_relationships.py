@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from tests.records.support import Service
@@ -186,3 +187,22 @@ async def test_no_way_is_told_as_such(service: Service) -> None:
     assert way.json() == {"length": None, "records": [], "relationships": []}
     assert (await service.client.get(f"/records/{one['id']}/shortest-path/{UUID(int=9)}")).status_code == 404
     assert (await service.client.get(f"/records/{one['id']}/traverse?max_depth=7")).status_code == 422
+
+
+async def test_a_record_that_goes_away_meanwhile_leaves_the_others_as_they_are(service: Service) -> None:
+    """Who is come to but is gone when the bodies are read is left out, and the depths are those of the others."""
+    place = service.pipeline({"name": "name", "type": "text"})
+    third = await service.client.create(place, {"name": "third"})
+    for name in ("second", "first"):
+        wanted = {"target_pipeline": str(place), "target_record": third["id"], "relationship_type": "knows"}
+        third = await service.client.create(place, {"name": name}, relationships=[wanted])
+    gone = """
+    insert into records.edges (tenant_id, id, type, source_id, source_pipeline, target_id, target_pipeline, field,
+        one_target, one_source, created_at, created_by)
+    values ($1, uuidv7(), 'knows', $2, $3, $4, $3, '', false, false, now(), $1)
+    """
+    admin = await asyncpg.connect(service.database.admin_dsn)
+    await admin.execute(gone, service.tenant_id, UUID(third["id"]), place, UUID(int=1))
+    await admin.close()
+    found = await walk(service, f"/records/{third['id']}/traverse?max_depth=2&direction=out")
+    assert {item["data"]["name"]: item["depth"] for item in found} == {"second": 1, "third": 2}
