@@ -10,6 +10,8 @@ from scim2_models import (
     InvalidFilterException,
     InvalidSyntaxException,
     ListResponse,
+    NotFoundException,
+    NotImplementedException,
     ResourceType,
     Schema,
     SearchRequest,
@@ -196,6 +198,16 @@ class ScimController(Controller):
     ) -> None:
         """Takes the role from everyone and deletes it; the first five stay."""
         await scim_groups.delete_group(auth, by, role_id, request.headers.get("if-match"))
+
+    @get("/{rest:path}", include_in_schema=False)
+    async def nowhere(self, rest: FromPath[str], principal: NamedDependency[Principal]) -> None:
+        """What is not there says so as the rest does."""
+        raise NotFoundException
+
+    @post("/{rest:path}", include_in_schema=False)
+    async def search(self, rest: FromPath[str], principal: NamedDependency[Principal]) -> None:
+        """Searches by POST (§3.4.3) are not made; the same are made by GET."""
+        raise NotImplementedException if rest.endswith("/.search") else NotFoundException
 
 
 def _body(data: dict[str, Any]) -> dict[str, Any]:
