@@ -1,5 +1,6 @@
 """Search and traversal as most clients ask for them, read without the framework; anything else is left to it."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -24,6 +25,7 @@ _TRAVERSE = "/api/v1/records/{record_id}/traverse"
 _OF_SEARCH = frozenset(("q", "pipeline_id", "limit", "cursor", "language"))
 _OF_WALKS = frozenset(("path", "direction", "max_depth", "limit", "cursor", "count"))
 _NUMBERS = ("limit", "max_depth")
+_NUMBER = re.compile("[0-9]{1,4}")
 _json = msgspec.json.Encoder()
 
 
@@ -52,7 +54,7 @@ def _given(query: bytes, names: frozenset[str]) -> dict[str, str] | None:
     pairs = parse_qsl(query.decode(), keep_blank_values=True)
     given = dict(pairs)
     plain = len(given) == len(pairs) and given.keys() <= names and "\ufffd" not in "".join(given.values())
-    digits = all(given[name].isdecimal() and len(given[name]) < 5 for name in _NUMBERS if name in given)
+    digits = all(_NUMBER.fullmatch(given[name]) for name in _NUMBERS if name in given)
     return given if plain and digits else None
 
 
