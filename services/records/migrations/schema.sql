@@ -270,7 +270,8 @@ ALTER TABLE ONLY records.field_locks FORCE ROW LEVEL SECURITY;
 CREATE TABLE records.file_ends (
     tenant_id uuid NOT NULL,
     file_id uuid NOT NULL,
-    due timestamp with time zone NOT NULL
+    due timestamp with time zone NOT NULL,
+    object text
 );
 
 ALTER TABLE ONLY records.file_ends FORCE ROW LEVEL SECURITY;

@@ -11,7 +11,7 @@ from litestar.response import Stream
 
 from libs.common import bodies
 from libs.common.errors import Fault, Invalid, Malformed
-from libs.common.ids import parse_id
+from libs.common.ids import new_id, parse_id
 from services.records.domain.jobs import JobShown
 from services.records.routes.records import CALLER
 from services.records.routes.uploads import Upload
@@ -53,13 +53,14 @@ class ImportsController(Controller):
         asked = _options({"mapping": mapping, "upsert_by": upsert_by}, dry_run)
         wanted = asked
         await caller.judged(place, lambda reach: imports.check_options(reach, wanted))
-        upload, key = Upload(request, MAX_BYTES), imports.object_key(caller.tenant_id)
+        upload, job_id = Upload(request, MAX_BYTES), new_id()
+        key = imports.object_key(caller.tenant_id, job_id)
         try:
-            await arriving.receive(caller, objects, key, upload.chunks())
+            await arriving.receive(caller, objects, job_id, key, upload.chunks())
             if upload.values:
                 asked = _options({"mapping": mapping, "upsert_by": upsert_by, **upload.values}, dry_run)
             about = upload.head, upload.media_type, upload.name
-            job = await imports.start(caller, place, key, *about, asked, upload.size)
+            job = await imports.start(caller, place, job_id, *about, asked, upload.size)
         except BaseException:
             await objects.delete([key])
             raise

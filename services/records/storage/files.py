@@ -12,7 +12,7 @@ from libs.common.postgres import Connection, Database
 SQL = sql.load(__file__)
 RELAY = "millrace_records_relay"
 UNUSED_SECONDS = 86_400.0
-"""So long a file may wait for a record to hold it."""
+"""So long a file may wait for a record to hold it, and an object for its job."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -38,10 +38,16 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """A file that may go."""
+    """What may go: a file, or with `object`, which is its key, what the job of that id was given or made."""
 
     tenant_id: UUID
     file_id: UUID
+    object: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Where the bytes lie."""
+        return self.object or object_key(self.tenant_id, self.file_id)
 
 
 def object_key(tenant_id: UUID, file_id: UUID) -> str:
@@ -52,6 +58,11 @@ def object_key(tenant_id: UUID, file_id: UUID) -> str:
 async def expect(connection: Connection, tenant_id: UUID, file_id: UUID) -> None:
     """Notes an object that is about to be written."""
     await connection.execute(SQL["expect"], tenant_id, file_id, UNUSED_SECONDS)
+
+
+async def expect_object(connection: Connection, tenant_id: UUID, job_id: UUID, key: str) -> None:
+    """Notes an object that is about to be written for a job."""
+    await connection.execute(SQL["expect_object"], tenant_id, job_id, key, UNUSED_SECONDS)
 
 
 async def stored_bytes(connection: Connection, tenant_id: UUID) -> int:
@@ -100,20 +111,27 @@ async def claim(database: Database) -> list[End]:
 
 
 async def forget(connection: Connection, end: End) -> bool:
-    """Whether a file's object may go; what was known of it is gone then. Whoever is about to hold it is waited for."""
+    """Whether an object may go; what was known of a file is gone then. Whoever is about to hold it is waited for."""
+    if end.object is not None:
+        return not await connection.fetchval(SQL["is_kept"], end.tenant_id, end.file_id)
     await connection.fetchval(SQL["lock"], end.tenant_id, end.file_id)
     await connection.execute(SQL["forget"], end.tenant_id, end.file_id)
     return not await connection.fetchval(SQL["is_used"], end.tenant_id, end.file_id)
 
 
 async def ended(connection: Connection, end: End) -> None:
-    """The object is gone, or stays."""
+    """The object of a file is gone or stays, that of a job is gone."""
     await connection.execute(SQL["ended"], end.tenant_id, end.file_id)
 
 
-async def of_tenant(connection: Connection, tenant_id: UUID, limit: int) -> list[UUID]:
-    """Files of a tenant, and objects that may become some."""
-    return [row[0] for row in await connection.fetch(SQL["of_tenant"], tenant_id, limit)]
+async def postpone(connection: Connection, end: End) -> None:
+    """Looks at a job's object again later."""
+    await connection.execute(SQL["postpone"], end.tenant_id, end.file_id, UNUSED_SECONDS)
+
+
+async def of_tenant(connection: Connection, tenant_id: UUID, limit: int) -> list[End]:
+    """Files of a tenant, and objects that may become some, or are a job's."""
+    return [End(*row) for row in await connection.fetch(SQL["of_tenant"], tenant_id, limit)]
 
 
 async def forget_all(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> None:

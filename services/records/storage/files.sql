@@ -2,6 +2,11 @@
 -- Notes an object that is about to be written, so that it goes if nothing comes of it.
 insert into file_ends (tenant_id, file_id, due) values ($1, $2, now() + make_interval(secs => $3));
 
+-- name: expect_object
+-- The same for what a job is given or makes, of which it may be the second try.
+insert into file_ends (tenant_id, file_id, object, due) values ($1, $2, $3, now() + make_interval(secs => $4))
+on conflict do nothing;
+
 -- name: stored_bytes
 -- Those of files, and of what is being imported.
 select (select coalesce(sum(size), 0) from files where tenant_id = $1)::bigint
@@ -48,7 +53,7 @@ update file_ends set due = now() + interval '1 minute'
 where (tenant_id, file_id) in (
     select tenant_id, file_id from file_ends where due <= now() order by due limit 100 for update skip locked
 )
-returning tenant_id, file_id;
+returning tenant_id, file_id, object;
 
 -- name: lock
 select id from files where tenant_id = $1 and id = $2 for update;
@@ -62,15 +67,25 @@ delete from files f where f.tenant_id = $1 and f.id = $2 and not exists (
 -- name: is_used
 select exists (select 1 from file_uses where tenant_id = $1 and file_id = $2);
 
+-- name: is_kept
+-- Whether a job has its object: until it ends, or while what it made is kept.
+select exists (
+    select 1 from jobs
+    where tenant_id = $1 and id = $2 and (state in ('queued', 'running') or (kind = 'export' and result ? 'report_url'))
+);
+
+-- name: postpone
+update file_ends set due = now() + make_interval(secs => $3) where tenant_id = $1 and file_id = $2;
+
 -- name: ended
 -- The object is gone, or stays.
 delete from file_ends where tenant_id = $1 and file_id = $2;
 
--- name: of_tenant
--- Files of a tenant, and objects that may become some.
-select id from files where tenant_id = $1
-union select file_id from file_ends where tenant_id = $1
-order by id limit $2;
+-- name: of_tenant -> End
+-- Files of a tenant, and objects that may become some, or are a job's.
+select tenant_id, id as file_id, null as object from files where tenant_id = $1
+union select tenant_id, file_id, object from file_ends where tenant_id = $1
+order by file_id limit $2;
 
 -- name: forget_all
 -- The files of a tenant whose objects are gone.

@@ -20,12 +20,15 @@ RECEIVED_AT_ONCE = 5
 _receiving: Counter[UUID] = Counter()
 
 
-async def receive(caller: Caller, store: ObjectStore, key: str, chunks: AsyncIterator[bytes]) -> None:
-    """Puts a file into the store, where the tenant may begin another import and has room for it."""
+async def receive(caller: Caller, store: ObjectStore, job_id: UUID, key: str, chunks: AsyncIterator[bytes]) -> None:
+    """Puts the file of a job that will be into the store, where the tenant may begin another import and has room for
+    it. It is noted first, so that it goes if nothing comes of it.
+    """
     tenant_id = caller.tenant_id
     await caller.catalog.plans.of(tenant_id)
     async with caller.database.tenant(tenant_id) as connection:
         await require_place(connection, caller)
+        await files.expect_object(connection, tenant_id, job_id, key)
     if _receiving[tenant_id] >= RECEIVED_AT_ONCE:
         raise _too_many(f"At most {RECEIVED_AT_ONCE} files of imports are taken in at once")
     _receiving[tenant_id] += 1

@@ -191,13 +191,13 @@ class Exporter:
         caller = await step.caller()
         assert job.pipeline_id is not None
         source = await _source(caller, job.pipeline_id, asked)
-        await self._expire(caller, step)
         key = object_key(caller.tenant_id, job.id)
+        await self._expire(caller, step, key)
         await self._objects.put(key, self._told(_pieces(caller, source, asked), step))
         return {"report_url": f"/api/v1/exports/{job.id}/download"}
 
     async def forget(self, job: Job) -> None:
-        """Takes away what a job made that did not end well."""
+        """Takes away what a job made that did not end well; what is still being written then goes when it is due."""
         if job.state != "done":
             await self._objects.delete([object_key(job.principal.tenant_id, job.id)])
 
@@ -215,7 +215,9 @@ class Exporter:
         async with step() as now:
             now.advance(done=waiting)
 
-    async def _expire(self, caller: Caller, step: Steps) -> None:
+    async def _expire(self, caller: Caller, step: Steps, key: str) -> None:
+        """Takes away what is too old, and notes what will be made, so that it goes as well, however the job ends."""
         async with step() as now:
+            await files.expect_object(now.connection, caller.tenant_id, step.job.id, key)
             old = await jobs.expire(now.connection, caller.tenant_id)
         await self._objects.delete([object_key(caller.tenant_id, job_id) for job_id in old])

@@ -1,7 +1,8 @@
 """Files: taken in, held by records, given out, and let go when nothing holds them.
 
 The bytes are in the store before anybody is told of a file, and what is known of it is gone before they are. In
-between a row in `file_ends` says that the object is to go, so a crash anywhere leaves none behind.
+between a row in `file_ends` says that the object is to go, so a crash anywhere leaves none behind. Such a row says the
+same of what is given to imports and made by exports, for as long as their jobs have it.
 """
 
 import asyncio
@@ -197,7 +198,9 @@ async def use(scope: Scope, plan: Plan) -> None:
 
 
 class Pruner:
-    """Takes away the objects of files that nothing holds, in any process; done twice does no harm."""
+    """Takes away the objects of files that nothing holds and of jobs that need them no more, in any process; done
+    twice does no harm.
+    """
 
     def __init__(self, database: Database, store: ObjectStore) -> None:
         self._database = database
@@ -220,7 +223,7 @@ class Pruner:
             await asyncio.sleep(POLL_SECONDS)
 
     async def round(self) -> int:
-        """How many files were due; those that nothing holds are gone."""
+        """How many objects were due; those that nothing holds are gone."""
         due = await files.claim(self._database)
         for it in due:
             await self._end(it)
@@ -231,16 +234,19 @@ class Pruner:
             gone = await files.forget(connection, it)
         try:
             if gone:
-                await self._store.delete([object_key(it.tenant_id, it.file_id)])
+                await self._store.delete([it.key])
         except AppError as error:
-            await log.awarning("a file's object is still there", file=str(it.file_id), error=repr(error))
+            await log.awarning("an object is still there", object=it.key, error=repr(error))
             return
         async with self._database.tenant(it.tenant_id) as connection:
-            await files.ended(connection, it)
+            if gone or it.object is None:
+                await files.ended(connection, it)
+            else:
+                await files.postpone(connection, it)
 
     async def purge(self, connection: Connection, tenant_id: UUID) -> bool:
         """Takes away some of the objects of a tenant that is gone; whether there were any."""
-        ids = await files.of_tenant(connection, tenant_id, _PURGED_AT_ONCE)
-        await self._store.delete([object_key(tenant_id, file_id) for file_id in ids])
-        await files.forget_all(connection, tenant_id, ids)
-        return bool(ids)
+        found = await files.of_tenant(connection, tenant_id, _PURGED_AT_ONCE)
+        await self._store.delete([it.key for it in found])
+        await files.forget_all(connection, tenant_id, [it.file_id for it in found])
+        return bool(found)

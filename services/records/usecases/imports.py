@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 
 from libs.common.errors import Fault, Invalid
-from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
 from services.records.domain import mapping as mappings
 from services.records.domain.definitions import Field
@@ -21,7 +20,8 @@ from services.records.domain.operations import Create, Operation, Outcome, Upser
 from services.records.domain.reach import Reach
 from services.records.domain.rows import RowShape, named, replaced
 from services.records.domain.tables import Bad, Format, Table, Values, format_of, open_table
-from services.records.storage import imports
+from services.records.storage import files, imports
+from services.records.storage.files import End
 from services.records.storage.imports import Refusal
 from services.records.storage.objects import ObjectStore
 from services.records.usecases import arriving
@@ -81,9 +81,10 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 async def start(
-    caller: Caller, pipeline_id: UUID, key: str, head: bytes, media_type: str, name: str, asked: Options, size: int
+    caller: Caller, pipeline_id: UUID, job_id: UUID, head: bytes, media_type: str, name: str, asked: Options, size: int
 ) -> Job:
     """The job that imports a file that lies in the store."""
+    key = object_key(caller.tenant_id, job_id)
     await caller.judged(pipeline_id, lambda reach: check_options(reach, asked))
     given = ImportInput(
         object=key, format=format_of(media_type, name, head), mapping=asked.mapping, upsert_by=asked.upsert_by,
@@ -91,7 +92,7 @@ async def start(
     )  # fmt: skip
     async with caller.database.tenant(caller.tenant_id) as connection:
         await arriving.require_place(connection, caller, size)
-        return await enqueue(connection, caller.principal, KIND, given, pipeline_id=pipeline_id)
+        return await enqueue(connection, caller.principal, KIND, given, pipeline_id=pipeline_id, job_id=job_id)
 
 
 def check_options(reach: Reach, asked: Options) -> None:
@@ -107,9 +108,9 @@ def check_options(reach: Reach, asked: Options) -> None:
             raise Invalid(errors=[Fault("/upsert_by", "not_unique_field", detail)])
 
 
-def object_key(tenant_id: UUID) -> str:
+def object_key(tenant_id: UUID, job_id: UUID) -> str:
     """Where the file of a new import shall lie."""
-    return f"{tenant_id}/imports/{new_id()}"
+    return f"{tenant_id}/imports/{job_id}"
 
 
 async def preview(caller: Caller, pipeline_id: UUID, file: BinaryIO, media_type: str, name: str) -> Preview:
@@ -164,11 +165,14 @@ class Importer:
 
     async def forget(self, job: Job) -> None:
         """Takes the file away, and what a dry run noted; also what is left of others that broke off here."""
+        tenant_id = job.principal.tenant_id
         await self._objects.delete([job.input["object"]])
+        async with self._database.tenant(tenant_id) as connection:
+            await files.ended(connection, End(tenant_id, job.id))
         gone = FORGOTTEN_AT_ONCE if job.input.get("dry_run") else 0
         while gone == FORGOTTEN_AT_ONCE:
-            async with self._database.tenant(job.principal.tenant_id) as connection:
-                gone = await imports.unclaim(connection, job.principal.tenant_id, FORGOTTEN_AT_ONCE)
+            async with self._database.tenant(tenant_id) as connection:
+                gone = await imports.unclaim(connection, tenant_id, FORGOTTEN_AT_ONCE)
 
     @asynccontextmanager
     async def _local(self, key: str) -> AsyncIterator[BinaryIO]:
