@@ -1,20 +1,24 @@
 """Files: brought, held by records, given out to who may read the field, and gone when nothing holds them."""
 
+import asyncio
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
+from libs.common.plans import Limits
 from libs.common.postgres import Database as PoolOf
 from services.records.storage.files import object_key
 from services.records.storage.objects import open_store
 from services.records.usecases.files import Pruner
 from tests.records.support import Client, Service
+from tests.support.waiting import eventually
 
 FIELDS = [
     {"name": "name", "type": "text"},
@@ -130,6 +134,44 @@ async def test_the_field_bounds_type_and_size(service: Service) -> None:
     paper = await bring(service.client, pipeline, "papers", b"text", "a.txt")
     answer = await post(f"/pipelines/{pipeline}/records", {"data": {"photo": paper["id"]}})
     assert refused(answer) == (422, [("/data/photo", "type_not_allowed")])
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A tenant with a plan, as auth announces it."""
+
+    id: UUID
+    limits: Limits
+
+
+async def plan(service: Service, pipeline: UUID, storage_bytes: int) -> None:
+    """Limits the tenant, and waits until that is known: what the field does not take is refused before it counts."""
+    told = Planned(service.tenant_id, Limits(storage_bytes=storage_bytes))
+    await service.definitions.announce(service.tenant_id, "auth.tenant.updated", service.tenant_id, told)
+
+    async def known() -> bool:
+        answer = await service.client.post(f"/pipelines/{pipeline}/files?field=photo", content=b"hello")
+        return bool(answer.status_code == (422 if storage_bytes else 403))
+
+    await eventually(known)
+
+
+async def test_a_plan_limits_the_bytes_of_files(service: Service) -> None:
+    """As many as it allows and no more, also at once; who is refused hears which limit, and another plan holds soon."""
+    pipeline = service.pipeline(*FIELDS)
+    path = f"/pipelines/{pipeline}/files?field=papers"
+    for limit in (0, 2 * len(PNG) + 10):
+        await plan(service, pipeline, limit)
+    answers = await asyncio.gather(*(service.client.post(path, content=PNG) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 403, 403]
+    for answer in answers:
+        if answer.status_code == 403:
+            told = answer.json()
+            assert (told["type"], told["limit_name"]) == ("/problems/plan-limit-reached", "storage_bytes")
+            assert (told["limit"], told["current"]) == (2 * len(PNG) + 10, 2 * len(PNG))
+    assert (await service.client.post(path, content=b"hello")).status_code == 201
+    assert (await service.client.post(path, content=b"hello world")).status_code == 403
+    await plan(service, pipeline, 3 * len(PNG) + 10)
+    assert (await service.client.post(path, content=PNG)).status_code == 201
 
 
 async def test_only_files_that_one_may_use_are_held(service: Service) -> None:
