@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.records.support import Service
 
 DEEP = "[" * 2000 + "]" * 2000
@@ -27,7 +25,6 @@ NASTY: list[tuple[str, str, Any]] = [
     ("PATCH", "/{id}", b'{"data": null}'),
     ("PATCH", "/{id}", b'[{"op": "wat", "path": ""}]'),
     ("PUT", "/by/a/", b'{"data": {}}'),
-    ("PUT", "/by/u/" + "x" * 5000, b'{"data": {}}'),
     ("GET", "/not-an-id", None),
     ("GET", "/{id}/history?cursor=-1", None),
     ("GET", "/{id}/relationships?cursor=%F0%9F%8E%88", None),
@@ -44,20 +41,23 @@ NASTY: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), NASTY, ids=lambda value: str(value)[:40])
-async def test_bad_input_is_a_problem_of_the_client(service: Service, method: str, path: str, body: Any) -> None:
-    """The status is 4xx, the body a problem document, and the record is as it was."""
-    pipeline = service.pipeline(
-        {"name": "a", "type": "text"}, {"name": "n", "type": "number"}, {"name": "u", "type": "text", "unique": True}
-    )
+async def test_bad_input_is_a_problem_of_the_client(service: Service) -> None:
+    """Whatever it is, the status is 4xx, the body a problem document, and the record is as it was."""
+    pipeline = service.pipeline({"name": "a", "type": "text"}, {"name": "n", "type": "number"})
     made = await service.client.create(pipeline, {"a": "a", "n": 1})
     base = f"/pipelines/{pipeline}/records"
-    where = base + path.replace("{id}", made["id"])
-    headers = {"Content-Type": "application/json"} if body else {}
-    response = await service.client.call(method, where, content=body, headers=headers)
-    if path.startswith("/by/u/"):
-        assert response.status_code == 201
-        return
-    assert 400 <= response.status_code < 500, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    assert (await service.client.get(f"{base}/{made['id']}")).json()["version"] == 1
+    for method, path, body in NASTY:
+        sent = f"{method} {path[:80]} {body and body[:80]}"
+        headers = {"Content-Type": "application/json"} if body else {}
+        where = base + path.replace("{id}", made["id"])
+        response = await service.client.call(method, where, content=body, headers=headers)
+        assert 400 <= response.status_code < 500, (sent, response.text)
+        assert response.headers["content-type"] == "application/problem+json", sent
+        assert (await service.client.get(f"{base}/{made['id']}")).json()["version"] == 1, sent
+
+
+async def test_a_long_value_in_a_path_is_one_as_any(service: Service) -> None:
+    """What upserts name in their path may be long."""
+    pipeline = service.pipeline({"name": "u", "type": "text", "unique": True})
+    made = await service.client.put(f"/pipelines/{pipeline}/records/by/u/{'x' * 5000}", {"data": {}})
+    assert made.status_code == 201
