@@ -136,11 +136,14 @@ async def test_field_types_describe_their_options(service: Service) -> None:
     assert "required_fields" in types["stage"]["options"]["$defs"]["Stage"]["properties"]
 
 
-@pytest.mark.parametrize("body", ["[]", "1", '"x"', "null", '{"type": []}', '{"type": {}}', "{}"])
-async def test_a_body_that_is_no_field_is_a_fault(service: Service, body: str) -> None:
+NO_FIELDS = ["[]", "1", '"x"', "null", '{"type": []}', '{"type": {}}', "{}"]
+
+
+async def test_a_body_that_is_no_field_is_a_fault(service: Service) -> None:
     """Whatever JSON is sent, the answer is 422 with a fault."""
     made = await service.create()
     headers = {"Content-Type": "application/json"}
-    answer = await service.client.post(f"/pipelines/{made['id']}/fields", content=body, headers=headers)
-    assert answer.status_code == 422
-    assert answer.json()["errors"]
+    for body in NO_FIELDS:
+        answer = await service.client.post(f"/pipelines/{made['id']}/fields", content=body, headers=headers)
+        assert answer.status_code == 422, body
+        assert answer.json()["errors"], body

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import pytest
 
 from libs.common.ids import new_id
 from tests.records.support import Service
@@ -100,19 +99,18 @@ FIELDS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("filter[price.currency]=EUR&filter[price.amount][gte]=9.5&sort=-price.amount", ["c", "a"]),
-        ("filter[price.amount]=9.5", ["a"]),
-        ("filter[took][gt]=PT59M&sort=took", ["b", "c"]),
-        ("filter[took]=PT24H", ["c"]),
-        ("filter[home.city][icontains]=ULM", ["b"]),
-        ("filter[phone]=%2B4930123456", ["a"]),
-        ("filter[price][is_null]=", []),
-    ],
-)
-async def test_parts_are_filtered_and_sorted(service: Service, query: str, expected: list[str]) -> None:
+PARTS: list[tuple[str, list[str]]] = [
+    ("filter[price.currency]=EUR&filter[price.amount][gte]=9.5&sort=-price.amount", ["c", "a"]),
+    ("filter[price.amount]=9.5", ["a"]),
+    ("filter[took][gt]=PT59M&sort=took", ["b", "c"]),
+    ("filter[took]=PT24H", ["c"]),
+    ("filter[home.city][icontains]=ULM", ["b"]),
+    ("filter[phone]=%2B4930123456", ["a"]),
+    ("filter[price][is_null]=", []),
+]
+
+
+async def test_parts_are_filtered_and_sorted(service: Service) -> None:
     """Amounts go by number, durations by length, parts of an address by text."""
     pipeline = service.pipeline(*FIELDS)
     for data in (
@@ -121,7 +119,8 @@ async def test_parts_are_filtered_and_sorted(service: Service, query: str, expec
         {"name": "c", "price": {"amount": "10.00", "currency": "EUR"}, "took": "P1D"},
     ):
         await service.client.create(pipeline, data)
-    assert await names(service, pipeline, query) == expected
+    for query, expected in PARTS:
+        assert await names(service, pipeline, query) == expected, query
 
 
 async def test_a_part_is_patched(service: Service) -> None:

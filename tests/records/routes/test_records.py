@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from tests.records.support import Service
 
 CONTACT: list[dict[str, Any]] = [
@@ -114,13 +112,15 @@ async def test_a_list_is_filtered_sorted_paged_and_counted(service: Service) -> 
     assert [(item["data"]["score"], item["data"]["name"]) for item in found] == expected
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["cursor=abc", "limit=0", "limit=201", "limit=x", "sort=wat", "filter[wat]=1", "filter={", "fields=wat",
-     "expand=name", "count=some", "filter[score][gte]=1e999999"],
-)  # fmt: skip
-async def test_a_bad_question_is_refused(service: Service, query: str) -> None:
+BAD = [
+    "cursor=abc", "limit=0", "limit=201", "limit=x", "sort=wat", "filter[wat]=1", "filter={", "fields=wat",
+    "expand=name", "count=some", "filter[score][gte]=1e999999",
+]  # fmt: skip
+
+
+async def test_a_bad_question_is_refused(service: Service) -> None:
     """What a list cannot answer is a problem document with status 422."""
     pipeline = service.pipeline(*CONTACT)
-    response = await service.client.get(f"/pipelines/{pipeline}/records?{query}")
-    assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json")
+    for query in BAD:
+        response = await service.client.get(f"/pipelines/{pipeline}/records?{query}")
+        assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json"), query

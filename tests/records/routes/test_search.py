@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
@@ -269,11 +268,14 @@ async def test_another_tenant_finds_nothing(service: Service) -> None:
     assert [await found(stranger, q) for q in ("Berlin", "Berln", "a")] == [[], [], []]
 
 
-@pytest.mark.parametrize("q", ["& | ! ( )", "'", "a'b\\\\", "\\", "a & b | !c:*", "-", "\U0001f600", "<->", ":*A"])
-async def test_signs_are_no_syntax(service: Service, q: str) -> None:
+SIGNS = ["& | ! ( )", "'", "a'b\\\\", "\\", "a & b | !c:*", "-", "\U0001f600", "<->", ":*A"]
+
+
+async def test_signs_are_no_syntax(service: Service) -> None:
     """Whatever signs are typed, the answer is a page."""
     await cities(service)
-    assert (await page(service.client, q))["next_cursor"] is None
+    for q in SIGNS:
+        assert (await page(service.client, q))["next_cursor"] is None, q
 
 
 async def test_bad_input_is_told(service: Service) -> None:
