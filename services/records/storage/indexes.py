@@ -1,6 +1,6 @@
 """Which indexes tenants want, and building them without blocking anyone who writes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -28,6 +28,7 @@ class Open(msgspec.Struct, frozen=True):
     pipeline_id: UUID
     expression: str
     wanted: bool
+    derived: bool
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -74,9 +75,9 @@ async def defined(builder: Builder, after: tuple[UUID, UUID], limit: int) -> lis
     return [(row["tenant_id"], msgspec.json.decode(row["definition"], type=Definition)) for row in rows]
 
 
-async def open_indexes(builder: Builder) -> list[Open]:
-    """What is to be done, but for derived indexes."""
-    return [Open(*row) for row in await builder.fetch(SQL["open"])]
+async def open_indexes(builder: Builder, resting: Collection[str]) -> list[Open]:
+    """What is to be done, but for derived indexes that are to be built, and those that rest."""
+    return [Open(*row) for row in await builder.fetch(SQL["open"], list(resting))]
 
 
 async def open_derived(builder: Builder, after: str, limit: int) -> list[Open]:
@@ -99,9 +100,15 @@ async def built(builder: Builder) -> Built:
     return Built(*row)
 
 
-async def build(builder: Builder, index: Open) -> None:
-    """Builds an index; what a build that broke off left behind is dropped first."""
-    valid = await builder.fetchval(SQL["valid"], index.name)
+async def is_valid(builder: Builder, name: str) -> bool | None:
+    """Whether an index is whole; null where there is none."""
+    found: bool | None = await builder.fetchval(SQL["valid"], name)
+    return found
+
+
+async def build(builder: Builder, index: Open) -> bool:
+    """Builds an index, unless it is there; what a build that broke off left behind is dropped first."""
+    valid = await is_valid(builder, index.name)
     if valid is False:
         await builder.execute(SQL["drop"].replace("{name}", index.name))
     if not valid:
@@ -109,12 +116,17 @@ async def build(builder: Builder, index: Open) -> None:
         await builder.execute(text.replace("{expression}", index.expression))
     text = SQL["observe"].replace("{statistics}", statistics_name(index.expression))
     await builder.execute(text.replace("{expression}", index.expression))
+    return not valid
 
 
-async def learn(builder: Builder, built: Sequence[Open]) -> None:
-    """Tells the planner about indexes that were built; then they are ready."""
+async def learn(builder: Builder) -> None:
+    """Tells the planner about indexes that were built."""
     await builder.execute(SQL["learn"])
-    for index in built:
+
+
+async def mark_ready(builder: Builder, there: Sequence[Open]) -> None:
+    """Notes that indexes are there."""
+    for index in there:
         await builder.execute(SQL["mark_ready"], index.tenant_id, index.name)
 
 

@@ -21,13 +21,14 @@ select tenant_id, id, definition::text as definition from pipelines
 where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3;
 
 -- name: open -> Open
--- What is to be built or dropped, of all tenants, but for what is derived; the oldest pipelines first.
-select tenant_id, name, pipeline_id, expression, wanted from field_indexes where not ready and not (derived and wanted)
+-- What is to be built or dropped, of all tenants, but for what is derived and what rests; the oldest pipelines first.
+select tenant_id, name, pipeline_id, expression, wanted, derived from field_indexes
+where not ready and not (derived and wanted) and not (name = any($1::text[]) and derived)
 order by pipeline_id, name limit 100;
 
 -- name: open_derived -> Open
 -- The next derived indexes that were not built so far.
-select tenant_id, name, pipeline_id, expression, wanted from field_indexes
+select tenant_id, name, pipeline_id, expression, wanted, derived from field_indexes
 where not ready and derived and wanted and name > $1 order by name limit $2;
 
 -- name: enter

@@ -1,6 +1,7 @@
 """Builds and drops the indexes that pipelines want, one at a time, in one process of all."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -13,6 +14,7 @@ from libs.common.resilience import keep_running
 from libs.common.settings import Latest
 from services.records.domain.definitions import Definition
 from services.records.domain.indexes import wanted
+from services.records.domain.resting import Resting
 from services.records.storage import indexes
 
 MAX_BUILT = 500
@@ -20,6 +22,8 @@ MAX_DERIVED = 300
 DERIVED_PAGE = 50
 POLL_SECONDS = 10.0
 PAGE = 200
+REST_SECONDS = 3600.0
+"""For so long a derived index stays when no view speaks of its field: the next may, and a build reads all records."""
 NIL = UUID(int=0)
 
 log = structlog.get_logger()
@@ -34,8 +38,9 @@ async def want(connection: "Connection | indexes.Builder", tenant_id: UUID, defi
 class Indexer:
     """A loop on a connection of its own, as the role that owns the tables."""
 
-    def __init__(self, dsn: str | Latest) -> None:
+    def __init__(self, dsn: str | Latest, rest_seconds: float = REST_SECONDS) -> None:
         self._dsn: Latest = dsn if callable(dsn) else lambda: dsn
+        self._resting = Resting(rest_seconds)
         self._wake = asyncio.Event()
         self._after = ""
         self._task: asyncio.Task[None] | None = None
@@ -78,12 +83,18 @@ class Indexer:
 
     async def _work(self, builder: indexes.Builder) -> None:
         await indexes.drop_orphans(builder)
-        wishes = await indexes.open_indexes(builder)
+        now = time.monotonic()
+        wishes = await indexes.open_indexes(builder, self._resting.names(now))
         for index in wishes:
-            if not index.wanted:
+            if not index.wanted and await self._over(builder, index, now):
                 await indexes.drop(builder, index)
         await self._build(builder, [index for index in wishes if index.wanted], MAX_BUILT)
         await self._build(builder, await self._worth(builder), MAX_DERIVED)
+
+    async def _over(self, builder: indexes.Builder, index: indexes.Open, now: float) -> bool:
+        """Whether an index that is not wanted is to go; a derived one that was built rests before."""
+        rests = index.derived and await indexes.is_valid(builder, index.name)
+        return not rests or self._resting.over(index.name, now)
 
     async def _worth(self, builder: indexes.Builder) -> list[indexes.Open]:
         """Those of the next derived indexes that are worth it; a page in each round, so all have their turn."""
@@ -94,12 +105,13 @@ class Indexer:
     async def _build(self, builder: indexes.Builder, wishes: Sequence[indexes.Open], most: int) -> None:
         if not wishes:
             return
-        there = await indexes.built(builder)
-        room = min(MAX_BUILT - there.every, most - (there.derived if most == MAX_DERIVED else 0))
-        done: list[indexes.Open] = []
-        for index in wishes[: max(0, room)]:
-            await indexes.build(builder, index)
-            done.append(index)
+        there, resting = await indexes.built(builder), len(self._resting)
+        room = min(MAX_BUILT - there.every, most - (there.derived if most == MAX_DERIVED else 0)) - resting
+        awake = [index for index in wishes if self._resting.wake(index.name)]
+        done = [*awake, *[index for index in wishes if index not in awake][: max(0, room)]]
+        built = [index for index in done if await indexes.build(builder, index)]
+        for index in built:
             await log.ainfo("field index built", index=index.name, pipeline=str(index.pipeline_id))
-        if done:
-            await indexes.learn(builder, done)
+        if built:
+            await indexes.learn(builder)
+        await indexes.mark_ready(builder, done)

@@ -16,6 +16,7 @@ from services.records.domain.definitions import Definition, Field
 from services.records.domain.indexes import MAX_INDEXED, wanted
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
+from services.records.domain.resting import Resting
 from services.records.domain.views import View
 from services.records.storage import views
 from services.records.usecases.indexing import Indexer, want
@@ -40,7 +41,7 @@ class Builder:
         self.database = database
         self.admin = admin
         self.tenant, self.pipeline, self.other = new_id(), new_id(), new_id()
-        self.indexer = Indexer(database.dsn("migrate"))
+        self.indexer = Indexer(database.dsn("migrate"), rest_seconds=0)
 
     async def want(
         self, *fields: Field, pipeline: UUID | None = None, view: View | None = None, **more: Any
@@ -63,6 +64,11 @@ class Builder:
             return await self.admin.fetchval(OPEN) == 0
 
         await eventually(none_open)
+
+    async def is_ready(self, pipeline: UUID) -> bool:
+        """Whether the indexes of a pipeline are there."""
+        every = "select count(*) > 0 and bool_and(ready) from records.field_indexes where pipeline_id = $1"
+        return bool(await self.admin.fetchval(every, pipeline))
 
     async def names(self) -> set[str]:
         """The indexes of fields that are there."""
@@ -128,6 +134,39 @@ async def test_unique_fields_and_those_of_views_are_indexed_where_it_is_worth_it
     await eventually(lambda: built(set()))
 
 
+async def test_an_index_of_a_view_that_goes_and_comes_is_built_once(database: Database) -> None:
+    """It stays for a while when no view speaks of its field, and is used again when one does."""
+    admin = await asyncpg.connect(database.admin_dsn)
+    made = Builder(database, admin)
+    made.indexer = Indexer(database.dsn("migrate"))
+    await admin.execute(FILL, made.tenant, [made.pipeline])
+    await made.indexer.start()
+    view = View(new_id(), made.pipeline, 1, "shared", new_id(), {"and": [{"field": "code", "op": "gt", "value": 1}]})
+    code, built = msgspec.structs.replace(FIELDS[1], indexed=False), "select 'records.%s'::regclass::oid"
+    (name,) = await made.want(code, view=view)
+    await made.done()
+    first = await admin.fetchval(built % name)
+    await made.want(code, view=msgspec.structs.replace(view, version=2, deleted=True))
+    await made.want(FIELDS[0], pipeline=made.other)
+    await eventually(lambda: made.is_ready(made.other))
+    await made.want(code, view=msgspec.structs.replace(view, version=3))
+    await made.done()
+    assert await admin.fetchval(built % name) == first
+    await made.indexer.stop()
+    await admin.close()
+
+
+def test_what_rests_is_over_after_a_while_unless_it_is_woken() -> None:
+    """It rests once for so long; what is woken has to rest anew, and what is not heard of any more is forgotten."""
+    resting = Resting(10)
+    assert [resting.over("one", 0), resting.over("two", 1), resting.over("three", 1)] == [False] * 3
+    assert resting.names(5) == ["one", "two", "three"]
+    assert [resting.wake("two"), resting.wake("two")] == [True, False]
+    assert [resting.over("one", 11), resting.over("two", 11)] == [True, False]
+    assert resting.over("two", 25)
+    assert len(resting) == 0
+
+
 def test_a_pipeline_has_so_many_indexes_and_no_more() -> None:
     """What is asked for comes first, then unique fields, then what most views bound or order their lists by."""
     kinds = {"indexed": 2, "unique": 2, "seen": 20}
@@ -182,7 +221,7 @@ async def test_writers_do_not_wait_for_a_build(builder: Builder) -> None:
     ids = [row[0] for row in await builder.admin.fetch(TWO, builder.pipeline)]
     await holder.execute(CHANGE, builder.tenant, builder.pipeline, ids[:1])
     await builder.want(FIELDS[1])
-    building = "select count(*) from pg_stat_progress_create_index"
+    building = "select count(*) from pg_stat_progress_create_index where datname = current_database()"
 
     async def begun() -> bool:
         return bool(await builder.admin.fetchval(building))
