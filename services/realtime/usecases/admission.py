@@ -22,26 +22,38 @@ class _Question(msgspec.Struct):
 class Admission:
     """The tenants of this node's sockets, as events tell of them; read anew every minute, should one get lost."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, fresh_seconds: float = FRESH_SECONDS) -> None:
         self._database = database
         self._bus = bus
+        self._fresh_seconds = fresh_seconds
         self._known: dict[UUID, tuple[Tenant, float]] = {}
 
     async def require(self, tenant_id: UUID, address: str) -> None:
         """Raises Forbidden for a socket that the tenant does not let in; nothing happens after it was judged."""
-        if (tenant := self._fresh(tenant_id)) is None:
-            found = await self._find(tenant_id)
-            # An event that came meanwhile is newer.
-            if (tenant := self._fresh(tenant_id)) is None and found is not None:
-                self.learn(tenant_id, tenant := found)
+        tenant = self._fresh(tenant_id) or await self._anew(tenant_id)
         if tenant is not None and (refusal := tenant.refusal(address)) is not None:
             raise refusal
+
+    async def _anew(self, tenant_id: UUID) -> Tenant | None:
+        """A tenant as it is now, or as it was known where nobody can tell."""
+        try:
+            found = await self._find(tenant_id)
+        except Unavailable:
+            if tenant_id not in self._known:
+                raise
+            return self._known[tenant_id][0]
+        # An event that came meanwhile is newer.
+        if (heard := self._fresh(tenant_id)) is not None:
+            return heard
+        if found is not None:
+            self.learn(tenant_id, found)
+        return found
 
     def learn(self, tenant_id: UUID, tenant: Tenant) -> None:
         """Takes in what is new of a tenant."""
         if len(self._known) >= CACHED:
             self._known.clear()
-        self._known[tenant_id] = tenant, time.monotonic() + FRESH_SECONDS
+        self._known[tenant_id] = tenant, time.monotonic() + self._fresh_seconds
 
     def _fresh(self, tenant_id: UUID) -> Tenant | None:
         found = self._known.get(tenant_id)
