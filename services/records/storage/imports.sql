@@ -17,7 +17,7 @@ delete from refused_rows where tenant_id = $1 and job_id <= (
 
 -- name: claims
 -- Who would have values, by digest.
-select digest, holder from import_claims where tenant_id = $1 and job_id = $2 and digest = any($3::bytea[]);
+select digest, holder::uuid from import_claims where tenant_id = $1 and job_id = $2 and digest = any($3::bytea[]);
 
 -- name: claim
 -- Values that records would have.
