@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 
 from ops.embedded import free_port
 from ops.stack import Stack
@@ -36,30 +35,23 @@ def test_a_killed_service_comes_back(stack: Platform) -> None:
     until(lambda: all(condition.ready for condition in stack.stack.status()))
 
 
-def test_the_stack_starts_from_nothing_and_from_its_data(tmp_path: Path) -> None:
-    """From nothing, with initdb and migrations, and again with the data there, every process gets ready."""
-    stack = Stack(Home(tmp_path), {**os.environ, "PORT": str(free_port())})
-    try:
-        for _ in range(2):
-            stack.up()
-            assert {condition.name for condition in stack.status() if condition.ready} >= set(ALL)
-            stack.down()
-    finally:
-        stack.reset()
-
-
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_dev_takes_everything_along(tmp_path: Path, end: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM and even SIGKILL of `millrace dev` leave no process of the stack behind."""
+def test_dev_takes_everything_along(tmp_path: Path) -> None:
+    """Every process gets ready from nothing and from the data that is there, also that of a killed one; and Ctrl-C,
+    SIGTERM and even SIGKILL of `millrace dev` leave no process of the stack behind.
+    """
     port = free_port()
     environ = {**os.environ, "MILLRACE_HOME": str(tmp_path), "PORT": str(port), "STACK": "embedded"}
     run = [sys.executable, "-c", "from ops.cli import main; main()", "dev", "--no-demo"]
-    with subprocess.Popen(run, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, start_new_session=True) as dev:
-        assert dev.stdout is not None
-        assert dev.stdout.readline().startswith(b"ready in ")
-        assert httpx.get(f"http://127.0.0.1:{port}/api/v1/status").status_code == 200
-        supervisor = psutil.Process(Stack(Home(tmp_path), environ).supervisor.call("getPID"))
-        family = [supervisor, *supervisor.children(recursive=True), *psutil.Process(dev.pid).children(recursive=True)]
-        dev.send_signal(end)
-        dev.stdout.read()
-    until(lambda: not any(process.is_running() for process in family))
+    stack = Stack(Home(tmp_path), environ)
+    for end in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen(run, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, start_new_session=True) as dev:
+            assert dev.stdout is not None
+            assert dev.stdout.readline().startswith(b"ready in ")
+            assert {condition.name for condition in stack.status() if condition.ready} >= set(ALL)
+            assert httpx.get(f"http://127.0.0.1:{port}/api/v1/status").status_code == 200
+            supervisor = psutil.Process(stack.supervisor.call("getPID"))
+            below = psutil.Process(dev.pid).children(recursive=True)
+            family = [supervisor, *supervisor.children(recursive=True), *below]
+            dev.send_signal(end)
+            dev.stdout.read()
+        until(lambda family=family: not any(process.is_running() for process in family))  # type: ignore[misc]
