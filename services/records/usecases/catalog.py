@@ -26,6 +26,7 @@ from services.records.usecases.tongues import Tongues
 
 T = TypeVar("T")
 CACHED = 20_000
+AWAY_SECONDS = 2.0
 LISTED_SECONDS = 5.0
 SCHEMA = "schema"
 """The kind of jobs that bring records along with their definition."""
@@ -68,6 +69,7 @@ class Catalog:
         self._listed: dict[UUID, tuple[int, float, list[UUID]]] = {}
         self._asked: dict[Key, float] = {}
         self._asking: dict[Key, asyncio.Lock] = {}
+        self._away_until = 0.0
 
     async def pipeline(self, tenant_id: UUID, pipeline_id: UUID) -> Pipeline:
         """A pipeline; one in the trash, or of another tenant, is `NotFound`."""
@@ -131,8 +133,16 @@ class Catalog:
         return known
 
     async def ask(self, subject: str, question: msgspec.Struct, answer: type[T]) -> T:
-        """What `pipelines` answers to a question about something that was not heard of yet."""
-        return await self._bus.request(subject, question, answer)
+        """What `pipelines` answers to a question about what may be another by now than was heard; when it did not
+        answer, nobody waits for it again for a moment.
+        """
+        if time.monotonic() < self._away_until:
+            raise Unavailable("The definitions cannot be asked for")
+        try:
+            return await self._bus.request(subject, question, answer)
+        except Unavailable:
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
 
     async def known_type(self, tenant_id: UUID, name: str) -> RelationshipType | None:
         """A type that was heard of, by its name or its inverse's."""

@@ -1,14 +1,17 @@
 """Lists by views: the server runs what the view keeps."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from libs.common.errors import NotFound
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
 from services.records.domain.views import View
+from services.records.usecases import catalog
 from tests.records.support import Service
 from tests.support.waiting import eventually
 
@@ -95,6 +98,33 @@ async def test_only_views_that_exist_for_the_reader_are_run(service: Service) ->
 
     for text, place in ((private.id, path), (shared.id, path), (new_id(), path), ("x", path), (shared.id, other)):
         await eventually(lambda text=text, place=place: refused(text, place))
+
+
+async def test_nobody_waits_again_and_again_for_who_does_not_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While pipelines hangs, lists are by the view as it was heard of, and not each of them waits for it first."""
+    path, view = await scene(service)
+    await heard(service, path, view)
+    monkeypatch.setattr(catalog, "AWAY_SECONDS", 600.0)
+    asked: list[UUID] = []
+    never = asyncio.Event()
+
+    async def hang(question: Question) -> View:
+        asked.append(question.view_id)
+        await never.wait()
+        return view
+
+    service.bus.serve("rpc.pipelines.view", Question, hang)
+
+    async def hanging() -> bool:
+        return await names(service, f"{path}?view={view.id}") != [] and asked != []
+
+    await eventually(hanging)
+    found = await asyncio.gather(*[names(service, f"{path}?view={view.id}") for _ in range(10)])
+    assert found == [found[0]] * 10
+    assert len(asked) == 1
+    never.set()
 
 
 async def test_a_view_that_was_not_heard_of_is_asked_for(service: Service) -> None:
