@@ -10,8 +10,10 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import nats
 import pytest
 
+from libs.common import events
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
 from services.pipelines import main as pipelines
@@ -22,7 +24,7 @@ from services.records.usecases import pacing
 from tests.support.asgi import running
 from tests.support.issuer import Issuer, issuing
 from tests.support.postgres import Database
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 Json = dict[str, Any]
 NAME = {"name": "name", "type": "text"}
@@ -166,8 +168,10 @@ async def test_a_type_changes_as_planned(both: Both) -> None:
     assert [(await both.data(pipeline, it)).get("size") for it in ids] == ["12", "big", None]
 
 
-async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
-    """Values, history, uniqueness, title, rules, views and what relations show go by the new name, and back again."""
+async def test_a_renamed_field_keeps_all_it_had(both: Both, nats_url: str) -> None:
+    """Values, history, uniqueness, title, rules, views and what relations show go by the new name, and back again; it
+    is told which relations lead there.
+    """
     rule = {"effect": "require", "when": {"field": "code", "op": "eq", "value": "x"}, "fields": ["code"]}
     pipeline = await both.pipeline({"name": "code", "type": "text", "unique": True}, title_template="{code}!")
     await both.call("POST", f"/pipelines/{pipeline}/rules", rule, 201)
@@ -182,8 +186,11 @@ async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
 
     plan = await both.plan(pipeline, rename={"code": "key"})
     assert [change["kind"] for change in plan["changes"]] == ["field_renamed"]
+    further = await both.pipeline({**relation, "target_pipeline": others, "relationship_type": "further"})
     await both.apply(pipeline, plan)
     assert await displayed() == "key"
+    ways = await led(nats_url, both.tenant)
+    assert {(it["pipeline_id"], it["target"]) for it in ways} == {(others, pipeline), (further, others)}
     assert await both.data(pipeline, record) == {"name": "a", "key": "k1"}
     history = await both.call("GET", f"/pipelines/{pipeline}/records/{record}/history")
     assert "key" in history["items"][0]["changes"]
@@ -204,6 +211,20 @@ async def test_a_renamed_field_keeps_all_it_had(both: Both) -> None:
     await both.ended(back["id"])
     assert await both.data(pipeline, record) == {"name": "a", "code": "k1"}
     assert await displayed() == "code"
+
+
+async def led(nats_url: str, tenant: UUID) -> list[Json]:
+    """What the first rename of a tenant told of the relations that lead to the pipeline."""
+    client = await nats.connect(nats_url)
+    subscription = await client.jetstream().subscribe(f"evt.{tenant}.pipelines.pipeline.updated", ordered_consumer=True)
+    try:
+        while True:
+            message = await subscription.next_msg(timeout=PATIENCE)
+            if leading := events.decode(message.data, Any).data.get("leading"):
+                found: list[Json] = leading
+                return found
+    finally:
+        await client.close()
 
 
 async def test_a_removed_field_is_nowhere_and_comes_back(both: Both) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event
+from libs.common.filters.renaming import Renaming
 from libs.common.postgres import Connection, Database
 from services.auth.domain.audit import Party
 from services.auth.usecases import renaming
@@ -43,6 +44,14 @@ class Asked(msgspec.Struct):
     moves: tuple[Move, ...] = ()
 
 
+class Leading(msgspec.Struct):
+    """A relation field, and the pipeline that it leads to."""
+
+    pipeline_id: UUID
+    field: str
+    target: UUID
+
+
 class Evolved(msgspec.Struct):
     """A definition, as far as its fields go by other names."""
 
@@ -50,6 +59,12 @@ class Evolved(msgspec.Struct):
     version: int
     by: By | None = None
     pending: tuple[Asked, ...] = ()
+    leading: tuple[Leading, ...] = ()
+
+    @property
+    def renaming(self) -> Renaming:
+        """The same, for filters that come to these fields over relations."""
+        return Renaming(self.id, self.renames, {(it.pipeline_id, it.field): it.target for it in self.leading})
 
     @property
     def renames(self) -> dict[str, str]:
@@ -71,10 +86,10 @@ def consume(bus: Bus, database: Database, context: Context) -> None:
         await context.audit.note(connection, event.tenant_id, action, actor, target, details=details)
 
     async def rename(connection: Connection, event: Event[Evolved]) -> None:
-        if renames := event.data.renames:
+        if event.data.renames:
             by = event.data.by
             actor = Party(by.kind, by.id, by.name) if by else None
-            await renaming.follow(context, connection, event.tenant_id, actor, event.data.id, renames)
+            await renaming.follow(context, connection, event.tenant_id, actor, event.data.renaming)
 
     bus.consume(Consumer("auth-roles-pipelines", "evt.*.pipelines.pipeline.updated", Evolved, rename), database)
     bus.consume(Consumer("auth-audit-pipelines", "evt.*.pipelines.>", Definition, note), database)

@@ -1,12 +1,11 @@
 """Grants that people write: what they may say, and that nobody gives what they do not have."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from uuid import UUID
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from libs.common.errors import Fault, Forbidden
-from libs.common.filters.renaming import renamed_condition
+from libs.common.filters.renaming import Renaming
 from libs.common.permissions import Grant, Permissions
 
 RESOURCES = (
@@ -54,14 +53,17 @@ def _check_rows(grant: Grant, pointer: str) -> Iterable[Fault]:
             yield Fault(f"{pointer}/{name}", "too_many", f"At most {MAX_FIELDS} fields are taken")
 
 
-def renamed(grant: Grant, pipeline_id: UUID, renames: Mapping[str, str]) -> Grant:
-    """A grant for the pipeline with fields by their new names; others are the same."""
-    if grant.pipeline_id != pipeline_id:
+def renamed(grant: Grant, to: Renaming) -> Grant:
+    """A grant with fields by their new names. One that names no pipeline is the same: its fields are of several."""
+    if grant.pipeline_id is None:
         return grant
+    row_rule, renames = to.condition(grant.row_rule, grant.pipeline_id), to.names
+    if grant.pipeline_id != to.pipeline_id:
+        return msgspec.structs.replace(grant, row_rule=row_rule)
     readable, writable, presets = grant.readable_fields, grant.writable_fields, grant.presets
     return msgspec.structs.replace(
         grant,
-        row_rule=renamed_condition(grant.row_rule, renames),
+        row_rule=row_rule,
         readable_fields=None if readable is None else frozenset(renames.get(name, name) for name in readable),
         writable_fields=None if writable is None else frozenset(renames.get(name, name) for name in writable),
         presets=None if presets is None else {renames.get(name, name): value for name, value in presets.items()},

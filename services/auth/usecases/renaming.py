@@ -1,11 +1,11 @@
 """Roles follow a field to its new name, so that nobody loses sight of it, and no rule falls away."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
 
 from libs.common import clock, outbox
+from libs.common.filters.renaming import Renaming
 from libs.common.postgres import Connection
 from services.auth.domain import events
 from services.auth.domain import roles as rules
@@ -16,14 +16,13 @@ from services.auth.storage import organizations, roles
 from services.auth.usecases.context import Context
 
 
-async def follow(
-    context: Context, connection: Connection, tenant_id: UUID, by: Party | None, pipeline_id: UUID,
-    renames: Mapping[str, str],
-) -> None:  # fmt: skip
-    """Lets the grants for a pipeline name its fields as they are called now; whoever inherits is told of as well."""
+async def follow(context: Context, connection: Connection, tenant_id: UUID, by: Party | None, to: Renaming) -> None:
+    """Lets grants name fields as they are called now, those for other pipelines where their rules come to them over
+    relations; whoever inherits is told of as well.
+    """
     await organizations.lock(connection, tenant_id)
     catalogue = await roles.catalogue(connection, tenant_id)
-    own = [after for role in catalogue.values() if (after := _renamed(role, pipeline_id, renames)) != role]
+    own = [after for role in catalogue.values() if (after := _renamed(role, to)) != role]
     catalogue |= {role.id: role for role in own}
     now, touched = clock.now(), {heir.id for role in own for heir in rules.heirs(catalogue, role.id)}
     for role_id in sorted(touched):
@@ -35,10 +34,10 @@ async def follow(
         await roles.write_flattened(connection, tenant_id, told)
         await outbox.record(connection, tenant_id, [events.role("updated", told)])
     for role in own:
-        details = {"version": catalogue[role.id].version, "pipeline_id": str(pipeline_id), "renames": dict(renames)}
+        details = {"version": catalogue[role.id].version, "pipeline_id": str(to.pipeline_id), "renames": dict(to.names)}
         target = Party("role", role.id, role.name)
         await context.audit.note(connection, tenant_id, "role.updated", by, target, details=details)
 
 
-def _renamed(role: Role, pipeline_id: UUID, renames: Mapping[str, str]) -> Role:
-    return msgspec.structs.replace(role, grants=tuple(renamed(it, pipeline_id, renames) for it in role.grants))
+def _renamed(role: Role, to: Renaming) -> Role:
+    return msgspec.structs.replace(role, grants=tuple(renamed(it, to) for it in role.grants))

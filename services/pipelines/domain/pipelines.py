@@ -3,6 +3,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from libs.common.errors import Conflict, NotFound, StaleVersion
 from services.pipelines.domain.definitions import Fields
@@ -12,6 +13,7 @@ from services.pipelines.domain.rules import Rule
 from services.pipelines.domain.titles import default_template
 
 MAX_PIPELINES = 500
+MAX_LEADING = 1000
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +59,20 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
         return self.fields[index]
 
 
+class Leading(msgspec.Struct, frozen=True):
+    """A relation field, and the pipeline that it leads to."""
+
+    pipeline_id: UUID
+    field: str
+    target: UUID
+
+
 class Announcement(msgspec.Struct, frozen=True):
-    """The full definition, as events and other services have it."""
+    """The full definition, as events and other services have it.
+
+    Where fields are renamed, `leading` are the relation fields over which filters of other pipelines may speak of them,
+    by the names that they had.
+    """
 
     id: UUID
     slug: str
@@ -72,14 +86,15 @@ class Announcement(msgspec.Struct, frozen=True):
     claims: dict[str, str] = {}
     pending: tuple[Pending, ...] = ()
     by: By | None = None
+    leading: tuple[Leading, ...] | UnsetType = UNSET
 
 
-def announcement(pipeline: Pipeline, maker: By | None = None) -> Announcement:
+def announcement(pipeline: Pipeline, maker: By | None = None, leading: tuple[Leading, ...] = ()) -> Announcement:
     """What is told of a pipeline, and who changed it."""
     return Announcement(
         pipeline.id, pipeline.slug, pipeline.name, pipeline.version, pipeline.title,
         pipeline.deleted_at is not None, pipeline.fields, pipeline.rules, pipeline.require_if_match,
-        pipeline.claims, pipeline.pending, maker,
+        pipeline.claims, pipeline.pending, maker, leading or UNSET,
     )  # fmt: skip
 
 

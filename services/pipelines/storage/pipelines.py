@@ -11,7 +11,7 @@ from libs.common.errors import Conflict
 from libs.common.postgres import Connection
 from services.pipelines.domain.evolution import Pending
 from services.pipelines.domain.fields import AnyField
-from services.pipelines.domain.pipelines import Pipeline
+from services.pipelines.domain.pipelines import MAX_LEADING, Leading, Pipeline
 from services.pipelines.domain.rules import Rule
 
 SQL = sql.load(__file__)
@@ -117,6 +117,12 @@ async def displaying(connection: Connection, tenant_id: UUID, target: UUID, name
     """Other pipelines, held, with relation fields that show one of these fields of the target; also in the trash."""
     rows = await connection.fetch(SQL["displaying_pipelines"], tenant_id, target, names)
     return [_pipeline(row) for row in rows]
+
+
+async def leading(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> tuple[Leading, ...]:
+    """The relation fields over which records lead to those of a pipeline, so many at the most."""
+    rows = await connection.fetch(SQL["leading"], tenant_id, pipeline_id, MAX_LEADING)
+    return tuple(Leading(*row) for row in rows)
 
 
 async def lock_computed(connection: Connection, tenant_id: UUID) -> None:

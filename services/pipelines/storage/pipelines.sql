@@ -88,6 +88,20 @@ where tenant_id = $1 and id <> $2 and exists (
 )
 order by id for update;
 
+-- name: leading -> Leading
+-- The relation fields over which records lead to those of a pipeline, at once or by others; those in the trash as well.
+with recursive relation as materialized (
+    select p.id as pipeline_id, field.value ->> 'name' as field, (field.value ->> 'target_pipeline')::uuid as target
+    from pipelines p cross join lateral jsonb_array_elements(p.fields) as field (value)
+    where p.tenant_id = $1 and field.value ->> 'type' = 'relation'
+), reaching (pipeline_id) as (
+    select $2::uuid
+    union
+    select relation.pipeline_id from relation join reaching on relation.target = reaching.pipeline_id
+)
+select pipeline_id, field, target from relation
+where target in (select reaching.pipeline_id from reaching) order by pipeline_id, field limit $3;
+
 -- name: relation_users
 -- The relation fields of a type, and those that look through it, as `pipeline.field`; pipelines in the trash may come back.
 select p.slug || '.' || (field.value ->> 'name') as name

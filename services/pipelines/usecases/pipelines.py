@@ -21,6 +21,7 @@ from services.pipelines.domain.fields import AcrossField, AnyField, FormulaField
 from services.pipelines.domain.json_schema import json_schema
 from services.pipelines.domain.pipelines import (
     Announcement,
+    Leading,
     Pipeline,
     announcement,
     check_count,
@@ -214,18 +215,22 @@ async def check(
     return pipeline
 
 
-async def write(connection: Connection, caller: Caller, verb: str, pipeline: Pipeline) -> Pipeline:
-    """Writes the next version of a pipeline and tells of it."""
+async def write(
+    connection: Connection, caller: Caller, verb: str, pipeline: Pipeline, leading: tuple[Leading, ...] = ()
+) -> Pipeline:
+    """Writes the next version of a pipeline and tells of it, and over what others speak of fields that it renames."""
     written = replace(pipeline, version=pipeline.version + 1, updated_at=clock.now(), updated_by=caller.id)
     await storage.update(connection, caller.tenant, written)
-    await announce(connection, caller, verb, written)
+    await announce(connection, caller, verb, written, leading)
     return written
 
 
-async def announce(connection: Connection, caller: Caller, verb: str, pipeline: Pipeline) -> None:
+async def announce(
+    connection: Connection, caller: Caller, verb: str, pipeline: Pipeline, leading: tuple[Leading, ...] = ()
+) -> None:
     """Writes the event of a change to the outbox."""
-    event = NewEvent(f"pipelines.pipeline.{verb}", pipeline.id, announcement(pipeline, by(caller.principal)))
-    await outbox.record(connection, caller.tenant, [event])
+    told = announcement(pipeline, by(caller.principal), leading)
+    await outbox.record(connection, caller.tenant, [NewEvent(f"pipelines.pipeline.{verb}", pipeline.id, told)])
 
 
 async def _slug(connection: Connection, caller: Caller, new: NewPipeline) -> str:

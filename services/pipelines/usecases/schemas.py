@@ -295,7 +295,8 @@ async def _take(
         await _redisplay(connection, caller, old.id, step.renames)
     new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)
     assert asked is not None
-    return await pipelines.write(connection, caller, "updated", new), asked
+    leading = await storage.leading(connection, caller.tenant, old.id) if step.renames else ()
+    return await pipelines.write(connection, caller, "updated", new, leading), asked
 
 
 async def _redisplay(connection: Connection, caller: Caller, target: UUID, renames: Mapping[str, str]) -> None:
