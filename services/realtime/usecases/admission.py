@@ -1,5 +1,6 @@
 """Whom a tenant lets in: memory, then the service's own table, then a question to auth."""
 
+import asyncio
 import time
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class Admission:
         self._bus = bus
         self._fresh_seconds = fresh_seconds
         self._known: dict[UUID, tuple[Tenant, float]] = {}
+        self._finding: dict[UUID, asyncio.Task[Tenant | None]] = {}
 
     async def require(self, tenant_id: UUID, address: str) -> None:
         """Raises Forbidden for a socket that the tenant does not let in; nothing happens after it was judged."""
@@ -37,7 +39,7 @@ class Admission:
     async def _anew(self, tenant_id: UUID) -> Tenant | None:
         """A tenant as it is now, or as it was known where nobody can tell."""
         try:
-            found = await self._find(tenant_id)
+            found = await self._find_once(tenant_id)
         except Unavailable:
             if tenant_id not in self._known:
                 raise
@@ -58,6 +60,20 @@ class Admission:
     def _fresh(self, tenant_id: UUID) -> Tenant | None:
         found = self._known.get(tenant_id)
         return found[0] if found is not None and found[1] > time.monotonic() else None
+
+    async def _find_once(self, tenant_id: UUID) -> Tenant | None:
+        """All sockets that come at once, as after a restart, wait for one look."""
+        task = self._finding.get(tenant_id)
+        if task is None:
+            task = self._finding[tenant_id] = asyncio.create_task(self._find(tenant_id))
+            task.add_done_callback(lambda task: self._found(tenant_id, task))
+        return await asyncio.shield(task)
+
+    def _found(self, tenant_id: UUID, task: "asyncio.Task[Tenant | None]") -> None:
+        del self._finding[tenant_id]
+        if not task.cancelled():
+            # Nobody may be waiting any more to hear of it.
+            task.exception()
 
     async def _find(self, tenant_id: UUID) -> Tenant | None:
         """The tenant; None where no event has told of it and auth is away."""
