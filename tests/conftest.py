@@ -4,9 +4,14 @@ import os
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import postgres
 from tests.support.waiting import PATIENCE
+
+# As in CI or at home, but on a machine of any speed.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("patient")
 
 SERVERS = {"postgres_server", "nats_server", "valkey_server", "stack"}
 pytest_plugins = ["tests.support.fixtures"]

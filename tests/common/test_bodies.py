@@ -117,7 +117,7 @@ def test_a_number_beyond_all_types_is_a_fault() -> None:
     assert {code for _, code in faults(b'{"name": 1e400, "lines": []}')} == {"invalid_value"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
 def test_no_bytes_crash_it(body: bytes) -> None:
     """Whatever comes, it is decoded, malformed or invalid."""

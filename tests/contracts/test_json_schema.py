@@ -114,7 +114,7 @@ def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(json_schema(DEFINED))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(documents)
 def test_a_stock_validator_and_records_agree(document: dict[str, Any]) -> None:
     """What the schema takes, records takes; what records takes is, in the form it is kept in, what the schema takes."""
@@ -125,7 +125,7 @@ def test_a_stock_validator_and_records_agree(document: dict[str, Any]) -> None:
         assert [error.message for error in VALIDATOR.iter_errors(stored)] == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(list(VALUES)), st.data())
 def test_they_agree_on_each_field(name: str, data: st.DataObject) -> None:
     """One field at a time, beside what is required, acceptance is the same where a value is in its stored form."""

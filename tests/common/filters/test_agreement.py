@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.filters import Context, Schema, compile, dump, parse_tree  # noqa: A004 - as in re.compile
@@ -26,7 +26,7 @@ schemas = st.sampled_from([strategies.CONTACT, strategies.RESTRICTED])
 asks = schemas.flatmap(lambda schema: st.tuples(st.just(schema), strategies.trees(schema)))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200)
 @given(strategies.records(), st.lists(asks, min_size=1, max_size=5), contexts)
 def test_sql_and_python_agree(
     table: Table, records: list[dict[str, object]], asked: list[tuple[Schema, object]], context: Context
@@ -42,7 +42,7 @@ def test_sql_and_python_agree(
         assert expected == table.passing(node, schema, context, strategies.CONTACTS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(asks)
 def test_a_dumped_filter_parses_to_itself(ask: tuple[Schema, object]) -> None:
     """The JSON tree of a filter, sent as JSON, gives the same filter again."""
@@ -59,7 +59,7 @@ def test_every_code_point_folds_as_in_postgresql(table: Table) -> None:
     assert not [row["u"] for row in rows if fold(row["u"]) != row["folded"]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=20))
 def test_texts_fold_as_in_postgresql(table: Table, texts: list[str]) -> None:
     """Whole texts fold alike as well: no rule looks at a character's neighbours."""

@@ -213,7 +213,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_json)
 def test_any_json_is_a_filter_or_a_list_of_faults(tree: object) -> None:
     """No input makes the parser fail in another way than with faults."""
@@ -221,7 +221,7 @@ def test_any_json_is_a_filter_or_a_list_of_faults(tree: object) -> None:
         parse_tree(tree, CONTACT)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.text('filter[]score.name,\\{}":-1 ', max_size=30).map(lambda key: f"filter{key}"), st.text()))
 )

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.errors import Invalid
@@ -64,7 +64,7 @@ def _pages(table: Table, sort: Sort, limit: int) -> list[list[str]]:
         after = sort.decode(sort.encode(rows[-1]["cursor_key"], "list"), "list")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150)
 @given(_rows(), _sorts(), st.integers(1, 5))
 def test_pages_are_the_sorted_set(table: Table, rows: list[dict[str, object]], text: str, limit: int) -> None:
     """Following cursors gives every record once, in order, with any nulls, duplicates and directions."""
@@ -76,7 +76,7 @@ def test_pages_are_the_sorted_set(table: Table, rows: list[dict[str, object]], t
     assert expected == [identifier for page in _pages(table, sort, limit) for identifier in page]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50)
 @given(_rows(), _sorts(), st.data())
 def test_the_condition_is_all_that_follows(
     table: Table, rows: list[dict[str, object]], text: str, data: st.DataObject

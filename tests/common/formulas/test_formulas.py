@@ -71,7 +71,7 @@ records = st.fixed_dictionaries({}, optional={"a": numbers, "b": numbers, "n": s
 expressions = st.recursive(st.sampled_from(LEAVES), _arithmetic, max_leaves=8)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(expressions, records)
 def test_arithmetic_is_exact(expression: Pair, data: dict[str, Any]) -> None:
     """Numbers are those of fractions, to 15 digits; nulls and divisions by zero are where the model has them."""
@@ -90,7 +90,7 @@ def _program(text: str) -> Program | FormulaError:
         return error
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text(max_size=60) | st.text("abns()+-*/&<>='\"., 1", max_size=60), records)
 def test_any_text_is_a_formula_or_a_fault(text: str, data: dict[str, Any]) -> None:
     """What can be read gives a value whatever the record has; what cannot is refused with a place in it."""
@@ -112,7 +112,7 @@ values: dict[str, st.SearchStrategy[str]] = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(FUNCTIONS)), st.data())
 def test_functions_raise_nothing(name: str, data: st.DataObject) -> None:
     """Every function gives a value or null, whatever it is given of its types."""

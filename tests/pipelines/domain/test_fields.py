@@ -145,7 +145,7 @@ JSON = st.recursive(
 NAMES = sorted({name for cls in TYPES.values() for name in cls.__struct_fields__})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.dictionaries(st.sampled_from([*NAMES, "type"]), JSON | st.sampled_from([*TYPES]), max_size=8)))
 def test_no_json_makes_reading_fail(values: list[object]) -> None:
     """Whatever JSON is given, reading answers with fields and faults and raises nothing."""
@@ -154,7 +154,7 @@ def test_no_json_makes_reading_fail(values: list[object]) -> None:
     assert all(fault.pointer.startswith("/fields") for fault in faults)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([*TYPES]), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=6))
 def test_a_field_without_faults_survives_the_wire(type_: str, more: Json) -> None:
     """A field that was read without fault reads the same again out of its own JSON."""

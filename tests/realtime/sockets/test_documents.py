@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pycrdt import create_update_message
@@ -218,7 +218,7 @@ async def test_random_concurrent_edits_converge(settings: Settings, world: World
 
         loop = asyncio.get_running_loop()
 
-        @hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @hypothesis_settings(max_examples=12, database=None)
         @given(EDITS)
         def explore(edits: list[tuple[int, int, int, str]]) -> None:
             asyncio.run_coroutine_threadsafe(once(edits), loop).result(300)

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -212,9 +211,7 @@ async def test_no_change_is_missed_and_none_is_leaked(settings: Settings, world:
                 if client.online:
                     do(_agrees(setting, client))
 
-    machine_settings = hypothesis_settings(
-        max_examples=6, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
-    )
+    machine_settings = hypothesis_settings(max_examples=6, stateful_step_count=25, database=None)
     try:
         await asyncio.to_thread(run_state_machine_as_test, Recovery, settings=machine_settings)
     finally:

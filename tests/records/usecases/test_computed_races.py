@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records.routes.test_computed import World
@@ -63,7 +63,7 @@ class Writer:
         assert answer.status_code in (200, 201, 204, 404, 409, 422), answer.text
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(steps, steps)
 def test_any_operations_of_two_writers_end_right(
     loop: tuple[asyncio.Runner, Service], one: Steps, other: Steps

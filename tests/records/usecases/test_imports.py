@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import openpyxl
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.errors import Invalid
@@ -59,7 +59,7 @@ files = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(files)
 @example(("csv", b'name\n"never closed'))
 @example(("csv", b"\xff\xfea\x00\n"))
@@ -91,7 +91,7 @@ def test_rows_are_bounded() -> None:
     assert [isinstance(row, Bad) for row in found] == [True, False]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(files)
 def test_every_row_is_made_or_refused(loop: tuple[asyncio.Runner, Service], file: tuple[Format, bytes]) -> None:
     """What an import counts is what is there: as many records as were created, as many lines as were refused."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records.support import Service
@@ -36,7 +36,7 @@ steps = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(waves=st.lists(st.lists(steps, min_size=1, max_size=3), min_size=1, max_size=6))
 def test_no_acknowledged_change_is_lost(loop: tuple[asyncio.Runner, Service], waves: list[list[Step]]) -> None:
     """Steps of a wave run at once: of two taken changes of a field, the later one's client had seen the earlier."""
