@@ -142,9 +142,6 @@ def build(settings: Settings) -> Sockets:
     reviews = Reviews(live, platform.roles)
     loops: list[asyncio.Task[None]] = []
 
-    async def follow_revocations() -> None:
-        await revocations.follow(platform.bus)
-
     async def start() -> None:
         pipelines.follow(live, platform.bus, platform.database)
         auth.follow(platform.roles, reviews)
