@@ -34,7 +34,7 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 async def _sign_ins(stage: Stage) -> Figure:
-    """Sign-ins of several people, against the bare argon2id with the same parameters, as many at once, in the same run."""
+    """Sign-ins of several people, against bare argon2id with the same parameters, as many at once, in the same run."""
     people = [f"signing-in-{number}@example.com" for number in range(PEOPLE)]
     for email in people:
         person = {"email": email, "name": "P", "password": PASSWORD, "roles": ["viewer"]}
