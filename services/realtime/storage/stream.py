@@ -108,13 +108,13 @@ async def _ask(bus: Bus, question: bytes) -> list[Stored]:
     """What the stream answers until it says that this was all."""
     client = bus.client
     inbox = client.new_inbox()
-    found: list[Stored] = []
+    found: list[Msg] = []
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def take(message: Msg) -> None:
         status = (message.headers or {}).get("Status")
         if not status:
-            found.append(_stored(message))
+            found.append(message)  # What it says is read below, where it would be heard if that failed.
         elif not ended.done():
             ended.set_result(status)
 
@@ -123,7 +123,7 @@ async def _ask(bus: Bus, question: bytes) -> list[Stored]:
         await client.publish(f"$JS.API.DIRECT.GET.{STREAM}", question, reply=inbox)
         if (status := await ended) not in ("204", "404"):
             raise nats.errors.Error(f"the stream answered {status}")
-        return found
+        return [_stored(message) for message in found]
     finally:
         await subscription.unsubscribe()
 
