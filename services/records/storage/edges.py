@@ -9,6 +9,7 @@ import asyncpg
 from libs.common import sql
 from libs.common.identity import Principal
 from libs.common.postgres import Connection
+from services.records.domain.masks import Masks
 from services.records.domain.records import Edge
 
 SQL = sql.load(__file__)
@@ -58,9 +59,11 @@ async def get(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | 
     return None if row is None else Edge(*row)
 
 
-async def between(connection: Connection, tenant_id: UUID, way: Sequence[UUID]) -> list[Edge]:
-    """A relationship between each record of a way and the next, where there is one."""
-    return [Edge(*row) for row in await connection.fetch(SQL["between"], tenant_id, way[:-1], way[1:])]
+async def between(connection: Connection, tenant_id: UUID, way: Sequence[UUID], masks: Masks) -> list[Edge]:
+    """A relationship between each record of a way and the next, where there is one that may be seen."""
+    params: list[object] = [tenant_id, way[:-1], way[1:]]
+    text = SQL["between"].format(shown=masks.condition(params))
+    return [Edge(*row) for row in await connection.fetch(text, *params)]
 
 
 async def delete(connection: Connection, tenant_id: UUID, ids: Collection[UUID]) -> list[Edge]:

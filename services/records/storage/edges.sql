@@ -35,17 +35,17 @@ select id, type, source_id, source_pipeline, target_id, target_pipeline, field, 
 from edges where tenant_id = $1 and id = $2;
 
 -- name: between -> Edge
--- Of each two records the first relationship that was made between them, whichever way it points.
+-- Of each two records the first relationship that was made between them and may be seen, whichever way it points.
 select found.id, found.type, found.source_id, found.source_pipeline, found.target_id, found.target_pipeline,
     found.field, found.one_target, found.one_source
 from unnest($2::uuid[], $3::uuid[]) with ordinality as pair(one, other, place) cross join lateral (
     select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
         e.one_source
-    from edges e where e.tenant_id = $1 and e.source_id = pair.one and e.target_id = pair.other
+    from edges e where e.tenant_id = $1 and e.source_id = pair.one and e.target_id = pair.other {shown}
     union all
     select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
         e.one_source
-    from edges e where e.tenant_id = $1 and e.source_id = pair.other and e.target_id = pair.one
+    from edges e where e.tenant_id = $1 and e.source_id = pair.other and e.target_id = pair.one {shown}
     order by id limit 1
 ) found
 order by pair.place;

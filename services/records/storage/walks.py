@@ -7,6 +7,7 @@ import msgspec
 
 from libs.common import sql
 from libs.common.postgres import Connection
+from services.records.domain.masks import Masks
 from services.records.domain.paths import MAX_NODES, Step
 
 SQL = sql.load(__file__)
@@ -32,51 +33,61 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 async def hop(
-    connection: Connection, tenant_id: UUID, step: Step, near: Collection[UUID], *, but: Collection[UUID],
-    far: Collection[UUID], limit: int,
+    connection: Connection, tenant_id: UUID, step: Step, masks: Masks, near: Collection[UUID], *,
+    but: Collection[UUID], far: Collection[UUID], limit: int,
 ) -> list[Hop]:  # fmt: skip
     """The live records one step away from any of these, but for those named; if it leads to far ones, those alone."""
     params: list[object] = [tenant_id, list(near), list(but), list(far), limit]
-    text = hopping(step, params)
+    text = hopping(step, masks, params)
     return [Hop(*row) for row in await connection.fetch(text, *params)]
 
 
-def hopping(step: Step, params: list[object]) -> str:
+def hopping(step: Step, masks: Masks, params: list[object]) -> str:
     """The select of one step; its parameters begin with tenant, near, unwanted and far records, and a limit."""
-    return SQL["hop"].format(ways=_ways(step, params))
+    return SQL["hop"].format(ways=_ways(step, masks, params))
 
 
 async def walk(
-    connection: Connection, tenant_id: UUID, start: UUID, steps: Sequence[Step], *, after: UUID, limit: int
+    connection: Connection,
+    tenant_id: UUID,
+    start: UUID,
+    steps: Sequence[Step],
+    masks: Masks,
+    *,
+    after: UUID,
+    limit: int,
 ) -> list[Level]:
-    """What the steps lead to, whoever may see it: live records, each where it was come to first; of no steps the first.
+    """What the steps lead to, whoever may see the records: live ones, where they were come to first; of none the first.
 
     A step takes at most one record more than a walk may come to.
     """
     params: list[object] = [tenant_id, start, after, limit]
-    text = statement(steps, params)
+    text = statement(steps, masks, params)
     return [Level(*row) for row in await connection.fetch(text, *params)]
 
 
-def statement(steps: Sequence[Step], params: list[object]) -> str:
+def statement(steps: Sequence[Step], masks: Masks, params: list[object]) -> str:
     """The select of a walk; its parameters begin with the tenant, the first record, and the page's cursor and size."""
     places = range(1, len(steps) + 1)
-    hops = ", ".join(_hop(place, step, params) for place, step in zip(places, steps, strict=True))
+    hops = ", ".join(_hop(place, step, masks, params) for place, step in zip(places, steps, strict=True))
     levels = " union all ".join(SQL["level"].format(place=place) for place in range(len(steps) + 1))
     return SQL["walk"].format(hops=hops, levels=levels)
 
 
-def _hop(place: int, step: Step, params: list[object]) -> str:
+def _hop(place: int, step: Step, masks: Masks, params: list[object]) -> str:
     seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
-    ways = _ways(step, params)
+    ways = _ways(step, masks, params)
     return SQL["live"].format(place=place, near=place - 1, ways=ways, seen=seen, limit=MAX_NODES + 1)
 
 
-def _ways(step: Step, params: list[object]) -> str:
+def _ways(step: Step, masks: Masks, params: list[object]) -> str:
     kind = ""
     if step.type is not None:
         params.append(step.type)
         kind = f"and e.type = ${len(params)}"
+    shown = masks.condition(params)
     return " union all ".join(
-        SQL[way].format(kind=kind) for way, open_ in (("along", step.along), ("against", step.against)) if open_
+        SQL[way].format(kind=kind, shown=shown)
+        for way, open_ in (("along", step.along), ("against", step.against))
+        if open_
     )

@@ -26,12 +26,12 @@ live{place} as materialized (
 -- name: along
 -- Walked along the arrow.
 select e.target_id as id, e.target_pipeline as pipeline_id from edges e
-where e.tenant_id = $1 and e.source_id = near.id {kind};
+where e.tenant_id = $1 and e.source_id = near.id {kind} {shown};
 
 -- name: against
 -- Walked against the arrow.
 select e.source_id as id, e.source_pipeline as pipeline_id from edges e
-where e.tenant_id = $1 and e.target_id = near.id {kind};
+where e.tenant_id = $1 and e.target_id = near.id {kind} {shown};
 
 -- name: level
 -- What one step led to.

@@ -7,6 +7,7 @@ import msgspec
 from libs.common.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from libs.common.postgres import Connection
 from services.records.domain import fields
+from services.records.domain.masks import Masks
 from services.records.domain.operations import Link
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, advanced
@@ -94,7 +95,8 @@ async def _visible(
     seen: set[UUID] = set()
     for pipeline_id, ids in others.items():
         seen |= await visible_ids(caller, reach, connection, pipeline_id, ids)
-    return [edge for edge in found if _other(edge, record_id)[1] in seen and _shows_field(reach, edge, record_id)]
+    masks = Masks(caller.permissions)
+    return [e for e in found if _other(e, record_id)[1] in seen and masks.shows(e.source_pipeline, e.field)]
 
 
 async def visible_ids(
@@ -106,10 +108,6 @@ async def visible_ids(
         return set()
     access = other.access("read", pipeline_id)
     return await records.visible(connection, caller.tenant_id, ids, access, caller.context, hold=False)
-
-
-def _shows_field(reach: Reach, edge: Edge, record_id: UUID) -> bool:
-    return not edge.field or edge.source_id != record_id or reach.access("read").names(edge.field)
 
 
 def _other(edge: Edge, record_id: UUID) -> tuple[UUID, UUID]:

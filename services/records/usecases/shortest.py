@@ -104,5 +104,5 @@ async def _search(one: End, other: End) -> list[UUID]:
 
 
 async def _way(walk: Walk, ids: Sequence[UUID]) -> Way:
-    found = await edges.between(walk.connection, walk.caller.tenant_id, ids)
+    found = await edges.between(walk.connection, walk.caller.tenant_id, ids, walk.masks)
     return Way(list((await walk.bodies(ids)).values()), found)

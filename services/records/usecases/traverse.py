@@ -1,6 +1,7 @@
 """Walk relationships, to all that a path leads to.
 
-A record that may not be seen is not stepped on, so nothing behind it is found through it.
+A record that may not be seen is not stepped on, so nothing behind it is found through it; and a relationship that a
+hidden field made is not walked.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,6 +11,7 @@ import msgspec
 
 from libs.common.errors import Invalid, NotFound
 from libs.common.postgres import Connection
+from services.records.domain.masks import Masks
 from services.records.domain.paths import MAX_NODES, Step
 from services.records.domain.permissions import Access
 from services.records.domain.reach import Reach
@@ -32,6 +34,7 @@ class Walk:
     def __init__(self, caller: Caller, connection: Connection) -> None:
         self.caller = caller
         self.connection = connection
+        self.masks = Masks(caller.permissions)
         self.pipelines: dict[UUID, UUID] = {}
         self._planning = False
 
@@ -57,7 +60,7 @@ class Walk:
         Far ones are records that are known to be visible. Raises `TooMany` where there is no room for all.
         """
         found = await walks.hop(
-            self.connection, self.caller.tenant_id, step, near, but=self.pipelines, far=far, limit=room + 1
+            self.connection, self.caller.tenant_id, step, self.masks, near, but=self.pipelines, far=far, limit=room + 1
         )
         unmet = {hop.id: hop for hop in found if not hop.met}
         seen = await self._visible(unmet, reach)
@@ -137,7 +140,8 @@ async def traverse(
 
 async def _levels(walk: Walk, record_id: UUID, steps: Sequence[Step], after: UUID, limit: int) -> list[Level]:
     """What was come to: by one statement where all of it may be seen, else judged step by step."""
-    levels = await walks.walk(walk.connection, walk.caller.tenant_id, record_id, steps, after=after, limit=limit)
+    tenant_id = walk.caller.tenant_id
+    levels = await walks.walk(walk.connection, tenant_id, record_id, steps, walk.masks, after=after, limit=limit)
     if not any(level.depth == 0 for level in levels):
         raise NotFound("There is no such record")
     if walk.sees_all(levels):

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from libs.common.permissions import Grant
 from tests.records.support import Service
 
 
@@ -78,6 +79,41 @@ async def test_a_relation_field_and_its_relationship_are_one(service: Service) -
     assert (await service.client.delete(f"{path}/relationships/{moved['id']}")).status_code == 204
     cleared = (await service.client.get(path)).json()
     assert (cleared["data"], cleared["version"]) == ({}, 3)
+
+
+async def test_what_a_hidden_field_relates_is_neither_shown_nor_walked(service: Service) -> None:
+    """A relationship that a field made is for those who may see the field, from either end; others are for all."""
+    company = service.pipeline({"name": "name", "type": "text"})
+    contact = service.pipeline({"name": "name", "type": "text"}, company_field(company))
+    acme, other = [await service.client.create(company, {"name": name}) for name in ("Acme", "Other")]
+    knows = {"target_pipeline": str(company), "target_record": other["id"], "relationship_type": "knows"}
+    ada = await service.client.create(contact, {"name": "Ada", "company": acme["id"]}, relationships=[knows])
+    only_name, own = frozenset({"name"}), {"pipeline_id": contact}
+    readers = {
+        "all": service.principal(Grant("records", ("read",))),
+        "masked": service.principal(Grant("records", ("read",), readable_fields=only_name)),
+        "masked there": service.principal(
+            Grant("records", ("read",), pipeline_id=company),
+            Grant("records", ("read",), **own, readable_fields=only_name),
+        ),
+        "masked elsewhere": service.principal(
+            Grant("records", ("read",), pipeline_id=company, readable_fields=only_name),
+            Grant("records", ("read",), **own),
+        ),
+    }
+    for name, reader in readers.items():
+        sees = name in ("all", "masked elsewhere")
+        expected = {acme["id"], other["id"]} if sees else {other["id"]}
+        edges = (await reader.get(f"/pipelines/{contact}/records/{ada['id']}/relationships")).json()["items"]
+        assert {edge["target"]["id"] for edge in edges} == expected, name
+        edges = (await reader.get(f"/pipelines/{company}/records/{acme['id']}/relationships")).json()["items"]
+        assert len(edges) == sees, name
+        walked = (await reader.get(f"/records/{ada['id']}/traverse?max_depth=1")).json()["items"]
+        assert {record["id"] for record in walked} == expected, name
+        back = (await reader.get(f"/records/{acme['id']}/traverse?max_depth=2&direction=both")).json()["items"]
+        assert {record["id"] for record in back} == ({ada["id"], other["id"]} if sees else set()), name
+        way = (await reader.get(f"/records/{acme['id']}/shortest-path/{other['id']}")).json()
+        assert way["length"] == (2 if sees else None), name
 
 
 async def test_one_to_one_holds_under_concurrency(service: Service) -> None:

@@ -20,6 +20,7 @@ from libs.common.postgres import Database as PoolOf
 from services.records.domain.definitions import Definition, Field
 from services.records.domain.expansion import branches, parse_expand
 from services.records.domain.favourites import Favourites
+from services.records.domain.masks import Masks
 from services.records.domain.paths import Step
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
@@ -50,6 +51,7 @@ create index field_code on records.records
     where pipeline_id = '{pipeline}' and deleted_at is null
 """
 CONTEXT = Context(datetime.now(UTC), None, UTC)
+EVERYTHING = Masks(Permissions(()))
 
 
 @dataclass
@@ -235,7 +237,7 @@ async def test_a_hop_looks_up_both_ends(scene: Scene) -> None:
     ids = [row["id"] for row in await scene.connection.fetch("select id from records limit 10")]
     params: list[object] = [scene.tenant_id, ids, ids[:1], ids[5:], 10_001]
     await scene.connection.execute(walks.BOUNDS)
-    found = await scene.nodes(walks.hopping(Step(None, True, True), params), *params)
+    found = await scene.nodes(walks.hopping(Step(None, True, True), EVERYTHING, params), *params)
     scans = {(node["Node Type"], node["Index Name"]) for node in found if "Index Name" in node}
     assert scans == {("Index Only Scan", name) for name in ("edges_out", "edges_in", "records_trash")}
     hashed = [node for node in found if "hashed SubPlan" in str(node.get("Filter", "")) + str(node.get("Output", ""))]
@@ -247,7 +249,7 @@ async def test_a_walk_looks_up_both_ends(scene: Scene) -> None:
     start = await scene.connection.fetchval("select id from records limit 1")
     params: list[object] = [scene.tenant_id, start, UUID(int=0), 50]
     steps = [Step("knows", True, False), Step("knows", False, True), Step(None, True, True)]
-    found = await scene.nodes(walks.statement(steps, params), *params)
+    found = await scene.nodes(walks.statement(steps, EVERYTHING, params), *params)
     scans = {(node["Node Type"], node["Index Name"]) for node in found if "Index Name" in node}
     covered = {("Index Only Scan", name) for name in ("edges_out", "edges_in", "records_trash")}
     assert scans == {("Index Scan", "records_pkey"), *covered}
