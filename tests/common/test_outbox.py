@@ -50,6 +50,16 @@ async def said(bus: Bus) -> list[int]:
     return [events.decode(message.data or b"", Told).data.number for message in messages]
 
 
+async def all_ended(admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Return when no transaction is older than what is in the outbox; those of a server's other databases count."""
+
+    async def so() -> bool:
+        older = "select from outbox where transaction_id >= pg_snapshot_xmin(pg_current_snapshot())"
+        return not await admin.fetchval(f"select exists ({older})")
+
+    await eventually(so)
+
+
 def has(bus: Bus, numbers: Sequence[int]) -> Callable[[], Awaitable[bool]]:
     """Whether the stream says just these numbers, or will have to be asked again."""
 
@@ -116,18 +126,23 @@ async def test_what_is_taken_back_is_not_told(db: Database, bus: Bus) -> None:
         await eventually(has(bus, [2]))
 
 
-async def test_an_older_open_transaction_is_waited_for(db: Database, bus: Bus) -> None:
+async def test_an_older_open_transaction_is_waited_for(
+    db: Database, bus: Bus, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     """An event with a greater id that commits first waits until the older transaction has ended."""
     one = relay(db, bus)
     async with db.tenant(TENANT) as older:
         await outbox.record(older, TENANT, numbered(1))
         await say(db, 2)
         assert await one._publish_batch() == (0, True)
+    await all_ended(admin)
     assert await one._publish_batch() == (2, False)
     assert await said(bus) == [1, 2]
 
 
-async def test_nothing_overtakes_a_row_that_waits(db: Database, bus: Bus) -> None:
+async def test_nothing_overtakes_a_row_that_waits(
+    db: Database, bus: Bus, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     """Transaction ids are no order either: a row of an old one stays behind a waiting row of a newer one."""
     one = relay(db, bus)
     oldest, bystander = db.tenant(TENANT), db.tenant(TENANT)
@@ -140,6 +155,7 @@ async def test_nothing_overtakes_a_row_that_waits(db: Database, bus: Bus) -> Non
     await oldest.__aexit__(None, None, None)
     assert await one._publish_batch() == (0, True)
     await bystander.__aexit__(None, None, None)
+    await all_ended(admin)
     assert await one._publish_batch() == (2, False)
     assert await said(bus) == [1, 2]
 
@@ -186,12 +202,15 @@ class CrashingBus(Bus):
         return last
 
 
-async def test_a_crash_between_publishing_and_deleting_tells_once(db: Database, nats_url: str) -> None:
+async def test_a_crash_between_publishing_and_deleting_tells_once(
+    db: Database, nats_url: str, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     """What was published but is still in the outbox is published again, and stands in the stream once."""
     bus = CrashingBus(nats_url, "crashing")
     await bus.start()
     await bus.ready()
     await say(db, 1, 2, 3)
+    await all_ended(admin)
     with pytest.raises(Crash):
         await relay(db, bus)._publish_batch()
     await say(db, 4)
@@ -211,9 +230,11 @@ async def test_a_backlog_is_drained_in_order_and_once(
     bus.survives = 3
     await bus.start()
     await bus.ready()
+    await all_ended(admin)
     with pytest.raises(Crash):
         await relay(db, bus)._publish_batch()
     assert await admin.fetchval("select count(*) from outbox") == number - 3 * outbox.BATCH
+    await all_ended(admin)
     assert await relay(db, bus)._publish_batch() == (number - 3 * outbox.BATCH, False)
     assert await admin.fetchval("select count(*) from outbox") == 0
     assert (await bus.jetstream.stream_info(events.STREAM)).state.messages == number
@@ -221,8 +242,11 @@ async def test_a_backlog_is_drained_in_order_and_once(
     await bus.stop()
 
 
-async def test_a_commit_elsewhere_wakes_the_relay(database: Clone, db: Database, bus: Bus, nats_url: str) -> None:
-    """The relay that leads hears of what another process commits long before it would look by itself."""
+async def test_a_commit_elsewhere_wakes_the_relay(
+    database: Clone, db: Database, bus: Bus, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay that leads hears of what another process commits, and would look by itself only in an hour."""
+    monkeypatch.setattr(outbox, "POLL_SECONDS", 3600.0)
     other, line = Database(database.dsn("pipelines")), Bus(nats_url, "other")
     await other.start()
     await line.start()
@@ -231,13 +255,9 @@ async def test_a_commit_elsewhere_wakes_the_relay(database: Clone, db: Database,
         await say(db, 0)
         await eventually(has(bus, [0]))
         async with relaying(other, line):
-            delays = []
             for number in range(1, 6):
-                started = asyncio.get_running_loop().time()
                 await say(other, number)
                 await eventually(has(bus, range(number + 1)))
-                delays.append(asyncio.get_running_loop().time() - started)
-    assert sorted(delays)[2] < outbox.POLL_SECONDS / 2
     await line.stop()
     await other.stop()
 
@@ -293,7 +313,10 @@ async def test_a_broker_that_is_killed_loses_nothing(db: Database, mortal_nats: 
 
 
 async def test_a_broker_that_hangs_is_waited_for(
-    db: Database, mortal_nats: Mortal[Nats], monkeypatch: pytest.MonkeyPatch
+    db: Database,
+    mortal_nats: Mortal[Nats],
+    monkeypatch: pytest.MonkeyPatch,
+    admin: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     """Publishing to a broker that does not answer is given up and tried again, however often, without running dry."""
     bus = Bus(mortal_nats.server.url, "test")
@@ -301,6 +324,7 @@ async def test_a_broker_that_hangs_is_waited_for(
     await bus.ready()
     monkeypatch.setattr("libs.common.bus.PUBLISH_SECONDS", 0.05)
     await say(db, *range(500))
+    await all_ended(admin)
     one = relay(db, bus)
     mortal_nats.pause()
     for _ in range(12):

@@ -18,7 +18,7 @@ from websockets.exceptions import WebSocketException
 from millrace.client import Live, NotHeard
 from millrace.client.pauses import Pauses
 from ops.stack import Stack
-from tests.journeys.crm import Json
+from tests.journeys.crm import Json, pages
 from tests.support.platform import Tenant
 from tests.support.waiting import PATIENCE, eventually
 
@@ -141,18 +141,41 @@ def recovered(stack: Stack, seconds: float = 2 * PATIENCE) -> None:
 
 
 async def announced(stack: Stack, tenant: Tenant, verb: str = "created") -> Counter[str]:
-    """How often the stream holds an event of each record of a tenant."""
+    """How often the stream holds an event of each record of a tenant; asked again while its servers elect a leader."""
+    subject = f"evt.{tenant.id}.records.record.{verb}"
+    found: Counter[str] = Counter()
     connection = await nats.connect(stack.plan.nats_url.split(","))
+
+    async def counted() -> bool:
+        found.clear()
+        try:
+            subscription = await connection.jetstream().pull_subscribe(subject, stream="EVENTS")
+            pending = (await subscription.consumer_info()).num_pending or 0
+            while found.total() < pending:
+                found.update(_record(message.data) for message in await subscription.fetch(500, timeout=5))
+        except nats.errors.Error:
+            return False
+        return True
+
     try:
-        jetstream = connection.jetstream(timeout=PATIENCE)
-        subscription = await jetstream.pull_subscribe(f"evt.{tenant.id}.records.record.{verb}", stream="EVENTS")
-        found: Counter[str] = Counter()
-        pending = (await subscription.consumer_info()).num_pending or 0
-        while sum(found.values()) < pending:
-            found.update(_record(message.data) for message in await subscription.fetch(500, timeout=PATIENCE))
-        return found
+        await eventually(counted)
     finally:
         await connection.close()
+    return found
+
+
+async def announced_all(stack: Stack, tenant: Tenant, pipeline: Json, acknowledged: set[str]) -> Counter[str]:
+    """How often each stored record was announced, as soon as all were; what was acknowledged is among them."""
+    found: Counter[str] = Counter()
+
+    async def all_told() -> bool:
+        nonlocal found
+        records = await pages(tenant.client, f"/pipelines/{pipeline['id']}/records", limit=200)
+        found = await announced(stack, tenant)
+        return acknowledged <= {record["id"] for record in records} == set(found)
+
+    await eventually(all_told)
+    return found
 
 
 def _record(payload: bytes) -> str:
