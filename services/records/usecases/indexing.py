@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from libs.common.postgres import Connection
-from libs.common.resilience import keep_running
+from libs.common.resilience import end, keep_running
 from libs.common.settings import Latest
 from services.records.domain.definitions import Definition
 from services.records.domain.indexes import wanted
@@ -52,8 +52,7 @@ class Indexer:
     async def stop(self) -> None:
         """Ends; a build that breaks off is begun anew by the next who leads."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     async def _lead(self) -> None:
         builder = await indexes.connect(self._dsn())
@@ -66,7 +65,8 @@ class Indexer:
                     noted = noted or await self._note(builder)
                     await self._work(builder)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await builder.close(timeout=2)
