@@ -44,7 +44,7 @@ from libs.common import cache, events, logging, tracing
 from libs.common.bus import Bus
 from libs.common.errors import Unavailable
 from libs.common.metrics import Metrics
-from libs.common.resilience import keep_running
+from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
 from libs.common.settings import latest, load
 from libs.common.tls import certificates, serving
@@ -155,9 +155,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Ends loops first, then connections."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         for service in self.services.values():
             service.close()
         await self.bus.stop()
