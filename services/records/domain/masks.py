@@ -1,12 +1,10 @@
 """Which relation fields a principal may see: a relationship that a hidden one made is not shown, and not walked."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from libs.common.permissions import Permissions
+from services.records.domain.permissions import Fields, common
 from services.records.domain.reach import RESOURCE
-
-Fields = frozenset[str] | None
 
 
 class Masks:
@@ -18,9 +16,9 @@ class Masks:
     def __init__(self, permissions: Permissions) -> None:
         named = {grant.pipeline_id for grant in permissions.grants if grant.pipeline_id is not None}
         everywhere = [it for it in permissions.grants if it.covers("read", RESOURCE, None)]
-        self._others = _certain(it.readable_fields for it in everywhere)
+        self._others = common(it.readable_fields for it in everywhere)
         self._named = {
-            pipeline_id: _certain(it.readable_fields for it in permissions.alternatives("read", RESOURCE, pipeline_id))
+            pipeline_id: common(it.readable_fields for it in permissions.alternatives("read", RESOURCE, pipeline_id))
             for pipeline_id in named
         }
 
@@ -40,12 +38,6 @@ class Masks:
         otherwise = _among(params, self._others)
         shown = f"case {' '.join(cases)} else {otherwise} end" if cases else otherwise
         return f"and (e.field = '' or {shown})"
-
-
-def _certain(masks: Iterable[Fields]) -> Fields:
-    """What all of them show; null is every field."""
-    found = [mask for mask in masks if mask is not None]
-    return frozenset.intersection(*found) if found else None
 
 
 def _among(params: list[object], certain: Fields) -> str:

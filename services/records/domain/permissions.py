@@ -154,7 +154,9 @@ def compile_access(pipeline: Pipeline, grants: Iterable[Grant], rules: Schema) -
 def both(one: Access, other: Access) -> Access:
     """What two actions allow together: rows that pass a rule of each, and of them the fields that both show."""
     pairs = [(a, b) for a in one.alternatives for b in other.alternatives]
-    return Access(one.pipeline, one.rules, [Alternative(_and(a, b), _common(a, b), None, {}) for a, b in pairs])
+    return Access(
+        one.pipeline, one.rules, [Alternative(_and(a, b), common((a.readable, b.readable)), None, {}) for a, b in pairs]
+    )
 
 
 def readable_schema(access: Access, full: Schema) -> Mapping[str, filters.Field]:
@@ -169,8 +171,13 @@ def readable_schema(access: Access, full: Schema) -> Mapping[str, filters.Field]
 
 def certain_fields(access: Access) -> Fields:
     """The fields that may be seen of every row that may be."""
-    masks = [a.readable for a in access.alternatives if a.readable is not None]
-    return frozenset.intersection(*masks) if masks else None
+    return common(a.readable for a in access.alternatives)
+
+
+def common(masks: Iterable[Fields]) -> Fields:
+    """The fields that all of these show; None is every field."""
+    found = [mask for mask in masks if mask is not None]
+    return frozenset.intersection(*found) if found else None
 
 
 def guard(access: Access) -> Node | None:
@@ -194,12 +201,6 @@ def _and(one: Alternative, other: Alternative) -> Node | None:
     if len(rules) == 2 and rules[0] != rules[1]:
         return filters.And(tuple(rules))
     return rules[0] if rules else None
-
-
-def _common(one: Alternative, other: Alternative) -> Fields:
-    if one.readable is None or other.readable is None:
-        return other.readable if one.readable is None else one.readable
-    return one.readable & other.readable
 
 
 def _alternative(grant: Grant, rules: Schema) -> Alternative | None:

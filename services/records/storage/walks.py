@@ -44,7 +44,7 @@ async def hop(
 
 def hopping(step: Step, masks: Masks, params: list[object]) -> str:
     """The select of one step; its parameters begin with tenant, near, unwanted and far records, and a limit."""
-    return SQL["hop"].format(ways=_ways(step, masks, params))
+    return SQL["hop"].format(ways=_ways(step, masks.condition(params), params))
 
 
 async def walk(
@@ -69,23 +69,23 @@ async def walk(
 def statement(steps: Sequence[Step], masks: Masks, params: list[object]) -> str:
     """The select of a walk; its parameters begin with the tenant, the first record, and the page's cursor and size."""
     places = range(1, len(steps) + 1)
-    hops = ", ".join(_hop(place, step, masks, params) for place, step in zip(places, steps, strict=True))
+    shown = masks.condition(params)
+    hops = ", ".join(_hop(place, step, shown, params) for place, step in zip(places, steps, strict=True))
     levels = " union all ".join(SQL["level"].format(place=place) for place in range(len(steps) + 1))
     return SQL["walk"].format(hops=hops, levels=levels)
 
 
-def _hop(place: int, step: Step, masks: Masks, params: list[object]) -> str:
+def _hop(place: int, step: Step, shown: str, params: list[object]) -> str:
     seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
-    ways = _ways(step, masks, params)
+    ways = _ways(step, shown, params)
     return SQL["live"].format(place=place, near=place - 1, ways=ways, seen=seen, limit=MAX_NODES + 1)
 
 
-def _ways(step: Step, masks: Masks, params: list[object]) -> str:
+def _ways(step: Step, shown: str, params: list[object]) -> str:
     kind = ""
     if step.type is not None:
         params.append(step.type)
         kind = f"and e.type = ${len(params)}"
-    shown = masks.condition(params)
     return " union all ".join(
         SQL[way].format(kind=kind, shown=shown)
         for way, open_ in (("along", step.along), ("against", step.against))
