@@ -4,28 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-
-def renamed_condition(when: object, renames: Mapping[str, str]) -> object:
-    """A filter tree of a pipeline's own fields by their new names."""
-    if isinstance(when, list):
-        return [renamed_condition(item, renames) for item in when]
-    if not isinstance(when, dict):
-        return when
-    found = {key: renamed_condition(it, renames) if key in ("and", "or", "not") else it for key, it in when.items()}
-    for key in ("some", "none"):
-        if isinstance(inner := found.get(key), dict):
-            found[key] = {**inner, "field": renamed_path(inner.get("field"), renames)}
-    if "field" in found:
-        found["field"] = renamed_path(found["field"], renames)
-    return found
-
-
-def renamed_path(path: object, renames: Mapping[str, str]) -> object:
-    """A path whose first step goes by its new name."""
-    if not isinstance(path, str):
-        return path
-    first, dot, rest = path.partition(".")
-    return f"{renames.get(first, first)}{dot}{rest}"
+from libs.common.ids import NIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +43,14 @@ class Renaming:
             steps.append(self.names.get(step, step) if place == self.pipeline_id else step)
             place = None if place is None else self.relations.get((place, step))
         return ".".join(steps), place
+
+
+def renamed_condition(when: object, renames: Mapping[str, str]) -> object:
+    """A filter tree of a pipeline's own fields by their new names."""
+    return Renaming(NIL, renames, {}).condition(when, NIL)
+
+
+def renamed_path(path: str, renames: Mapping[str, str]) -> str:
+    """A path whose first step goes by its new name."""
+    first, dot, rest = path.partition(".")
+    return f"{renames.get(first, first)}{dot}{rest}"
