@@ -144,7 +144,7 @@ class Database:
 
     def _tenant(self, tenant_id: UUID, also: str = "") -> "Transaction":
         begin = f"begin; select set_config('app.tenant_id', '{UUID(int=tenant_id.int)}', true)"
-        return Transaction(self, f"{begin}; {also}" if also else begin)
+        return Transaction(self, begin, also)
 
     async def look_up(self, tenant_id: UUID, statement: str, *params: object) -> "asyncpg.Record | None":
         """The row of a statement in a transaction of its own and of one tenant, in a single round trip.
@@ -184,9 +184,9 @@ class Transaction:
 
     __slots__ = ("_begin", "_connection", "_database", "announces")
 
-    def __init__(self, database: Database, begin: str) -> None:
+    def __init__(self, database: Database, begin: str, also: str = "") -> None:
         self._database = database
-        self._begin = begin
+        self._begin = f"{begin}; {also}" if also else begin
         self._connection: Connection | None = None
         self.announces = False
 
@@ -248,7 +248,7 @@ class Savepoint(Transaction):
     __slots__ = ("_held",)
 
     def __init__(self, database: Database, held: Connection, also: str = "") -> None:
-        super().__init__(database, f"savepoint nested; {also}" if also else "savepoint nested")
+        super().__init__(database, "savepoint nested", also)
         self._held = held
 
     async def __aenter__(self) -> Connection:
