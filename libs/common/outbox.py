@@ -24,7 +24,7 @@ from libs.common.bus import Bus, Outgoing
 from libs.common.errors import Unavailable
 from libs.common.events import NewEvent
 from libs.common.postgres import Connection, Database, announce
-from libs.common.resilience import keep_running
+from libs.common.resilience import keep_running, woken
 
 BATCH = 500
 POLL_SECONDS = 1.0
@@ -111,7 +111,7 @@ class Relay:
             self._leads = True
             while not connection.is_closed():
                 await self._drain()
-                await self._sleep(POLL_SECONDS)
+                await woken(self._wake, POLL_SECONDS)
                 await connection.execute("select 1")
         finally:
             self._leads = False
@@ -132,11 +132,6 @@ class Relay:
 
     async def _hear(self, _: bytes) -> None:
         self._wake.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
 
     async def _drain(self) -> None:
         wait = 0.002

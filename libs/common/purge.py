@@ -8,7 +8,6 @@ refer to, so none is forgotten.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from graphlib import TopologicalSorter
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from libs.common import events, outbox
 from libs.common.bus import Bus, Consumer
 from libs.common.events import Event, NewEvent
 from libs.common.postgres import Connection, Database
-from libs.common.resilience import keep_running
+from libs.common.resilience import keep_running, woken
 
 BATCH = 2000
 POLL_SECONDS = 1.0
@@ -114,9 +113,7 @@ class Purger:
         while True:
             self._wake.clear()
             await self.round()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+            await woken(self._wake, POLL_SECONDS)
 
     async def round(self) -> None:
         """Sweeps each tenant that is to be swept now."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import structlog
@@ -46,6 +46,13 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], cap: floa
         if asyncio.get_running_loop().time() - started > 60:
             delays = backoff(cap=cap)
         await asyncio.sleep(next(delays))
+
+
+async def woken(wake: asyncio.Event, seconds: float) -> None:
+    """Returns when the event is set, and after so many seconds in any case."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
 
 
 async def end(tasks: Collection[asyncio.Task[None]]) -> None:

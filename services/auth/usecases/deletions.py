@@ -5,7 +5,6 @@ until all have reported that nothing is left; then auth lets go of its own rows,
 """
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from libs.common.postgres import Connection, Database
 from libs.common.purge import Purged, Purger
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from services.auth.domain import events
 from services.auth.domain.audit import Party, of_principal
 from services.auth.domain.organizations import Organization
@@ -152,9 +151,7 @@ class Undertaker:
         while True:
             self._wake.clear()
             await self._round()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+            await woken(self._wake, POLL_SECONDS)
 
     async def _round(self) -> None:
         async with self._database.system() as connection:

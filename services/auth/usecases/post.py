@@ -7,7 +7,6 @@ again; that is better than never.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
@@ -25,7 +24,7 @@ from libs.common import clock
 from libs.common.errors import Unavailable
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database, after_commit
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from services.auth.domain.mails import MAX_ATTEMPTS, Mail
 from services.auth.domain.sealing import Seal
 from services.auth.storage import mails
@@ -94,9 +93,7 @@ class PostOffice:
             self._wake.clear()
             while await self._round():
                 pass
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+            await woken(self._wake, POLL_SECONDS)
 
     async def _round(self) -> bool:
         async with self._database.relay(RELAY) as connection:

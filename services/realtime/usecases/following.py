@@ -19,7 +19,7 @@ from libs.common import events
 from libs.common.bus import POSITION_SUBJECT, Bus
 from libs.common.errors import AppError
 from libs.common.postgres import Database
-from libs.common.resilience import keep_running
+from libs.common.resilience import keep_running, woken
 from services.realtime.domain.changes import Change, Recorded
 from services.realtime.storage import positions, stream
 
@@ -76,7 +76,7 @@ class Following:
             self._wake.clear()
             position, taken = await self._batch(position)
             if taken < BATCH:
-                await (asyncio.sleep(TOGETHER_SECONDS) if taken else self._sleep(POLL_SECONDS))
+                await (asyncio.sleep(TOGETHER_SECONDS) if taken else woken(self._wake, POLL_SECONDS))
                 await connection.execute("select 1")
 
     async def _begin(self) -> int:
@@ -105,11 +105,6 @@ class Following:
         async with self._database.system() as connection:
             await positions.advance(connection, NAME, stored[-1].seq)
         return stored[-1].seq, len(stored)
-
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
 
 
 async def _given(take: Take, tenant_id: UUID, batch: Sequence[Happened]) -> None:

@@ -7,7 +7,6 @@ writing leaves the lease to run out; then the same deliveries go again, with the
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from libs.common.bus import Bus
 from libs.common.errors import AppError, Invalid, NotFound
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from libs.common.sealing import Seal
 from services.realtime.domain import signatures, telling
 from services.realtime.domain.changes import Actor
@@ -120,9 +119,7 @@ class Sender:
             self._wake.clear()
             while len(self._working) < self._limits.webhooks and await self._claim():
                 pass
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+            await woken(self._wake, POLL_SECONDS)
 
     async def _claim(self) -> bool:
         count = Counter(self._working.values())

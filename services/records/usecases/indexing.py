@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from libs.common.postgres import Connection
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from libs.common.settings import Latest
 from services.records.domain.definitions import Definition
 from services.records.domain.indexes import wanted
@@ -64,9 +64,7 @@ class Indexer:
                 if await indexes.lead(builder):
                     noted = noted or await self._note(builder)
                     await self._work(builder)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._wake.wait()
+                await woken(self._wake, POLL_SECONDS)
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await builder.close(timeout=2)

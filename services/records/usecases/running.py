@@ -17,7 +17,7 @@ from libs.common.errors import AppError, Forbidden, NotFound, Unavailable, WireE
 from libs.common.identity import Principal
 from libs.common.ids import NIL, new_id
 from libs.common.postgres import Connection, Database
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from libs.common.roles import RoleStore
 from services.records.domain.jobs import Job
 from services.records.domain.origin import CURRENT, Origin
@@ -164,9 +164,7 @@ class Runner:
             while True:
                 self._wake.clear()
                 await self._fill()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._wake.wait()
+                await woken(self._wake, POLL_SECONDS)
                 await listener.execute("select 1")
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):

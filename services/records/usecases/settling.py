@@ -11,7 +11,7 @@ import msgspec
 from libs.common import clock
 from libs.common.errors import AppError
 from libs.common.postgres import Database
-from libs.common.resilience import end, keep_running
+from libs.common.resilience import end, keep_running, woken
 from services.records.domain.definitions import By
 from services.records.storage import computing, records
 from services.records.usecases.following import Follower
@@ -68,9 +68,7 @@ class Settler:
                 self._wake.clear()
                 while await self.round():
                     pass
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._wake.wait()
+                await woken(self._wake, POLL_SECONDS)
                 await listener.execute("select 1")
         finally:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
