@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops.stack import engine
-from ops.stack.compose import ComposeStack, images
+from ops.stack.compose import ComposeStack, images, profiles
 from ops.stack.errors import StackError
 from ops.stack.home import Home
 from ops.stack.launcher import Stack
@@ -43,8 +43,8 @@ def _kind(home: Home, environ: Mapping[str, str], starting: bool) -> str:
     elsewhere = any(environ.get(name) for name in SERVERS.values())
     if not starting or elsewhere or (home.data / "postgres").exists():
         return "embedded"
-    here = engine.answers(environ) and engine.has_images(environ, images(ours=False))
-    return "compose" if here else "embedded"
+    wanted = images(ours=False, profiles=profiles(environ))
+    return "compose" if engine.answers(environ) and engine.has_images(environ, wanted) else "embedded"
 
 
 def _memory(home: Home) -> Path:

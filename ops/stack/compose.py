@@ -102,20 +102,30 @@ class ComposeStack:
             time.sleep(_STEP)
 
     def _setting(self, name: str, default: str) -> str:
-        if name in self.environ:
-            return self.environ[name]
-        file = self.folder / ".env"
-        given = re.search(rf"^{name}=(.*)$", file.read_text(), re.MULTILINE) if file.exists() else None
-        return given[1].strip() if given else default
+        return self.environ.get(name, _said(self.folder, name, default))
 
 
-def images(folder: Path = FOLDER, *, ours: bool) -> list[str]:
-    """The images that the compose file names outside its profiles: the platform's own, or all."""
-    text = (folder / "docker-compose.yml").read_text().partition("# ── profile")[0]
-    named = [
-        re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", image) for image in re.findall(r"^ +image: (.+)$", text, re.MULTILINE)
-    ]
-    return sorted({image for image in named if "millrace/" in image or not ours})
+def images(folder: Path = FOLDER, *, ours: bool, profiles: frozenset[str] = frozenset()) -> list[str]:
+    """The images that the compose file names outside its profiles and in these: the platform's own, or all."""
+    always, *parts = re.split(r"# ── profile `(\w+)`", (folder / "docker-compose.yml").read_text())
+    chosen = [part for name, part in zip(parts[::2], parts[1::2], strict=True) if name in profiles]
+    named = re.findall(r"^ +image: (.+)$", "\n".join([always, *chosen]), re.MULTILINE)
+    plain = {re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", image) for image in named}
+    return sorted(image for image in plain if "millrace/" in image or not ours)
+
+
+def profiles(environ: Mapping[str, str], folder: Path = FOLDER) -> frozenset[str]:
+    """The profiles that are switched on, which before the first start are those of the example."""
+    given = environ.get("COMPOSE_PROFILES", _said(folder, "COMPOSE_PROFILES", ""))
+    return frozenset(given.split(",")) - {""}
+
+
+def _said(folder: Path, name: str, default: str) -> str:
+    """A variable of `.env`, or of the example that `.env` will be made of."""
+    files = [folder / ".env", folder / ".env.example"]
+    text = next((file.read_text() for file in files if file.exists()), "")
+    given = re.search(rf"^{name}=(.*)$", text, re.MULTILINE)
+    return given[1].strip() if given else default
 
 
 def _condition(found: dict[str, Any]) -> Condition:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops.stack import Stack, StackError, choice
-from ops.stack.compose import FOLDER, ComposeStack, images
+from ops.stack.compose import FOLDER, ComposeStack, images, profiles
 from ops.stack.home import Home
 
 DOCKER = """#!{python}
@@ -151,8 +151,11 @@ def test_the_first_start_takes_compose_only_where_nothing_is_to_be_fetched(
     assert isinstance(choice.stack({**environ, "NATS_URL": "nats://n"}, starting=True), Stack)
     choice.forget(environ)
     assert isinstance(choice.stack(environ), Stack)
-    assert isinstance(choice.stack(environ, starting=True), ComposeStack)
-    assert set(docker.asked[-1][4:]) == set(images(ours=False))
+    extras = {**environ, "COMPOSE_PROFILES": "extras"}
+    assert isinstance(choice.stack(extras, starting=True), ComposeStack)
+    asked = {image.partition(":")[0] for image in docker.asked[-1][4:]}
+    assert {"postgres", "axllent/mailpit", "chrislusf/seaweedfs"} < asked
+    assert asked.isdisjoint({"prom/prometheus", "grafana/grafana"})
 
 
 def test_the_choice_is_kept_until_a_reset(docker: Docker, environ: dict[str, str]) -> None:
@@ -168,11 +171,14 @@ def test_the_choice_is_kept_until_a_reset(docker: Docker, environ: dict[str, str
     assert isinstance(choice.stack(environ, starting=True), Stack)
 
 
-def test_the_images_are_those_of_the_file() -> None:
-    """What profiles add is not asked for."""
-    assert {image.partition(":")[0] for image in images(ours=False)} == {
-        "caddy", "nats", "postgres", "redis", *images_of_ours(),
-    }  # fmt: skip
+def test_the_images_are_those_of_the_file(compose: ComposeStack) -> None:
+    """What a profile adds is asked for where it is switched on, as `extras` is unless told otherwise."""
+    assert profiles({}, compose.folder) == {"extras"}
+    assert profiles({"COMPOSE_PROFILES": ""}, compose.folder) == frozenset()
+    always = {"caddy", "nats", "postgres", "redis", *images_of_ours()}
+    assert {image.partition(":")[0] for image in images(ours=False)} == always
+    extras = images(ours=False, profiles=profiles({"COMPOSE_PROFILES": "archive,extras"}))
+    assert {image.partition(":")[0] for image in extras} == always | {"axllent/mailpit", "chrislusf/seaweedfs"}
 
 
 def images_of_ours() -> set[str]:
