@@ -93,6 +93,70 @@ async def test_a_chain_over_pipelines_comes_while_others_write(both: Both) -> No
     await eventually(right)
 
 
+async def test_what_is_looked_at_is_renamed_while_others_write(both: Both) -> None:
+    """A rename is followed by lookups, rollups and their filters elsewhere, and taken back by a rollback; whoever
+    writes meanwhile, by either name, what is computed ends as it is when computed from scratch.
+    """
+    companies, company, deals, ids = await world(both, 40)
+    rolled = {"type": "rollup", "relation": "inverse_of_belongs_to"}
+    big = {"name": "big", **rolled, "function": "count", "filter": {"field": "amount", "op": "gt", "value": 3}}
+    total = {"name": "total", **rolled, "function": "sum", "field": "amount"}
+    await both.apply(companies, await both.plan(companies, fields=[total, big]))
+    writing, refused, written = True, 0, 0
+
+    async def write(start: int) -> None:
+        nonlocal refused, written
+        names, count = ["amount", "worth"], start
+        while writing:
+            body = {"data": {names[0]: count % 7}}
+            at = f"/api/v1/pipelines/{deals}/records/{ids[count % len(ids)]}"
+            answer = await both.records.patch(at, json=body, headers=both.headers)
+            assert answer.status_code in (200, 422), answer.text
+            if answer.status_code == 422:
+                names.reverse()
+                refused += 1
+            else:
+                written += 1
+            count += 3
+
+    async def busy() -> None:
+        before = written
+        await eventually(lambda: asyncio.sleep(0, written > before + 5))
+
+    writers = [asyncio.create_task(write(start)) for start in (0, 1)]
+    before = {it: (await both.call("GET", f"/pipelines/{it}"))["version"] for it in (companies, deals)}
+    await both.apply(deals, await both.plan(deals, rename={"amount": "worth"}))
+    await busy()
+    job = await both.call("POST", f"/pipelines/{deals}/schema/rollback", {"version": before[deals]}, 202)
+    await both.ended(job["id"])
+    await both.settled(deals)
+    await both.apply(deals, await both.plan(deals, rename={"amount": "worth"}))
+    await busy()
+    writing = False
+    await asyncio.gather(*writers)
+    assert refused > 0
+    await both.settled(companies)
+
+    async def right() -> bool:
+        rows = (await both.call("GET", f"/pipelines/{deals}/records?limit=200"))["items"]
+        worth = [it["data"].get("worth", 0) for it in rows]
+        data = await both.data(companies, company)
+        return bool((data["total"], data["big"]) == (sum(worth), sum(it > 3 for it in worth)))
+
+    await eventually(right)
+    fields = (await both.call("GET", f"/pipelines/{companies}"))["schema_definition"]["fields"]
+    known = {it["name"]: it for it in fields}
+    assert (known["total"]["field"], known["big"]["filter"]["field"]) == ("worth", "worth")
+    at = f"/pipelines/{companies}/versions/{before[companies]}"
+    past = {it["name"]: it for it in (await both.call("GET", at))["fields"]}
+    assert past["total"]["field"] == "amount"
+    job = await both.call("POST", f"/pipelines/{companies}/schema/rollback", {"version": before[companies]}, 202)
+    await both.ended(job["id"])
+    fields = (await both.call("GET", f"/pipelines/{companies}"))["schema_definition"]["fields"]
+    assert {it["name"]: it for it in fields}["total"]["field"] == "worth"
+    assert await right()
+
+
 async def test_a_changed_expression_is_followed_and_taken_back(both: Both) -> None:
     """Changing an expression computes all anew, and what looks at it; a rollback computes what was before."""
     companies, company, deals, ids = await world(both, 3)

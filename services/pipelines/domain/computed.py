@@ -291,9 +291,15 @@ def renamed_field(field: AnyField, renames: Mapping[str, str], own: UUID | None 
     if not isinstance(field, LookupField | RollupField):
         return field
     field = replace(field, relation=renames.get(field.relation, field.relation))
-    if field.target_pipeline is None or field.target_pipeline != own or field.field is None:
+    return field if own is None else renamed_look(field, renames, own)
+
+
+def renamed_look(field: AnyField, renames: Mapping[str, str], target: UUID) -> AnyField:
+    """A lookup or rollup that looks at fields of the target by their new names."""
+    if not isinstance(field, LookupField | RollupField) or field.target_pipeline != target:
         return field
-    field = replace(field, field=renames.get(field.field, field.field))
+    if field.field is not None:
+        field = replace(field, field=renames.get(field.field, field.field))
     if isinstance(field, RollupField) and field.filter is not None:
         return replace(field, filter=renamed_condition(field.filter, renames))
     return field

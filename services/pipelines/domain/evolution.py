@@ -82,6 +82,11 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset((*moved, *self.converts, *self.fills, *self.claims))
 
     @property
+    def renames(self) -> dict[str, str]:
+        """The fields that go by other names."""
+        return {move.old: move.new for move in self.moves if HIDDEN not in move.old + move.new}
+
+    @property
     def only_removes(self) -> bool:
         """Whether nothing is done but to take values away."""
         kept = self.converts or self.fills or self.claims or self.computes

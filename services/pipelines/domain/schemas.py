@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common.errors import Conflict, Fault
 from services.pipelines.domain.definitions import Fields
-from services.pipelines.domain.evolution import HIDDEN, Change, Kind, Pending, Step, differences
+from services.pipelines.domain.evolution import Change, Kind, Pending, Step, differences
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.rules import Rule
 
@@ -104,8 +104,7 @@ def between(old: Version, new: Version, asked: Iterable[Pending]) -> Difference:
     called = {field.name: field.name for field in old.fields}
     for it in asked:
         if it.version <= new.version:
-            moves = {move.old: move.new for move in it.moves if HIDDEN not in move.old + move.new}
-            called = {then: moves.get(now, now) for then, now in called.items()}
+            called = {then: it.renames.get(now, now) for then, now in called.items()}
     there = {field.name for field in new.fields}
     renames = {then: now for then, now in called.items() if then != now and now in there}
     known, kinds = {field.name: field for field in old.fields}, dict[tuple[str, bool], list[Change]]()

@@ -113,10 +113,10 @@ async def find(connection: Connection, tenant_id: UUID, ids: Iterable[UUID]) -> 
     return {row["id"]: _pipeline(row) for row in rows}
 
 
-async def displaying(connection: Connection, tenant_id: UUID, target: UUID, names: list[str]) -> list[Pipeline]:
-    """Other pipelines, held, with relation fields that show one of these fields of the target; also in the trash."""
-    rows = await connection.fetch(SQL["displaying_pipelines"], tenant_id, target, names)
-    return [_pipeline(row) for row in rows]
+async def lock_speaking(connection: Connection, tenant_id: UUID, target: UUID) -> list[Pipeline]:
+    """Other pipelines whose fields may speak of those of the target, also in the trash; it is held with them."""
+    rows = await connection.fetch(SQL["lock_speaking"], tenant_id, target)
+    return [_pipeline(row) for row in rows if row["id"] != target]
 
 
 async def leading(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> tuple[Leading, ...]:

@@ -75,17 +75,17 @@ select
     created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines where tenant_id = $1 and id = any($2) and deleted_at is null;
 
--- name: displaying_pipelines -> PipelineRow
--- Those with relation fields that show one of some fields of another pipeline, held until the transaction ends.
+-- name: lock_speaking -> PipelineRow
+-- A pipeline and those with fields that may speak of its fields, held until the transaction ends, in one order.
 select
     id, version, slug, name, description, icon, color, title_template, fields, rules, require_if_match,
     created_at, created_by, updated_at, updated_by, deleted_at, claims, pending
 from pipelines
-where tenant_id = $1 and id <> $2 and exists (
+where tenant_id = $1 and (id = $2 or exists (
     select from jsonb_array_elements(fields) as field (value)
-    where field.value ->> 'type' = 'relation' and field.value ->> 'target_pipeline' = $2::uuid::text
-        and field.value ->> 'display_field' = any($3::text[])
-)
+    where field.value ->> 'type' in ('relation', 'lookup', 'rollup')
+        and field.value ->> 'target_pipeline' = $2::uuid::text
+))
 order by id for update;
 
 -- name: leading -> Leading

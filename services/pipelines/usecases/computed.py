@@ -1,11 +1,13 @@
 """Computed fields look beyond themselves: at fields beside them, at other pipelines, through types of relationships."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
 from msgspec.structs import replace
 
 from libs.common.errors import Conflict, Fault
+from libs.common.filters.renaming import renamed_path
 from libs.common.formulas import names_of
 from libs.common.postgres import Connection
 from services.pipelines.domain.caller import Caller
@@ -24,16 +26,27 @@ from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import relationship_types
 
 
+class Names(msgspec.Struct, frozen=True):
+    """What becomes of names of fields: those that change, and those whose fields go."""
+
+    renamed: Mapping[str, str] = {}
+    removed: Collection[str] = frozenset()
+
+
+STAYING = Names()
+
+
 async def settled(
-    connection: Connection, caller: Caller, pipeline: Pipeline, placed: Sequence[Placed]
+    connection: Connection, caller: Caller, pipeline: Pipeline, placed: Sequence[Placed], names: Names = STAYING
 ) -> tuple[Pipeline, list[Fault]]:
     """The pipeline with what follows for its computed fields, and what is wrong with them; `placed` came with the body.
 
-    `Conflict` where computed fields of other pipelines look at what is gone by then, or is of another type.
+    `Conflict` where computed fields of other pipelines look at what is gone by then; those that look at what goes by
+    another name will follow.
     """
     await storage.lock_computed(connection, caller.tenant)
     known = {it.id: it for it in await storage.computed(connection, caller.tenant)}
-    _check_used(known, pipeline)
+    _check_used(known, pipeline, names)
     own = [field for field in pipeline.fields if isinstance(field, ComputedField)]
     if not own:
         return pipeline, []
@@ -95,10 +108,10 @@ def _reads(caller: Caller, pipeline_id: UUID, name: str) -> bool:
     return any(grant.readable_fields is None or name in grant.readable_fields for grant in grants)
 
 
-def _check_used(known: dict[UUID, Pipeline], new: Pipeline) -> None:
+def _check_used(known: dict[UUID, Pipeline], new: Pipeline, names: Names) -> None:
     """`Conflict` where others look at fields that are not there any more; those that are, they may look at."""
     around = Around({it.id: it.fields for it in known.values()}, (), {it.id: it.slug for it in known.values()})
-    there = {field.name for field in new.fields}
+    there = {field.name for field in new.fields}.union(names.renamed).difference(names.removed)
     wanted = {
         name
         for it in known.values()
@@ -111,10 +124,13 @@ def _check_used(known: dict[UUID, Pipeline], new: Pipeline) -> None:
         raise Conflict(f"Computed fields look at '{gone[0]}': {', '.join(users)}", code="in-use")
 
 
-async def check_types(connection: Connection, caller: Caller, old: Pipeline, new: Pipeline) -> None:
+async def check_types(
+    connection: Connection, caller: Caller, old: Pipeline, new: Pipeline, names: Names = STAYING
+) -> None:
     """`Conflict` where a field that others look at has values of another type from now on."""
     before, after = environment(old.fields), environment(new.fields)
-    changed = [name for name, kind in before.items() if name in after and after[name] != kind]
+    now = {name: renamed_path(name, names.renamed) for name in before}
+    changed = [name for name, kind in before.items() if now[name] in after and after[now[name]] != kind]
     if not changed:
         return
     known = await storage.computed(connection, caller.tenant)

@@ -25,7 +25,7 @@ from services.pipelines.domain.pipelines import Pipeline
 from services.pipelines.domain.rules import rules_faults
 from services.pipelines.domain.schemas import Trashed
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import computed, evolve, pipelines
+from services.pipelines.usecases import computed, evolve, pipelines, renames
 
 FOLLOWED = {"expression", "relation", "function", "field"}
 FOLLOWING = {"result_type", "multiple", "relationship_type", "inverse", "target_pipeline"}
@@ -107,9 +107,10 @@ async def restore(database: Database, caller: Caller, pipeline_id: UUID, name: s
         faults = _crowded(old, name)
         if faults:
             raise Conflict("There is no room for the field", errors=faults)
-        fields = (*old.fields, gone.field)
+        (field,) = await renames.caught_up(connection, caller, pipeline_id, (gone.field,))
+        fields = (*old.fields, field)
         new = replace(old, fields=fields)
-        new = await pipelines.check(connection, caller, new, [("", gone.field)], _among(fields, [("", gone.field)]))
+        new = await pipelines.check(connection, caller, new, [("", field)], _among(fields, [("", field)]))
         new, _ = await evolve.follow(connection, caller, old, new, Step(fields=new.fields, restores={gone.key: name}))
         return await pipelines.write(connection, caller, "updated", new)
 

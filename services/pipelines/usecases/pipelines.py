@@ -200,15 +200,16 @@ async def save(
 
 
 async def check(
-    connection: Connection, caller: Caller, pipeline: Pipeline, placed: list[Placed], faults: list[Fault]
-) -> Pipeline:
+    connection: Connection, caller: Caller, pipeline: Pipeline, placed: list[Placed], faults: list[Fault],
+    named: computed.Names = computed.STAYING,
+) -> Pipeline:  # fmt: skip
     """The pipeline with what follows for its computed fields; `Invalid` with these faults, and those that new fields
     have because of what is around them.
     """
     own = {field.name for field in pipeline.fields}
     faults = [*faults, *await relations.link(connection, caller, pipeline.id, placed, own)]
     if not faults:
-        pipeline, faults = await computed.settled(connection, caller, pipeline, placed)
+        pipeline, faults = await computed.settled(connection, caller, pipeline, placed, named)
     faults += rules_faults(pipeline.rules, pipeline.fields)
     if faults:
         raise Invalid("The definition is not valid", errors=faults[:MAX_FAULTS])

@@ -1,6 +1,5 @@
 """Plan what a definition shall become, apply it, and go back."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -35,6 +34,7 @@ from services.pipelines.domain.evolution import (
     differences,
     hidden,
     pairs,
+    removed,
     renamed_display,
     renamed_fields,
 )
@@ -55,7 +55,7 @@ from services.pipelines.domain.schemas import (
 from services.pipelines.domain.titles import renamed_template
 from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import computed, evolve, pipelines, views
+from services.pipelines.usecases import computed, evolve, pipelines, renames, views
 
 FORECAST_SECONDS = 15.0
 
@@ -121,10 +121,11 @@ async def _computed(database: Database, caller: Caller, found: Pipeline, step: S
         (f"/fields/{names.index(it.name)}", it) for it in step.fields if it.name in names and it not in found.fields
     ]
     async with database.tenant(caller.tenant) as connection:
-        new, faults = await computed.settled(connection, caller, _renamed(found, step), given)
+        named = _names(found, step)
+        new, faults = await computed.settled(connection, caller, _renamed(found, step), given, named)
         if faults:
             raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
-        await computed.check_types(connection, caller, found, new)
+        await computed.check_types(connection, caller, found, new, named)
     return replace(step, fields=new.fields)
 
 
@@ -134,6 +135,9 @@ async def apply(
     """The pipeline as it was planned, and what is left to a job of records."""
     caller.require("update", pipeline_id)
     async with database.tenant(caller.tenant) as connection:
+        known = await schemas.get_plan(connection, caller.tenant, pipeline_id, plan_id)
+        if known is not None and known.step.renames:
+            await renames.lock(connection, caller, pipeline_id)
         old = await pipelines.locked(connection, caller, pipeline_id, None)
         known = await schemas.get_plan(connection, caller.tenant, pipeline_id, plan_id)
         if known is None:
@@ -162,6 +166,8 @@ async def rollback(
     if not force:
         check_fit(changes)
     async with database.tenant(caller.tenant) as connection:
+        if step.renames:
+            await renames.lock(connection, caller, pipeline_id)
         old = await pipelines.locked(connection, caller, pipeline_id, {found.version})
         return await _take(connection, caller, replace(old, rules=rules, title_template=title), step, stashes)
 
@@ -287,23 +293,23 @@ async def _take(
     fresh: list[Placed] = [
         (f"/fields/{i}", field) for i, field in enumerate(step.fields) if before.get(field.name) != field
     ]
-    new = await pipelines.check(connection, caller, new, fresh, [])
-    await computed.check_types(connection, caller, old, new)
+    named = _names(old, step)
+    new = await pipelines.check(connection, caller, new, fresh, [], named)
+    await computed.check_types(connection, caller, old, new, named)
     step = replace(step, fields=new.fields)
     if step.renames:
         await views.rename(connection, caller, old.id, step.renames)
-        await _redisplay(connection, caller, old.id, step.renames)
     new, asked = await evolve.follow(connection, caller, old, new, step, stashes=stashes, always=True)
     assert asked is not None
     leading = await storage.leading(connection, caller.tenant, old.id) if step.renames else ()
-    return await pipelines.write(connection, caller, "updated", new, leading), asked
+    written = await pipelines.write(connection, caller, "updated", new, leading)
+    if step.renames:
+        await renames.follow(connection, caller, old.id, step.renames)
+    return written, asked
 
 
-async def _redisplay(connection: Connection, caller: Caller, target: UUID, renames: Mapping[str, str]) -> None:
-    """Lets relation fields of other pipelines show fields of this one by their new names."""
-    for it in await storage.displaying(connection, caller.tenant, target, list(renames)):
-        fields = tuple(renamed_display(field, renames, target) for field in it.fields)
-        await pipelines.write(connection, caller, "updated", replace(it, fields=fields))
+def _names(old: Pipeline, step: Step) -> computed.Names:
+    return computed.Names(step.renames, frozenset(field.name for field in removed(old.fields, step)))
 
 
 async def _way_back(
@@ -315,12 +321,11 @@ async def _way_back(
     since = await schemas.asked_since(connection, caller.tenant, pipeline.id, number)
     called, stashes = {field.name: field.name for field in target.fields}, dict[str, list[str]]()
     for asked in since:
-        renames = {move.old: move.new for move in asked.moves if "@" not in move.old + move.new}
-        called = {then: renames.get(now, now) for then, now in called.items()}
+        called = {then: asked.renames.get(now, now) for then, now in called.items()}
         for name in asked.converts:
             stashes.setdefault(name, []).append(hidden(name, asked.version))
     now = {field.name for field in pipeline.fields}
-    renames = {name: then for then, name in called.items() if name != then and name in now}
+    named = {name: then for then, name in called.items() if name != then and name in now}
     there = {then for then, name in called.items() if name in now}
     trash = await schemas.trash(connection, caller.tenant, pipeline.id)
     restores: dict[str, str] = {}
@@ -331,7 +336,8 @@ async def _way_back(
     back = tuple(
         Move(key, then) for then, name in called.items() if name in now for key in reversed(stashes.get(name, []))
     )
-    step = Step(fields=target.fields, renames=renames, restores=restores)
+    fields = await renames.caught_up(connection, caller, pipeline.id, target.fields)
+    step = Step(fields=fields, renames=named, restores=restores)
     _check_way(pipeline, step)
     return step, back, target.rules, target.title_template
 

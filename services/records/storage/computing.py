@@ -72,9 +72,11 @@ async def follow(connection: Connection, tenant_id: UUID, targets: Collection[UU
 
 async def gather(
     connection: Connection, tenant_id: UUID, it: Across, schema: Schema, path: Sequence[str], context: Context,
-    near: Sequence[UUID], far: Sequence[UUID] | None,
+    near: Sequence[UUID], far: Sequence[UUID] | None, data: str | None = None,
 ) -> dict[UUID, Any]:  # fmt: skip
-    """The values of a lookup or rollup for records; `far` are what they hold themselves, place by place."""
+    """The values of a lookup or rollup for records; `far` are what they hold themselves, place by place. `data` is SQL
+    for the data of `m`, where values of what they are related to may go by old names.
+    """
     params: list[object] = [tenant_id, it.target, list(near), list(far) if far is not None else it.type]
     links = "links_given" if far is not None else "links_against" if it.inverse else "links_along"
     condition = "true"
@@ -86,7 +88,8 @@ async def gather(
     if "$" not in expression:
         params.pop()
     text = SQL["gather"].replace("{gather}", expression).replace("{links}", SQL[links].strip().rstrip(";"))
-    text = text.replace("{ids}", "$3::uuid[]").replace("{condition}", condition)
+    records = "records" if data is None else f"({SQL['renamed'].strip().rstrip(';').replace('{data}', data)})"
+    text = text.replace("{ids}", "$3::uuid[]").replace("{condition}", condition).replace("{records}", records)
     rows = await connection.fetch(text, *params)
     return {row[0]: _value(row[1]) for row in rows if row[1] is not None}
 

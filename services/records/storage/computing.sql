@@ -20,11 +20,18 @@ update pipelines set followers = followers + 1 where tenant_id = $1 and id = any
 -- What is computed of the live records that others are related to; those who are related to none are left out.
 select linked.near, ({gather})::text as found
 from ({links}) linked cross join lateral (
-    select r.id, r.data from records r
+    select r.id, r.data from {records} r
     where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = linked.far and r.deleted_at is null and {condition}
     offset 0
 ) r
 group by linked.near;
+
+-- name: renamed
+-- A record by the names that its fields have now.
+select
+    m.tenant_id, m.pipeline_id, m.deleted_at, m.id, m.version, m.title, m.created_at, m.created_by, m.updated_at,
+    m.updated_by, {data} as data
+from records m where m.tenant_id = $1 and m.id = linked.far
 
 -- name: links_given
 -- The relations that records hold themselves.

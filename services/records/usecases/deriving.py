@@ -46,23 +46,28 @@ async def known(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> P
 async def across(
     connection: Connection, tenant_id: UUID, looking: Sequence[Across], rows: Sequence[Row], own: Pipeline
 ) -> dict[UUID, dict[str, Any]]:
-    """The values of lookups and rollups for records with these data: by record, by field."""
+    """The values of lookups and rollups for records with these data: by record, by field. What looks at a field that
+    goes by another name by now is left as it is: its own definition follows, and then it is computed anew.
+    """
     found: dict[UUID, dict[str, Any]] = {record_id: {} for record_id, _ in rows}
     targets: dict[UUID, Pipeline | None] = {own.id: own}
     for it in looking:
         if it.target not in targets:
             targets[it.target] = await pipeline(connection, tenant_id, it.target)
         values = await _gathered(connection, tenant_id, it, targets[it.target], rows)
-        for record_id in found:
-            found[record_id][it.name] = values.get(record_id, it.of_none)
+        if values is not None:
+            for record_id in found:
+                found[record_id][it.name] = values.get(record_id, it.of_none)
     return found
 
 
 async def _gathered(
     connection: Connection, tenant_id: UUID, it: Across, target: Pipeline | None, rows: Sequence[Row]
-) -> Mapping[UUID, Any]:
-    if target is None or (it.field is not None and it.field not in target.fields):
+) -> Mapping[UUID, Any] | None:
+    if target is None:
         return {}
+    if it.field is not None and it.field not in target.fields:
+        return None
     path = [it.field or ""]
     if it.field is not None and target.fields[it.field].type == "currency":
         path.append("amount")
@@ -73,10 +78,11 @@ async def _gathered(
     if not near:
         return {}
     try:
-        return await computing.gather(connection, tenant_id, it, schema(target), path, _TIMELESS, near, far)
+        known, data = schema(target), target.data("m") if target.renaming else None
+        return await computing.gather(connection, tenant_id, it, known, path, _TIMELESS, near, far, data)
     except Invalid:
         # The filter speaks of what is not there any more.
-        return {}
+        return None
 
 
 def with_values(own: Pipeline, data: Mapping[str, object], values: Mapping[str, Any]) -> Data:
