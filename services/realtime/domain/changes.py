@@ -61,6 +61,11 @@ class Change:
         return len(bytes(self.record)) + sum(len(bytes(raw)) for raw in self._old.values())
 
     @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels that are told of it."""
+        return f"record:{self.head.id}", f"pipeline:{self.head.pipeline_id}", "tenant"
+
+    @cached_property
     def after(self) -> State:
         """The record after the change."""
         return _STATE.decode(self.record)

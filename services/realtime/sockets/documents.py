@@ -160,7 +160,7 @@ class DocumentConnection(Connection):
         await live.definitions.get_or_bare(self.key.tenant_id, self.opened.pipeline_id)
         with live.hubs.opened(self.key.tenant_id) as hub:
             await hub.begun()
-            await replay.join(live.bus, hub, subscription, hub.position)
+            await replay.join(hub, subscription, hub.position)
             self._watch = subscription
         self.stir()
 

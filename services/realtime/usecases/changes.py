@@ -17,7 +17,8 @@ from services.realtime.usecases import records
 from services.realtime.usecases.asking import was_surely_not
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.groups import READ, RECORDS, ruling
-from services.realtime.usecases.hub import Hub, read
+from services.realtime.usecases.hub import Hub
+from services.realtime.usecases.past import read
 from services.realtime.usecases.replay import too_old
 
 MAX_SCANNED = 2_000

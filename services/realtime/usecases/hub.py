@@ -8,13 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
 
-import msgspec
-import structlog
-
-from libs.common import events
 from libs.common.bus import Bus
 from libs.common.resilience import deadline
-from services.realtime.domain.changes import Change, Recorded
+from services.realtime.domain.changes import Change
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame, ResyncRequired, encode
@@ -25,6 +21,7 @@ from services.realtime.usecases.feed import Feed
 from services.realtime.usecases.groups import Group, Key, Told, World, key_of
 from services.realtime.usecases.link import AnyWord, Link, Shown
 from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.past import Page, Past, read
 from services.realtime.usecases.subscribers import Subscription
 
 RECENT_CHANGES = 500
@@ -34,17 +31,6 @@ BREATH_SECONDS = 0.01
 BEGIN_SECONDS = 5.0
 
 Hear = Callable[["Hub", AnyWord], None]
-log = structlog.get_logger()
-
-
-def read(seq: int, payload: bytes) -> Change | None:
-    """The change that an event tells of; None where it cannot be read, which is logged."""
-    try:
-        event = events.decode(payload, Recorded, seq)
-        return Change(seq, event.type.rpartition(".")[2], event.time, event.data)
-    except msgspec.MsgspecError as error:
-        log.error("a change could not be read", seq=seq, error=repr(error))
-        return None
 
 
 class Hub:
@@ -56,8 +42,9 @@ class Hub:
     """
 
     def __init__(
-        self, tenant_id: UUID, node: str, bus: Bus, definitions: Definitions, metrics: LiveMetrics, hear: Hear
-    ) -> None:
+        self, tenant_id: UUID, node: str, bus: Bus, definitions: Definitions, past: Past, metrics: LiveMetrics,
+        hear: Hear,
+    ) -> None:  # fmt: skip
         self.tenant_id = tenant_id
         self.definitions = definitions
         self.position = 0
@@ -66,6 +53,8 @@ class Hub:
         self.recent: deque[Change] = deque()
         self.users = 0
         self.epoch = 0
+        self._past = past
+        self._era = object()
         self._recent_bytes = 0
         self._breath = 0.0
         self._channels: dict[str, dict[Key, Group]] = {}
@@ -88,12 +77,27 @@ class Hub:
         """Ends the feed and the link."""
         await self._feed.stop()
         await self.link.stop()
+        self._past.forget(self._era)
 
     def after(self, position: int) -> list[Change] | None:
         """What was fanned out after a position; None where memory does not hold all of it."""
         if position < self.floor or position > self.position:
             return None
         return [change for change in self.recent if change.seq > position]
+
+    def missed(self, channel: str, position: int) -> list[Change]:
+        """What a channel is told of that was fanned out after a position, as far as memory holds it."""
+        found = []
+        for change in reversed(self.recent):
+            if change.seq <= position:
+                break
+            if channel in change.channels:
+                found.append(change)
+        return found[::-1]
+
+    async def page(self, position: int, proof: int) -> Page:
+        """What the stream has after a position, a page of it; `proof` is an event that surely came later."""
+        return await self._past.page(self._era, self.tenant_id, position, proof)
 
     async def moved(self, position: int) -> None:
         """Waits until something was fanned out after a position, or the stream has begun anew."""
@@ -217,6 +221,8 @@ class Hub:
 
     def _begin(self, position: int, proof: int | None) -> None:
         self.epoch += 1
+        self._past.forget(self._era)
+        self._era = object()
         self.floor = position
         self._move(position)
         self.proof = proof
@@ -250,8 +256,8 @@ class Hub:
             self.floor = self.proof = oldest.seq
 
     def _plan(self, change: Change) -> list[Told]:
-        names = (f"record:{change.head.id}", f"pipeline:{change.head.pipeline_id}", "tenant")
-        groups = [group for name in names if name in self._channels for group in self._channels[name].values()]
+        names = [name for name in change.channels if name in self._channels]
+        groups = [group for name in names for group in self._channels[name].values()]
         return [told for group in groups for told in group.tell(change)]
 
     async def _deliver(self, told: list[Told]) -> None:

@@ -9,6 +9,7 @@ from libs.common.bus import Bus
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.hub import Hear, Hub
 from services.realtime.usecases.metrics import LiveMetrics
+from services.realtime.usecases.past import Past
 from services.realtime.usecases.subscribers import Subscription
 
 
@@ -20,6 +21,7 @@ class Hubs:
         self._bus = bus
         self._hear = hear
         self._definitions = definitions
+        self._past = Past(bus)
         self._metrics = metrics
         self._hubs: dict[UUID, Hub] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -55,7 +57,7 @@ class Hubs:
 
     def _open(self, tenant_id: UUID) -> Hub:
         self._metrics.hubs.inc()
-        return Hub(tenant_id, self._node, self._bus, self._definitions, self._metrics, self._hear)
+        return Hub(tenant_id, self._node, self._bus, self._definitions, self._past, self._metrics, self._hear)
 
     def _close_if_unused(self, hub: Hub) -> None:
         if hub.users == 0 and self._hubs.get(hub.tenant_id) is hub:

@@ -62,7 +62,7 @@ async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subs
         hub.detach(earlier)
     connection.subscriptions[name] = subscription
     connection.deliver(_frame(Subscribed(channel=name, seq=begin, presence=present)))
-    await replay.join(live.bus, hub, subscription, begin)
+    await replay.join(hub, subscription, begin)
     await live.locks.greet(hub, subscription)
     if subscription.counted is not None:
         hub.show_counts(subscription)

@@ -248,7 +248,7 @@ async def test_many_who_come_back_ask_records_nothing(settings: Settings, world:
             async with node.live(token) as live:
                 await live.subscribe(channels[number], from_seq=positions[number])
                 while (await live.expect("record_updated"))["record"]["id"] != crowd[number]["id"]:
-                    pass
+                    assert channels[number].startswith("pipeline:")
 
         await asyncio.gather(*(come_back(number) for number in range(CROWD)))
     assert world.questions == asked

@@ -57,6 +57,28 @@ async def test_a_node_that_was_not_there_replays_as_well(node: Node, world: Worl
         assert [(await live.expect("record_updated"))["seq"] for _ in range(290)] == missed[10:]
 
 
+@pytest.mark.usefixtures("recent")
+async def test_what_was_missed_is_told_where_it_belongs(node: Node, world: World) -> None:
+    """Resuming a record, a pipeline or one's own channel brings what is of that, and nothing else that was missed."""
+    mine, other = world.pipeline(), world.pipeline()
+    record, beside, elsewhere = [await world.create(one, name="Ann") for one in (mine, mine, other)]
+    async with node.live(world.token()) as keeps_the_feed_open:
+        start = (await keeps_the_feed_open.subscribe("tenant"))["seq"]
+        made = [await world.update(one, {"score": n}) for n in range(4) for one in (record, beside, elsewhere)]
+        await keeps_the_feed_open.expect("record_updated", seq=made[-1])
+        for channel, of in (
+            (f"record:{record['id']}", (record,)),
+            (f"pipeline:{mine}", (record, beside)),
+            ("tenant", (record, beside, elsewhere)),
+            ("user", ()),
+        ):
+            async with node.live(world.token()) as live:
+                await live.subscribe(channel, from_seq=start)
+                frames = [frame for frame in await quiet(live) if "record" in frame]
+            expected = [one["id"] for _ in range(4) for one in of]
+            assert [frame["record"]["id"] for frame in frames] == expected, channel
+
+
 async def test_replayed_changes_are_judged_like_live_ones(node: Node, world: World) -> None:
     """Rules, masks and filters hold for what is replayed."""
     pipeline = world.pipeline()
