@@ -211,7 +211,8 @@ class ScimController(Controller):
 
 
 def _body(data: dict[str, Any]) -> dict[str, Any]:
-    if len(data.get("Operations") or ()) > MAX_OPERATIONS:
+    given = data.get("Operations")
+    if isinstance(given, list) and len(given) > MAX_OPERATIONS:
         raise InvalidSyntaxException(detail=f"At most {MAX_OPERATIONS} operations are taken")
     return data
 

@@ -16,16 +16,18 @@ from services.pipelines.domain.fields import (
     RelationField,
     UserField,
 )
+from services.pipelines.domain.names import type_name_faults
 
 
 def schema(fields: Fields, *, columns: bool = True) -> Schema:
-    """The names that a filter may use, without reaching other records."""
+    """The names that a filter may use, without reaching other records; those that are none are left out."""
     own = {path: field for one in fields for path, field in _names(one)}
     return Schema({**own, **COLUMNS} if columns else own)
 
 
 def _names(field: AnyField) -> Iterable[tuple[str, filters.Field]]:
-    if isinstance(field, ButtonField):
+    misnamed = any(type_name_faults(field.name, ""))
+    if isinstance(field, ButtonField) or misnamed:
         return
     many = isinstance(field, UserField | FileField) and field.multiple
     many = many or (isinstance(field, RelationField) and field.cardinality in ("one_to_many", "many_to_many"))

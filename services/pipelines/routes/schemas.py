@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -52,7 +52,7 @@ class ApplyInput(Input, kw_only=True):
 class RollbackInput(Input, kw_only=True):
     """Which version's fields shall be there again; with `force` also where records would not fit."""
 
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=1, le=NEWEST)]
     force: bool = False
 
 

@@ -156,6 +156,9 @@ async def test_a_user_is_patched(tenant: Tenant) -> None:
     assert error(await tenant.ask("PATCH", path, json=operations({"op": "remove", "path": "userName"})))[0] == 400
     too_many = operations(*[{"op": "replace", "path": "displayName", "value": "x"}] * 101)
     assert error(await tenant.ask("PATCH", path, json=too_many)) == (400, "invalidSyntax")
+    for given in (7, 1e308, True, "replace", {"op": "replace"}):
+        body = {"schemas": [PATCH], "Operations": given}
+        assert error(await tenant.ask("PATCH", path, json=body))[0] == 400, given
     assert (await tenant.ask("GET", path)).json()["emails"][0]["value"] == "anna@example.com"
 
 

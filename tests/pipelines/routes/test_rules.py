@@ -59,3 +59,29 @@ async def test_rules_are_the_business_of_who_may_change_the_pipeline(service: Se
     assert (await service.client.get(path, headers=service.user(tenant=new_id()))).status_code == 404
     stale = await service.client.post(path, json=RULE, headers={"If-Match": '"7"'})
     assert stale.status_code == 412
+
+
+async def test_a_bad_name_of_a_field_is_told_beside_rules(service: Service) -> None:
+    """A field that is added, planned or renamed by no good name is a fault of that name, where rules are judged too."""
+    made = await service.create("Deals", NAME, SCORE)
+    path = f"/pipelines/{made['id']}"
+    assert (await service.client.post(f"{path}/rules", json=RULE)).status_code == 201
+    for name in ("", "../etc", "a.b", "Score", "größe", "\ufffe"):
+        field = {"name": name, "type": "text"}
+        for at, pointer, body in (
+            ("fields", "/name", field),
+            ("schema/plan", "/fields/0/name", {"fields": [field]}),
+            ("schema/plan", "/rename/name", {"rename": {"name": name}}),
+        ):
+            answer = await service.client.post(f"{path}/{at}", json=body)
+            assert (answer.status_code, (pointer, "invalid_name") in faults(answer.json())) == (422, True), answer.text
+
+
+async def test_no_number_of_a_version_is_too_large_to_be_refused(service: Service) -> None:
+    """Versions that no definition can have are refused like other input, whatever their size."""
+    made = await service.create("Deals", NAME)
+    for version in (-1, 2**63, -(2**63) - 1, 10**300):
+        answer = await service.client.post(f"/pipelines/{made['id']}/schema/rollback", json={"version": version})
+        assert (answer.status_code, faults(answer.json())) == (422, {("/version", "invalid_value")})
+        listed = await service.client.get(f"/pipelines/{made['id']}/versions", params={"cursor": str(version)})
+        assert (listed.status_code, faults(listed.json())) == (422, {("/cursor", "invalid_value")})
