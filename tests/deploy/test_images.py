@@ -145,22 +145,38 @@ def test_the_same_source_makes_the_same_files(tmp_path: Path) -> None:
     """An image's part is the same to the byte and the second, whenever it is made and whatever was imported before."""
     made = []
     for imported in (False, True):
-        app = tmp_path / "app"
+        app, root = tmp_path / "app", tmp_path / "root"
         shutil.copytree(ROOT / "libs", app / "libs", ignore=shutil.ignore_patterns("__pycache__"))
         if imported:
             subprocess.run([sys.executable, "-m", "compileall", "-q", app / "libs"], check=True, timeout=240)
-        run = ["sh", IMAGES / "settle.sh", sys.executable, app]
+        run = ["sh", IMAGES / "settle.sh", sys.executable, app, root]
         subprocess.run(run, env={"PATH": "/usr/bin:/bin"}, check=True, timeout=240)
+        assert not app.exists()
         made.append(
             {
-                str(path.relative_to(app)): (path.stat().st_mtime, path.stat().st_mode, _content(path))
-                for path in sorted(app.rglob("*"))
+                str(path.relative_to(root)): (path.stat().st_mtime, path.stat().st_mode, _content(path))
+                for path in sorted(root.rglob("*"))
             }
         )
-        shutil.rmtree(app)
-    assert any(name.endswith(".pyc") for name in made[0])
+        shutil.rmtree(root)
+    assert any(name.startswith(str(app).lstrip("/")) and name.endswith(".pyc") for name in made[0])
     assert {mtime for mtime, _, _ in made[0].values()} == {0}
     assert made[0] == made[1]
+
+
+def test_layers_settle_the_times_of_the_directories_above() -> None:
+    """The last stage copies whole trees to the root, and gives what else it touches the same time at every build."""
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    copied = re.findall(r"^COPY (.+)$", last, re.MULTILINE)
+    settled = re.findall(r"settle\.sh \S+ \S+ (\S+)", DOCKERFILE)
+    assert copied == [f"--from=build {root}/ /" for root in settled]
+    (run,) = re.findall(r"^RUN ((?:.*\\\n)*.*)$", last, re.MULTILINE)
+    touched = set(run.partition("find ")[2].split())
+    written = set(re.findall(r"(?:>> |install -d .*? )(/\S+)", run))
+    assert written
+    for path in map(Path, written):
+        assert touched & {str(place) for place in (path, *path.parents)}, path
+        assert {str(place) for place in path.parents} - {"/"} <= touched, path
 
 
 def _content(path: Path) -> bytes:
