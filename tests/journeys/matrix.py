@@ -84,7 +84,8 @@ class Person:
         return made
 
     async def _call(self, operation: Operation, path: str) -> httpx.Response:
-        async with client(self.url, self.token) as api:
+        # By a name wherever the platform is: passkeys are not for an address.
+        async with client(self.url, self.token, Host="localhost") as api:
             return await api.request(operation.method.upper(), path, params=operation.query, **operation.content)
 
 
