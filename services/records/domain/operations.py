@@ -30,10 +30,11 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new record."""
+    """A new record. `id` is chosen where its unique values are claimed before it is planned."""
 
     data: Mapping[str, object]
     links: tuple[Link, ...] = ()
+    id: UUID | None = None
 
 
 class Update(msgspec.Struct, frozen=True):

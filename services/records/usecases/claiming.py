@@ -1,9 +1,13 @@
 """Values that only one record of a pipeline may have: found for upserts, claimed, given back."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
+
 from libs.common.errors import Fault, Invalid, StaleVersion
+from libs.common.ids import new_id
 from services.records.domain import fields
 from services.records.domain.definitions import Field
 from services.records.domain.operations import Create, Delete, Operation, Update, Upsert
@@ -12,6 +16,9 @@ from services.records.storage import uniques
 from services.records.storage.uniques import Claim
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.scope import Scope
+
+BREATH = 250
+"""After so many operations others have their turn."""
 
 
 async def find(scope: Scope, rest: Sequence[tuple[int, Operation]]) -> dict[tuple[str, str], UUID]:
@@ -77,14 +84,61 @@ def _upsert_fault(scope: Scope, operation: Upsert) -> Fault:
     return faults[0] if faults else Fault(f"/data/{operation.by}", "required", f"'{operation.by}' is required")
 
 
-async def claim(scope: Scope, plan: Plan) -> Failures:
-    """Gives back the values that go and takes those that come; who comes too late fails."""
+class Ahead:
+    """Claims of the records of a wave that is written in parts, made before it is, over all parts in one order: so of
+    two that want the same values the second waits, and neither for the other.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._claims: dict[int, list[Claim]] = {}
+        self.held: set[Claim] = set()
+
+    async def take(self, wave: Sequence[tuple[int, Operation]]) -> list[tuple[int, Operation]]:
+        """Claims what new records will have, as far as it is free; they have ids from now on."""
+        made: list[tuple[int, Operation]] = []
+        wanted: dict[tuple[str, str], Claim] = {}
+        for place, (index, operation) in enumerate(wave, 1):
+            if place % BREATH == 0:
+                await asyncio.sleep(0)
+            if isinstance(operation, Create):
+                record_id = new_id()
+                self._claims[index] = [(name, key, record_id) for name, key in self._keys(operation)]
+                for it in self._claims[index]:
+                    wanted.setdefault(it[:2], it)
+                operation = msgspec.structs.replace(operation, id=record_id)
+            made.append((index, operation))
+        taken = await take(self._scope, list(wanted.values()))
+        self.held = {it for key, it in wanted.items() if key not in taken}
+        return made
+
+    async def settle(self, plan: Plan, failures: Failures) -> None:
+        """Gives back what was claimed for records that cannot be made, or do not have it: others may."""
+        gone = [it for index in failures for it in self._claims.pop(index, ())]
+        for index in plan.changes.keys() & self._claims.keys():
+            gone += [it for it in self._claims[index] if it not in plan.claims.get(index, ())]
+        gone = [it for it in gone if it in self.held]
+        self.held.difference_update(gone)
+        await release(self._scope, gone)
+
+    def _keys(self, operation: Create) -> Iterator[tuple[str, str]]:
+        pipeline = self._scope.pipeline
+        presets = self._scope.create.presets(frozenset(operation.data))
+        for name in pipeline.unique:
+            value = presets.get(name, operation.data.get(name, pipeline.defaults.get(name)))
+            found, _ = fields.checked(pipeline, {name: value})
+            if found.get(name) is not None:
+                yield name, unique_key(pipeline.fields[name], found[name])
+
+
+async def claim(scope: Scope, plan: Plan, held: Collection[Claim] = frozenset()) -> Failures:
+    """Gives back the values that go and takes those that come and are not `held` yet; who comes too late fails."""
     gone = [c.after.id for c in [*plan.changes.values(), *plan.cascaded] if c.operation == "deleted"]
     if gone:
         await uniques.release_records(scope.connection, scope.tenant_id, gone)
     await release(scope, plan.released)
     first, failures = _once(plan.claims)
-    taken = await take(scope, first) | await _unclaimed(scope, plan, first)
+    taken = await take(scope, [it for it in first if it not in held]) | await _unclaimed(scope, plan, first)
     for index, claims in plan.claims.items():
         faults = [not_unique(name) for name, key, _ in claims if (name, key) in taken]
         if faults:

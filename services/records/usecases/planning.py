@@ -71,7 +71,7 @@ def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> Non
         raise Invalid(errors=faults)
     scope.create.check_writing(names & scope.pipeline.fields.keys(), None)
     at, by = rfc3339(scope.caller.now), scope.caller.principal.id
-    after = Record(new_id(), scope.pipeline.id, 1, scope.pipeline.title(data), data, at, by, at, by)
+    after = Record(operation.id or new_id(), scope.pipeline.id, 1, scope.pipeline.title(data), data, at, by, at, by)
     plan.given[index] = names
     _note(scope, plan, index, Change("created", after, sorted(data)))
     plan.added[index] = [*plan.added.get(index, ()), *(link.edge(after) for link in operation.links)]

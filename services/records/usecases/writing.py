@@ -23,7 +23,7 @@ from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
 from services.records.usecases import claiming, deriving, files, relating, searching
-from services.records.usecases.ahead import ahead, beside, parts
+from services.records.usecases.ahead import PART, ahead, beside, parts
 from services.records.usecases.caller import Caller
 from services.records.usecases.following import Follower
 from services.records.usecases.plan import Failures, Plan
@@ -45,6 +45,7 @@ class Writer(Scope):
         self._edges: list[Edge] = []
         self._fresh: set[UUID] = set()
         self._latest: dict[UUID, Record] = {}
+        self._ahead = claiming.Ahead(self)
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
         """Does all, or with `atomic` raises nothing but leaves it to the caller to roll back on a failure."""
@@ -117,9 +118,11 @@ class Writer(Scope):
 
     async def _write(self, wave: list[tuple[int, Operation]], outcomes: dict[int, Outcome], *, atomic: bool) -> None:
         """Writes a wave, one of new records in parts of which the next is planned while one is written."""
-        whole: list[Sequence[tuple[int, Operation]]] = [wave] if wave else []
-        sound = True
-        async with aclosing(ahead(parts(wave) if self._planned_alone(wave) else whole, self._planned)) as plans:
+        todo: list[Sequence[tuple[int, Operation]]] = [wave] if wave else []
+        sound, self._ahead = True, claiming.Ahead(self)
+        if len(wave) > PART and self._planned_alone(wave):
+            todo = parts(await self._ahead.take(wave) if self.pipeline.unique else wave)
+        async with aclosing(ahead(todo, self._planned)) as plans:
             async for part, (plan, failures) in plans:
                 sound = sound and not failures
                 await self._write_part(part, plan, failures, outcomes, atomic=atomic, sound=sound)
@@ -143,12 +146,14 @@ class Writer(Scope):
     ) -> None:
         """Writes what was planned; where all or nothing is wanted and a plan was not sound, only tells why."""
         while True:
+            await self._ahead.settle(plan, failures)
             if sound or not atomic:
                 failures |= await self._attempt(plan, atomic=atomic)
             for index, error in failures.items():
                 outcomes[index] = Outcome(index, "failed", error=error)
             if atomic or not any(index in plan.changes for index in failures):
                 return self._conclude(plan, failures, outcomes)
+            await self._ahead.settle(plan, failures)
             part = [(index, operation) for index, operation in part if index not in failures]
             if not part:
                 return
@@ -190,7 +195,7 @@ class Writer(Scope):
     async def _apply(self, plan: Plan) -> Failures:
         failures = await relating.check_targets(self, plan) | await relating.check_users(self, plan)
         failures |= await files.check(self, plan)
-        failures |= await relating.cascade(self, plan) | await claiming.claim(self, plan)
+        failures |= await relating.cascade(self, plan) | await claiming.claim(self, plan, self._ahead.held)
         failures |= await self._beyond_plan(plan)
         if failures:
             return failures

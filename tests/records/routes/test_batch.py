@@ -1,6 +1,9 @@
 """Many operations at once."""
 
+import asyncio
 from typing import Any
+
+import asyncpg
 
 from tests.records.support import Service
 
@@ -98,3 +101,30 @@ async def test_upsert_by_address(service: Service) -> None:
     assert (changed.status_code, changed.json()["id"], changed.json()["version"]) == (200, made.json()["id"], 2)
     wrong = await service.client.put(f"/pipelines/{pipeline}/records/by/name/x", {"data": {}})
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "not_unique_field")
+
+
+async def test_batches_in_opposite_orders_both_end(service: Service) -> None:
+    """Of batches that want the same unique values in other orders, far more than are written at once, each ends: one of
+    them has each value, and the others are told so row by row. What a refused row would have had is free again.
+    """
+    pipeline = service.pipeline(
+        {"name": "code", "type": "text", "unique": True, "case": "upper"}, {"name": "size", "type": "number"}
+    )
+    rows = [{"code": f"c{number:04}", "size": number} for number in range(600)]
+    broken = [{**row, "size": "much"} for row in rows[10:20]]
+    orders = [[*broken, *rows], [*reversed(rows)], [*rows[300:], *rows[:300]]]
+    operations = [[{"op": "create", "data": row} for row in order] for order in orders]
+    answers = await asyncio.gather(*(service.client.batch(pipeline, it) for it in operations))
+    assert sum(it["created"] for it in answers) == 600
+    assert [len(it["results"]) for it in answers] == [610, 600, 600]
+    codes = [error["code"] for it in answers for row in it["results"] for error in row.get("errors", [])]
+    assert (codes.count("not_unique"), len(codes)) == (1200, 1210)
+    connection = await asyncpg.connect(service.database.admin_dsn)
+    held = await connection.fetchval(
+        "select count(1) from records.unique_values u join records.records r on r.id = u.record_id"
+        " and u.value = r.data->>'code' where u.pipeline_id = $1",
+        pipeline,
+    )
+    total = await connection.fetchval("select count(1) from records.unique_values where pipeline_id = $1", pipeline)
+    await connection.close()
+    assert (held, total) == (600, 600)
