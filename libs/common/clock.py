@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999000, UTC)
+
 
 def now() -> datetime:
     """The present moment in UTC."""
@@ -17,6 +20,14 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; the first or the last that there is, where it lies before or after these."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return LAST if moment.year > 1 else FIRST
 
 
 @lru_cache(maxsize=256)

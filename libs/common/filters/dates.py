@@ -19,7 +19,7 @@ import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 
-from libs.common.clock import rfc3339
+from libs.common.clock import FIRST, LAST, rfc3339, utc
 from libs.common.filters.schema import Context, Kind
 
 Span = tuple[str, str]
@@ -34,8 +34,6 @@ _CLOCK = {"s": 1, "min": 60, "h": 3600}
 _DAYS = {"d": 1, "w": 7}
 _MONTHS = {"mo": 1, "y": 12}
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST = datetime(1, 1, 1, tzinfo=UTC)
-_LAST = datetime(9999, 12, 31, 23, 59, 59, 999000, UTC)
 
 
 def is_relative(text: str) -> bool:
@@ -99,19 +97,12 @@ def _text_of_days(first: date, last: date) -> Span:
 
 
 def _moments(first: date, last: date, context: Context) -> Span:
-    end = _LAST if last == date.max else _midnight(last + timedelta(days=1), context) - _MILLISECOND
+    end = LAST if last == date.max else _midnight(last + timedelta(days=1), context) - _MILLISECOND
     return rfc3339(_midnight(first, context)), rfc3339(end)
 
 
 def _midnight(day: date, context: Context) -> datetime:
-    return _utc(datetime(day.year, day.month, day.day, tzinfo=context.tz))
-
-
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return _LAST if moment.year > 1 else _FIRST
+    return utc(datetime(day.year, day.month, day.day, tzinfo=context.tz))
 
 
 def _local(moment: datetime, context: Context) -> datetime:
@@ -159,7 +150,7 @@ def _shift(context: Context, offset: re.Match[str]) -> datetime:
     try:
         return _move(context, amount, unit)
     except OverflowError:
-        return _FIRST if amount < 0 else _LAST
+        return FIRST if amount < 0 else LAST
 
 
 def _move(context: Context, amount: int, unit: str) -> datetime:
@@ -167,6 +158,6 @@ def _move(context: Context, amount: int, unit: str) -> datetime:
         return context.now.astimezone(UTC) + timedelta(seconds=amount * _CLOCK[unit])
     local = context.now.astimezone(context.tz)
     if unit in _DAYS:
-        return _utc(local + timedelta(days=amount * _DAYS[unit]))
+        return utc(local + timedelta(days=amount * _DAYS[unit]))
     day = _add_months(local.date(), amount * _MONTHS[unit])
-    return _utc(local.replace(year=day.year, month=day.month, day=day.day))
+    return utc(local.replace(year=day.year, month=day.month, day=day.day))

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request
 from msgspec import Meta
 
-from libs.common.clock import rfc3339
+from libs.common.clock import rfc3339, utc
 from libs.common.errors import Fault, Invalid
 from libs.common.plans import Limits
 from services.auth.domain.organizations import Branding, Organization, Security
@@ -107,7 +107,7 @@ def id_parameter(name: str, text: str | None) -> UUID | None:
 def time_parameter(name: str, text: str | None) -> datetime | None:
     """The moment of a query parameter, None where it is not given."""
     try:
-        return msgspec.convert(text, Moment) if text else None
+        return utc(msgspec.convert(text, Moment)) if text else None
     except msgspec.ValidationError:
         detail = f"'{name}' is not a time such as 2026-01-31T12:00:00Z"
         raise Invalid(errors=[Fault(f"/{name}", "invalid_time", detail)]) from None

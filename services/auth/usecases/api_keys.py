@@ -46,7 +46,8 @@ async def create(context: Context, principal: Principal, permissions: Permission
     if kind == "device":
         permissions.require("create", "users")
     now = clock.now()
-    faults = [*people.check_name(given.name), *rules.check_expiry(given.expires_at, now)]
+    ends = given.expires_at and clock.utc(given.expires_at)
+    faults = [*people.check_name(given.name), *rules.check_expiry(ends, now)]
     if faults:
         raise Invalid(errors=faults)
     secret, digest = rules.make_secret(principal.tenant_id)
@@ -57,8 +58,7 @@ async def create(context: Context, principal: Principal, permissions: Permission
         chosen = role_rules.choose(catalogue, given.roles)
         grants.require_covered(permissions, role_rules.flatten_all(catalogue, chosen))
         key = ApiKey(
-            new_id(), kind, given.name.strip(), rules.shown(secret), chosen, principal.id, now, given.expires_at,
-            None, None,
+            new_id(), kind, given.name.strip(), rules.shown(secret), chosen, principal.id, now, ends, None, None,
         )  # fmt: skip
         await api_keys.insert(connection, principal.tenant_id, key, digest)
         details = {"roles": [catalogue[it].slug for it in chosen], "prefix": key.prefix}

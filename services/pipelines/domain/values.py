@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -92,16 +92,20 @@ def _date(_: DateField, value: object) -> Iterator[str]:
 
 
 def _datetime(_: DatetimeField, value: object) -> Iterator[str]:
-    if not (isinstance(value, str) and _MOMENT.fullmatch(value) and _parses(datetime.fromisoformat, value.upper())):
+    if not (isinstance(value, str) and _MOMENT.fullmatch(value) and _parses(_utc, value)):
         yield "A time such as 2026-01-31T12:00:00Z is expected"
 
 
 def _parses(parse: Callable[[str], object], text: str) -> bool:
     try:
         parse(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def _email(_: EmailField, value: object) -> Iterator[str]:

@@ -71,7 +71,7 @@ async def change(caller: Caller, pipeline_id: UUID, form_id: UUID, given: Mappin
     closes_at = given.get("closes_at", old.link.expires_at)
     async with caller.database.tenant(caller.tenant_id) as connection:
         if given.get("closes_at") is not None:
-            await check_end(connection, closes_at)
+            await check_end(connection, closes_at, "/closes_at")
         text = msgspec.json.encode(settings).decode()
         if not await links.change(connection, caller.tenant_id, form_id, text, caller.principal.id, closes_at):
             raise NotFound("There is no such form")

@@ -84,7 +84,7 @@ async def make(
     )
     async with caller.database.tenant(caller.tenant_id) as connection:
         if expires_at is not None:
-            await check_end(connection, expires_at)
+            await check_end(connection, expires_at, "/closes_at" if kind == "form" else "/expires_at")
         if access is not None and target is not None:
             await _check_seen(connection, caller, access, target)
         if await links.count(connection, caller.tenant_id, pipeline_id) >= MAX_LINKS:
@@ -94,12 +94,12 @@ async def make(
     return msgspec.structs.replace(link, created_at=made), token
 
 
-async def check_end(connection: Connection, expires_at: datetime) -> None:
+async def check_end(connection: Connection, expires_at: datetime, pointer: str) -> None:
     """An end that is over, or without a time zone, is none."""
     far = (expires_at - clock.now()).days > MAX_DAYS if expires_at.tzinfo else False
-    if not expires_at.tzinfo or far or await links.is_past(connection, expires_at):
+    if not expires_at.tzinfo or far or await links.is_past(connection, clock.utc(expires_at)):
         detail = f"A time within {MAX_DAYS} days from now is expected"
-        raise Invalid(errors=[Fault("/expires_at", "out_of_range", detail)])
+        raise Invalid(errors=[Fault(pointer, "out_of_range", detail)])
 
 
 async def page(

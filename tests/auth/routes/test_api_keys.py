@@ -90,6 +90,8 @@ async def test_faults_of_a_key_are_named(tenant: Tenant) -> None:
     assert faults(unknown) == {"/roles/0": "unknown_role"}
     shape = await tenant.ask("POST", "/api-keys", json={"name": "X", "roles": [], "expires_at": "2099-01-01T00:00:00"})
     assert faults(shape).keys() == {"/roles", "/expires_at"}
+    never = await make(tenant, expires_at="9999-12-31T23:59:59-14:00")
+    assert never["expires_at"] == "9999-12-31T23:59:59.999Z"
 
 
 async def test_nobody_makes_a_key_beyond_their_own_grants(tenant: Tenant) -> None:

@@ -76,6 +76,8 @@ async def test_entries_are_filtered_and_come_in_pages(tenant: Tenant) -> None:
     assert len(await entries(tenant, f"&actor_id={tenant.told['user']['id']}")) == 5
     assert len(await entries(tenant, f"&since={one['at']}")) == 2
     assert await entries(tenant, "&until=2020-01-01T00:00:00Z") == []
+    assert await entries(tenant, "&until=0001-01-01T00:00:00%2B14:00") == []
+    assert len(await entries(tenant, "&until=9999-12-31T23:59:59-14:00")) == 5
     first = (await tenant.ask("GET", f"{LOG}?limit=3")).json()
     second = (await tenant.ask("GET", f"{LOG}?limit=3&cursor={first['next_cursor']}")).json()
     assert [it["seq"] for it in first["items"] + second["items"]] == [5, 4, 3, 2, 1]

@@ -43,6 +43,7 @@ MISFITS: list[tuple[dict[str, Any], Any]] = [
     (field("datetime"), "2026-01-31"),
     (field("datetime"), "2026-01-31T12:00:00"),
     (field("datetime"), "2026-01-31T25:00:00Z"),
+    (field("datetime"), "0001-01-01T00:00:00+14:00"),
     (field("email"), "a@b"),
     (field("email"), "a b@example.org"),
     (field("url"), "javascript:alert(1)"),

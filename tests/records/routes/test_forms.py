@@ -131,9 +131,11 @@ async def test_a_form_fits_its_pipeline_and_its_owner(service: Service, people: 
     for change in (
         {"fields": ["name", "mail", "nothing"]}, {"fields": ["mail"]}, {"fields": ["name", "mail", "file"]},
         {"required": ["score"]}, {"presets": {"name": "x"}}, {"presets": {"score": "x"}},
-        {"closes_at": "2001-01-01T00:00:00Z"},
     ):  # fmt: skip
         assert (await owner.post(path, {**FORM, **change})).status_code == 422, change
+    for end in ("2001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "2199-01-01T00:00:00Z", "2027-01-01T00:00:00"):
+        refused = await owner.post(path, {**FORM, "closes_at": end})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/closes_at"), end
     reader = people.client(Grant("records", frozenset({"read", "share"})))
     assert (await reader.post(path, FORM)).status_code == 403
     public, form = await opened(owner, pipeline)

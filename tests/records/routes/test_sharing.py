@@ -194,7 +194,8 @@ async def test_who_may_not_share_makes_no_link(service: Service, people: People)
     )
     assert (await elsewhere.post(path, {})).status_code == 404
     owner = people.client(Grant("records", ACTIONS, readable_fields=frozenset({"name"})))
-    for body in ({"fields": ["score"]}, {"expires_at": "2001-01-01T00:00:00Z"}, {"expires_at": "2199-01-01T00:00:00Z"}):
+    ends = ("2001-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    for body in ({"fields": ["score"]}, *({"expires_at": end} for end in ends)):
         assert (await owner.post(path, body)).status_code == 422, body
 
 
