@@ -69,15 +69,15 @@ async def test_presence_is_the_same_for_all(redis: Redis) -> None:
     tenant, node, away = uuid4(), str(uuid4()), str(uuid4())
     channels = [f"record:{uuid4()}" for _ in range(9)]
     await presence.renew(redis, node)
+    other = Entry(away, "other", Person(uuid4(), "Bob"))
     for channel in channels:
         await presence.join(redis, tenant, channel, Entry(node, channel, Person(uuid4(), "Ada")))
-        await presence.join(redis, tenant, channel, Entry(away, "other", Person(uuid4(), "Bob")))
     await presence.keep(redis, [(tenant, channel) for channel in channels])
-    seen = [[one.connection for one in await presence.read(redis, tenant, channel, 15)] for channel in channels]
+    seen = [[one.connection for one in await presence.join(redis, tenant, channel, other, 15)] for channel in channels]
     assert seen == [[channel] for channel in channels]
 
     await presence.leave(redis, tenant, channels[0], [channels[0]])
-    assert await presence.read(redis, tenant, channels[0], 15) == []
+    assert await presence.join(redis, tenant, channels[0], other, 15) == []
 
 
 async def test_failed_attempts_are_counted_for_all(redis: Redis) -> None:

@@ -40,21 +40,20 @@ async def resign(redis: "Redis", node: str) -> None:
     await redis.zrem(NODES, node)
 
 
-async def join(redis: "Redis", tenant_id: UUID, channel: str, entry: Entry) -> None:
-    """Adds a connection."""
+async def join(
+    redis: "Redis", tenant_id: UUID, channel: str, entry: Entry, lease_seconds: float | None = None
+) -> list[Entry]:
+    """Adds a connection. With a lease, the connections of the channel whose nodes were alive within that; else none."""
     key = _key(tenant_id, channel)
     async with redis.pipeline(transaction=False) as pipe:
         pipe.hset(key, entry.connection, cast(Any, msgspec.json.encode(entry)))
         pipe.expire(key, KEPT_SECONDS)
-        await pipe.execute()
-
-
-async def read(redis: "Redis", tenant_id: UUID, channel: str, lease_seconds: float) -> list[Entry]:
-    """The connections of a channel whose nodes are alive."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.hvals(_key(tenant_id, channel))
+        if lease_seconds is None:
+            await pipe.execute()
+            return []
+        pipe.hvals(key)
         pipe.zrangebyscore(NODES, time.time() - lease_seconds, "+inf")
-        values, nodes = await pipe.execute()
+        _, _, values, nodes = await pipe.execute()
     entries = (msgspec.json.decode(value, type=Entry) for value in values)
     return [entry for entry in entries if entry.node.encode() in nodes]
 

@@ -68,7 +68,12 @@ class Presence:
         view = self._views.get((hub.tenant_id, channel))
         if view is None:
             view = self._views[hub.tenant_id, channel] = View(hub, channel)
-        known = await self._write(view, entry)
+        try:
+            known = await self._write(view, entry)
+        except BaseException:
+            self._errands.begin(entry.connection, self._tell_gone(view, entry))
+            self._drop_if_unused(view)
+            raise
         self._came(view, entry)
         self._errands.begin(entry.connection, hub.link.tell(Came(self._node, channel, entry)))
         return (
@@ -83,8 +88,11 @@ class Presence:
             return
         self._went(view, entry)
         self._errands.begin(entry.connection, self._tell_gone(view, entry))
+        self._drop_if_unused(view)
+
+    def _drop_if_unused(self, view: View) -> None:
         if not view.joining and not any(one.node == self._node for one in view.entries.values()):
-            self._views.pop((hub.tenant_id, channel), None)
+            self._views.pop((view.hub.tenant_id, view.channel), None)
 
     def hear(self, hub: Hub, word: AnyWord) -> None:
         """Takes in what another node tells."""
@@ -171,11 +179,10 @@ class Presence:
         """Enters a connection into Redis, and learns who else is there; whether Redis answered."""
         view.joining += 1
         try:
-            await presence.join(self._redis, view.hub.tenant_id, view.channel, entry)
-            if not view.entries:
-                found = await presence.read(self._redis, view.hub.tenant_id, view.channel, self._lease)
-                gone = {entry.connection, *view.gone}
-                view.entries.update({one.connection: one for one in found if one.connection not in gone})
+            lease = None if view.entries else self._lease
+            found = await presence.join(self._redis, view.hub.tenant_id, view.channel, entry, lease)
+            gone = {entry.connection, *view.gone}
+            view.entries.update({one.connection: one for one in found if one.connection not in gone})
         except (RedisError, OSError) as error:
             await log.awarning("presence is not available", error=repr(error))
             return False

@@ -38,7 +38,7 @@ async def subscribe(
         except Gone:
             leave(live, connection, connection.subscriptions.get(channel.name, subscription))
             connection.deliver(_frame(ResyncRequired(channel=channel.name, seq=hub.position)))
-        except AppError:
+        except BaseException:
             leave(live, connection, connection.subscriptions.get(channel.name, subscription))
             raise
 

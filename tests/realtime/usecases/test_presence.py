@@ -1,15 +1,19 @@
 """Presence: who is in a channel, on whichever node, and what happens when a node or Redis goes away."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from libs.common.ids import new_id
 from millrace.client import Live
 from ops.embedded import Valkey, free_port, started
+from services.realtime.domain.channels import Channel
 from services.realtime.settings import Settings
+from services.realtime.usecases.subscriptions import subscribe
 from tests.realtime.support import World, claims, process, quiet, running_node
 from tests.support.waiting import eventually
 
@@ -51,6 +55,29 @@ async def test_one_does_not_hear_of_oneself(settings: Settings, world: World) ->
             await live.subscribe(f"pipeline:{pipeline}", filter={"field": "score", "value": 1})
         assert [f["type"] for f in await quiet(one)] == ["presence_join"]
         assert [f["type"] for f in await quiet(other)] == []
+
+
+async def test_a_join_that_is_given_up_leaves_nothing(settings: Settings, world: World, redis_url: str) -> None:
+    """Who goes while they are being entered is in nobody's list, and nothing of the channel is kept for them."""
+    async with Redis.from_url(redis_url) as redis, running_node(settings) as node, node.live(world.token()) as live:
+        use = node.app._context.live
+        [connection] = use.registry.of(world.tenant)
+        await redis.execute_command("CLIENT", "PAUSE", 600_000, "WRITE")
+        try:
+            joining = asyncio.create_task(subscribe(use, connection, Channel("tenant"), None, None, 9))
+            while not use.presence._views:
+                await asyncio.sleep(0)
+            joining.cancel()
+            assert isinstance((await asyncio.gather(joining, return_exceptions=True))[0], asyncio.CancelledError)
+            assert (use.presence._views, use.hubs.get(world.tenant)) == ({}, None)
+        finally:
+            await redis.execute_command("CLIENT", "UNPAUSE")
+
+        async def erased() -> bool:
+            return not await redis.exists(f"presence:{world.tenant}:tenant")
+
+        await eventually(erased)
+        assert who(await live.subscribe("tenant")) == {str(connection.principal.id)}
 
 
 async def test_presence_is_of_one_tenant(settings: Settings, world: World) -> None:
