@@ -2,7 +2,9 @@
 
 import sys
 
+import asyncpg
 import click
+from asyncpg.exceptions import ClientConfigurationError
 
 from ops.backup import BackupFailed
 from ops.commands import audit, backup, bootstrap, deploy, doctor, keys, migrate, openapi, outbox, stack, tenant, user
@@ -24,11 +26,14 @@ NOUNS = (
 for command in (*stack.COMMANDS, *NOUNS):
     millrace.add_command(command)
 
+# A folder that is none, a server that is away or refuses, an address with an option that is none.
+_ELSEWHERE = (OSError, asyncpg.PostgresError, ClientConfigurationError)
+
 
 def main() -> None:
     """Run a command; what its user can mend is a sentence, not a traceback."""
     try:
         millrace()
-    except (StackError, ServerFailed, Refused, BackupFailed) as error:
-        click.secho(str(error), fg="red", err=True)
+    except (StackError, ServerFailed, Refused, BackupFailed, *_ELSEWHERE) as error:
+        click.secho(str(error) or type(error).__name__, fg="red", err=True)
         sys.exit(1)

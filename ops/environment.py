@@ -5,17 +5,15 @@ from pathlib import Path
 
 import click
 
+from ops import addresses
+
 
 def given(name: str) -> str | None:
     """The variable, or what is in the file that `<name>_FILE` names; none when neither is set."""
-    if value := os.environ.get(name):
-        return value
-    if path := os.environ.get(f"{name}_FILE"):
-        try:
-            return Path(path).read_text().strip()
-        except OSError as error:
-            raise click.UsageError(f"{name}_FILE cannot be read: {error}") from error
-    return None
+    value = os.environ.get(name) or _read(name)
+    if value and (fault := addresses.fault(name, value)):
+        raise click.UsageError(fault)
+    return value
 
 
 def needed(name: str) -> str:
@@ -24,3 +22,13 @@ def needed(name: str) -> str:
     if value is None:
         raise click.UsageError(f"set {name}, or {name}_FILE to a file that holds it")
     return value
+
+
+def _read(name: str) -> str | None:
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{name}_FILE cannot be read: {error}") from error

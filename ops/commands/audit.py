@@ -3,6 +3,7 @@
 import click
 
 from ops.commands.doors import Refused, ask
+from ops.commands.inputs import Mark
 
 
 @click.group()
@@ -12,28 +13,32 @@ def audit() -> None:
 
 @audit.command()
 @click.argument("tenant")
-@click.option("--expect", help="A number and hash noted before, as `12:ab34…`: the log must still contain that entry.")
-@click.option("--after", help="A number and hash noted before: only what came after that entry is checked.")
-def verify(tenant: str, expect: str | None, after: str | None) -> None:
+@click.option(
+    "--expect",
+    type=Mark(),
+    help="A number and hash noted before, as `12:ab34…`: the log must still contain that entry.",
+)
+@click.option(
+    "--after", type=Mark(), help="A number and hash noted before: only what came after that entry is checked."
+)
+def verify(tenant: str, expect: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
     """Check every entry of the tenant of that slug; note the last line, to see later that nothing was cut off."""
-    begin, _, digest = (after or "0:").partition(":")
-    seq, seen = int(begin), expect is None
+    begin, digest = after or (0, "")
+    seq, seen = begin, expect is None
     while True:
         told = ask("rpc.auth.admin.check_audit", {"tenant": tenant, "seq": seq, "hash": digest, **_until(expect, seq)})
         if told["broken_at"] is not None:
             raise Refused(f"The audit log of {tenant} was tampered with: entry {told['broken_at']} is not as written.")
         seq, digest = told["seq"], told["hash"]
-        seen = seen or f"{seq}:{digest}" == expect
+        seen = seen or (seq, digest) == expect
         if told["end"]:
             break
     if not seen:
-        raise Refused(
-            f"The audit log of {tenant} does not contain the entry {expect}: its end was cut off or replaced."
-        )
-    click.echo(f"{seq - int(begin)} entries are sound\n{seq}:{digest}")
+        entry = f"{expect[0]}:{expect[1]}" if expect else ""
+        raise Refused(f"The audit log of {tenant} does not contain the entry {entry}: its end was cut off or replaced.")
+    click.echo(f"{seq - begin} entries are sound\n{seq}:{digest}")
 
 
-def _until(expect: str | None, seq: int) -> dict[str, int]:
+def _until(expect: tuple[int, str] | None, seq: int) -> dict[str, int]:
     """Stops a stretch at the entry that is expected."""
-    number = int(expect.partition(":")[0]) if expect else 0
-    return {"until": number} if number > seq else {}
+    return {"until": expect[0]} if expect and expect[0] > seq else {}

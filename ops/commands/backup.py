@@ -15,11 +15,15 @@ from ops.backup.take import take
 from ops.backup.verify import verify as prove
 from ops.commands import archive
 from ops.commands.doors import Refused, this_plan
+from ops.commands.inputs import Days
 from ops.environment import given, needed
 from ops.stack.home import Home
 
 _folder = click.option(
-    "--folder", type=click.Path(path_type=Path), envvar="BACKUP_FOLDER", help="By default .millrace/backups."
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="BACKUP_FOLDER",
+    help="By default .millrace/backups.",
 )
 
 
@@ -74,8 +78,12 @@ def verify(store: Store, name: str, physical: bool) -> None:
 
 
 @backup.command()
-@click.option("--spool", type=click.Path(path_type=Path), envvar="BACKUP_SPOOL", help="A directory for it alone.")
-@click.option("--every", type=float, default=10.0, envvar="BACKUP_STREAM_SECONDS", help="Lose at most so many seconds.")
+@click.option(
+    "--spool", type=click.Path(path_type=Path, file_okay=False), envvar="BACKUP_SPOOL", help="A directory for it alone."
+)
+@click.option(
+    "--every", type=Days(0.05, 3600), default=10.0, envvar="BACKUP_STREAM_SECONDS", help="Lose at most so many seconds."
+)
 @click.pass_obj
 def stream(store: Store, spool: Path | None, every: float) -> None:
     """Stream the WAL of the server into BACKUP_ARCHIVE, until it is told to end."""
@@ -86,7 +94,7 @@ def stream(store: Store, spool: Path | None, every: float) -> None:
 @click.argument("name", default="latest")
 @_folder
 @click.option("--to", help="From physical backups: as of a time such as 2026-11-21T13:45:00Z, or latest.")
-@click.option("--data", type=click.Path(path_type=Path), help="With --to: the cluster's directory.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="With --to: the cluster's directory.")
 @click.option("--replace", is_flag=True, help="Replace data that is there.")
 def restore(name: str, folder: Path | None, to: str | None, data: Path | None, replace: bool) -> None:
     """Put a backup in the place of the data of all services, as a whole or not at all.
@@ -123,7 +131,7 @@ async def _restore(dsn: str, directory: Path, identity: str, replace: bool) -> M
 
 
 def _admin_url() -> str:
-    return given("ADMIN_DATABASE_URL") or os.environ.get("DATABASE_URL") or this_plan().admin_url
+    return given("ADMIN_DATABASE_URL") or given("DATABASE_URL") or this_plan().admin_url
 
 
 def _recipient() -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from ops import addresses
 from ops.embedded import postgres, valkey
 from ops.embedded.nats import program as nats_program
 from ops.embedded.ports import is_free
@@ -78,6 +79,8 @@ def _port() -> Finding:
 
 
 def _named(variable: str) -> Finding:
+    if fault := addresses.fault(variable, os.environ[variable]):
+        return Finding(variable, False, fault, f"correct it, or unset {variable}")
     parts = urlsplit(os.environ[variable])
     address = (parts.hostname or "localhost", parts.port or _PORTS[variable])
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from libs.common.bus import Bus
 from libs.common.errors import AppError, Unavailable
+from ops.environment import given
 from ops.stack.home import Home
 from ops.stack.plan import ALL, Plan, make_plan
 
@@ -25,7 +26,7 @@ def this_plan() -> Plan:
 def ask(subject: str, question: dict[str, Any]) -> dict[str, Any]:
     """One question and its answer."""
     try:
-        return asyncio.run(_ask(os.environ.get("NATS_URL") or this_plan().nats_url, subject, question))
+        return asyncio.run(_ask(given("NATS_URL") or this_plan().nats_url, subject, question))
     except Unavailable as error:
         raise Refused(f"{error.detail}. Is the platform up? ./taskw status") from error
     except AppError as error:

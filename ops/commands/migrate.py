@@ -42,7 +42,7 @@ async def _migrate(dsn: str, service: str, to: int | None, down: bool) -> list[s
             *(f"-{name}" for name in undone),
             *([] if down else await migrations.up(dsn, service, directory, to)),
         ]
-    except (migrations.MigrationError, OSError) as error:
+    except (migrations.MigrationError, OSError, asyncpg.PostgresError) as error:
         raise Refused(f"{service}: {error}") from error
 
 

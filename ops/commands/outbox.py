@@ -1,13 +1,13 @@
 """`outbox status`: events that were committed and not published yet."""
 
 import asyncio
-import os
 from typing import TypeAlias
 
 import asyncpg
 import click
 
 from ops.commands.doors import Refused, this_plan
+from ops.environment import given
 from ops.stack.plan import SERVICES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -24,7 +24,7 @@ def outbox() -> None:
 def status() -> None:
     """Show how many events wait in each service, and for how long the oldest has."""
     try:
-        rows = asyncio.run(_read(os.environ.get("DATABASE_URL") or this_plan().admin_url))
+        rows = asyncio.run(_read(given("DATABASE_URL") or this_plan().admin_url))
     except (OSError, asyncpg.PostgresError) as error:
         raise Refused(f"PostgreSQL does not answer ({error}). Is the platform up? ./taskw status") from error
     for service, waiting, age in rows:

@@ -3,6 +3,7 @@
 import click
 
 from ops.commands.doors import ask
+from ops.commands.inputs import LARGEST, Days
 
 
 @click.group()
@@ -42,7 +43,9 @@ def resume(slug: str) -> None:
 
 @tenant.command()
 @click.argument("slug")
-@click.option("--grace-days", type=float, help="Days within which it can be restored; by default those of the setting.")
+@click.option(
+    "--grace-days", type=Days(0, 3650), help="Days within which it can be restored; by default those of the setting."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(slug: str, grace_days: float | None, yes: bool) -> None:
     """Delete the tenant SLUG and all that it has, in every service, when the days of grace are over."""
@@ -76,12 +79,12 @@ def deletion(name: str) -> None:
 
 @tenant.command()
 @click.argument("slug")
-@click.option("--users", type=click.IntRange(0))
-@click.option("--pipelines", type=click.IntRange(0))
-@click.option("--records", type=click.IntRange(0))
-@click.option("--storage-bytes", type=click.IntRange(0))
-@click.option("--requests-per-minute", type=click.IntRange(0))
-@click.option("--requests-per-day", type=click.IntRange(0))
+@click.option("--users", type=click.IntRange(0, LARGEST))
+@click.option("--pipelines", type=click.IntRange(0, LARGEST))
+@click.option("--records", type=click.IntRange(0, LARGEST))
+@click.option("--storage-bytes", type=click.IntRange(0, LARGEST))
+@click.option("--requests-per-minute", type=click.IntRange(0, LARGEST))
+@click.option("--requests-per-day", type=click.IntRange(0, LARGEST))
 def limits(slug: str, **given: int | None) -> None:
     """Set what the plan of the tenant SLUG allows; what is not named is not limited."""
     chosen = {name: value for name, value in given.items() if value is not None}

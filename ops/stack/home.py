@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops.embedded.ports import free_port, is_free
+from ops.stack.errors import StackError
 
 PROJECT = Path(__file__).parents[2]
 _LONGEST_SOCKET_PATH = 90
@@ -101,7 +103,7 @@ class Home:
     def passwords(self) -> dict[str, str]:
         """The password of each role and server, made at the first start; the file is the owner's alone."""
         path = self.root / "secrets"
-        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        known = _read(path)
         missing = [name for name in _PASSWORDS if name not in known]
         if missing:
             known |= {name: secrets.token_urlsafe(24) for name in missing}
@@ -111,7 +113,7 @@ class Home:
     def ports(self) -> dict[str, int]:
         """The ports of the running or last stack, by process."""
         path = self.root / "ports.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        return _read(path)
 
     def assign_ports(self, names: Iterable[str], gateway: int) -> dict[str, int]:
         """A free port for each process, the one it had before where that is free."""
@@ -124,6 +126,16 @@ class Home:
             assigned[name] = old if old is not None and reusable else free_port(taken)
         _write(self.root / "ports.json", assigned, 0o644)
         return assigned
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise StackError(f"{path} is damaged ({error}): bring it back, or delete {path.parent}") from error
+    return known
 
 
 def _write(path: Path, content: object, mode: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from ops import addresses
 from ops.embedded import Nats, Postgres, Process, Server, Valkey
 from ops.embedded.ports import LOOPBACK
 from ops.stack import archiver
@@ -102,6 +103,9 @@ def make_plan(home: Home, environ: Mapping[str, str], services: tuple[str, ...],
     """The plan of a stack; `assign` chooses ports, otherwise those of the running stack are told."""
     if (kind := environ.get("STACK", "embedded")) != "embedded":
         raise StackError(f"STACK={kind}: this is for STACK=embedded; give the servers' addresses, as in NATS_URL.")
+    for variable in SERVERS.values():
+        if fault := addresses.fault(variable, environ.get(variable) or ""):
+            raise StackError(fault)
     names = (*SERVERS, *SERVICES, *further(environ.get("PROCESSES", "")))
     ports = home.assign_ports(names, gateway_port(environ)) if assign else home.ports()
     if not ports:

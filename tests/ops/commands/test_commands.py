@@ -9,10 +9,13 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from libs.common.bus import Bus
 from libs.common.errors import Conflict, NotFound
-from ops.stack.home import PROJECT
+from ops.cli import millrace as cli
+from ops.stack import StackError
+from ops.stack.home import PROJECT, Home
 from tests.support.postgres import Database
 
 
@@ -172,3 +175,52 @@ async def test_doctor_names_a_server_that_is_away() -> None:
 async def in_thread(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command while the event loop goes on answering."""
     return await asyncio.to_thread(millrace, *arguments, **environ)
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "told"),
+    [
+        ("audit verify demo --after abc", {}, "--after"),
+        ("audit verify demo --expect 12", {}, "--expect"),
+        ("tenant delete demo --yes --grace-days nan", {}, "--grace-days"),
+        ("tenant limits demo --records 9223372036854775808", {}, "--records"),
+        ("backup stream --every 0", {}, "--every"),
+        ("backup --folder pyproject.toml list", {}, "--folder"),
+        ("outbox status", {"DATABASE_URL": "postgresql://a:secret@host:port/x"}, "DATABASE_URL is no address"),
+        ("keys rotate", {"NATS_URL": "nats://a:secret@[::1"}, "NATS_URL is no address"),
+        ("migrate", {"MIGRATION_DATABASE_URL": "secret"}, "MIGRATION_DATABASE_URL is no address"),
+        ("migrate", {"MIGRATION_DATABASE_URL_FILE": sys.executable}, "MIGRATION_DATABASE_URL_FILE cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(
+    given: str, environ: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong argument or address ends with the name of it, no traceback and nothing of a password; no one is asked."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(cli, given.split())
+    assert (done.exit_code, told in done.output, "secret" in done.output) == (2, True, False), done.output
+
+
+@pytest.mark.parametrize(
+    ("given", "environ"),
+    [
+        ("up", {"STACK": "embedded", "MILLRACE_HOME": "/dev/null"}),
+        ("up", {"STACK": "embedded", "REDIS_URL": "valkey"}),
+        ("migrate", {"MIGRATION_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x?sslmode=maybe"}),
+        ("bootstrap", {"MIGRATION_DATABASE_URL": "postgresql://other:b@127.0.0.1:1/x"}),
+    ],
+)
+def test_what_does_not_work_out_is_a_sentence(given: str, environ: dict[str, str]) -> None:
+    """What is found only on the way ends the whole command with one line and failure."""
+    done = millrace(*given.split(), **environ)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+
+
+@pytest.mark.parametrize("name", ["ports.json", "secrets"])
+def test_a_damaged_file_of_the_stack_is_named(name: str, tmp_path: Path) -> None:
+    """What the stack keeps of itself and cannot read is told by its path."""
+    (tmp_path / "ports.json").write_text("{}")
+    (tmp_path / name).write_text("{")
+    with pytest.raises(StackError, match=name):
+        Home(tmp_path).ports() or Home(tmp_path).passwords()
