@@ -120,8 +120,9 @@ class ViewRoutes(Controller):
         """Change a view."""
         given = {name: value for name, value in asdict(data).items() if value is not UNSET}
         view = await views.change(
-            platform.database, caller, parse_id(pipeline_id), parse_id(view_id), given, versions(if_match)
-        )
+            platform.database, platform.bus, caller, parse_id(pipeline_id), parse_id(view_id), given,
+            versions(if_match),
+        )  # fmt: skip
         return Response(view_output(view), headers=etag(view.version))
 
     @delete("/{view_id:str}")
@@ -130,4 +131,6 @@ class ViewRoutes(Controller):
         view_id: FromPath[str], if_match: IfMatch = None,
     ) -> None:  # fmt: skip
         """Take a view away."""
-        await views.delete(platform.database, caller, parse_id(pipeline_id), parse_id(view_id), versions(if_match))
+        await views.delete(
+            platform.database, platform.bus, caller, parse_id(pipeline_id), parse_id(view_id), versions(if_match)
+        )

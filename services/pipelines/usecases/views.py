@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
@@ -5,9 +6,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from libs.common import clock, outbox
+from libs.common.bus import Bus
 from libs.common.errors import Conflict, NotFound
-from libs.common.events import NewEvent
-from libs.common.postgres import Connection, Database
+from libs.common.events import NewEvent, encode
+from libs.common.postgres import Connection, Database, after_commit
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.pipelines import Pipeline, check_version
 from services.pipelines.domain.views import (
@@ -22,6 +24,9 @@ from services.pipelines.domain.views import (
 )
 from services.pipelines.storage import pipelines
 from services.pipelines.storage import views as storage
+
+HINTS = "hint.pipelines.view"
+"""Where a changed view is told of before whoever changed it is answered; the same comes by the stream."""
 
 Versions = Collection[int] | None
 
@@ -59,8 +64,9 @@ async def page(database: Database, caller: Caller, pipeline_id: UUID, after: UUI
 
 
 async def change(
-    database: Database, caller: Caller, pipeline_id: UUID, view_id: UUID, given: dict[str, Any], expected: Versions
-) -> View:
+    database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, view_id: UUID, given: dict[str, Any],
+    expected: Versions,
+) -> View:  # fmt: skip
     """Changes what is given of a view; who shares it must be allowed to."""
     async with database.tenant(caller.tenant) as connection:
         pipeline, old = await _locked(connection, caller, pipeline_id, view_id, expected)
@@ -74,15 +80,20 @@ async def change(
         new = replace(new, version=old.version + 1, updated_at=clock.now(), updated_by=caller.id)
         await storage.update(connection, caller.tenant, new)
         await _announce(connection, caller, "updated", new)
+    await _hint(bus, caller, "updated", new)
     return new
 
 
-async def delete(database: Database, caller: Caller, pipeline_id: UUID, view_id: UUID, expected: Versions) -> None:
+async def delete(
+    database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, view_id: UUID, expected: Versions
+) -> None:
     """Takes a view away."""
     async with database.tenant(caller.tenant) as connection:
         _, old = await _locked(connection, caller, pipeline_id, view_id, expected)
         await storage.delete(connection, caller.tenant, view_id)
-        await _announce(connection, caller, "deleted", replace(old, version=old.version + 1))
+        gone = replace(old, version=old.version + 1)
+        await _announce(connection, caller, "deleted", gone)
+    await _hint(bus, caller, "deleted", gone)
 
 
 async def rename(connection: Connection, caller: Caller, pipeline_id: UUID, renames: Mapping[str, str]) -> None:
@@ -122,6 +133,17 @@ async def _pipeline(connection: Connection, caller: Caller, pipeline_id: UUID) -
     return found
 
 
+async def _hint(bus: Bus, caller: Caller, verb: str, view: View) -> None:
+    """Has other processes know before this is answered: the next list is by what the view says now."""
+    payload = encode(caller.tenant, _event(verb, view))[2].encode()
+    told: list[asyncio.Task[None]] = []
+    after_commit(lambda: told.append(asyncio.create_task(bus.hint(HINTS, [payload]))))
+    await asyncio.gather(*told)
+
+
 async def _announce(connection: Connection, caller: Caller, verb: str, view: View) -> None:
-    data = announcement(view, deleted=verb == "deleted")
-    await outbox.record(connection, caller.tenant, [NewEvent(f"pipelines.view.{verb}", view.id, data)])
+    await outbox.record(connection, caller.tenant, [_event(verb, view)])
+
+
+def _event(verb: str, view: View) -> NewEvent:
+    return NewEvent(f"pipelines.view.{verb}", view.id, announcement(view, deleted=verb == "deleted"))

@@ -29,6 +29,7 @@ def listen(bus: Bus, database: Database, catalog: Catalog) -> None:
     bus.consume(Consumer("records-views", VIEWS, View, keep_view), database)
     bus.listen(PIPELINES, catalog.hear_pipeline)
     bus.listen(TYPES, catalog.hear_type)
+    catalog.views.listen(bus, VIEWS)
     for state in ("done", "failed"):
         bus.listen(f"evt.*.records.job.{state}", catalog.hear_job)
 

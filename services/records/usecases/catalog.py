@@ -21,6 +21,7 @@ from services.records.domain.reach import Reach
 from services.records.storage import definitions
 from services.records.usecases.people import People
 from services.records.usecases.plans import RecordPlans
+from services.records.usecases.remembered import Views
 from services.records.usecases.tenants import Tenants
 from services.records.usecases.tongues import Tongues
 
@@ -62,6 +63,7 @@ class Catalog:
         self.people = People(bus)
         self.tongues = Tongues(bus)
         self.record_plans = RecordPlans()
+        self.views = Views()
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
         self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}
@@ -181,6 +183,7 @@ class Catalog:
 
     def forget(self, tenant_id: UUID) -> None:
         """Forgets a tenant."""
+        self.views.forget(tenant_id)
         self._listed.pop(tenant_id, None)
         self._changes[tenant_id] += 1
         self._pipelines = {key: value for key, value in self._pipelines.items() if key[0] != tenant_id}

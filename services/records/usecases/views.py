@@ -1,5 +1,6 @@
 """Lists by views: what a view asks for, joined with what the request asks for besides."""
 
+import time
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,7 @@ class _Question(msgspec.Struct):
 
 
 async def find(caller: Caller, pipeline_id: UUID, text: str) -> View:
-    """A view that exists for the caller, as it is now; where pipelines is away, as it was heard of."""
+    """A view that exists for the caller, as it was heard of; pipelines is asked for one that was not."""
     try:
         view_id = parse_id(text)
         view = await _known(caller, view_id)
@@ -30,14 +31,18 @@ async def find(caller: Caller, pipeline_id: UUID, text: str) -> View:
 
 
 async def _known(caller: Caller, view_id: UUID) -> View:
+    known, called = caller.catalog.views.get(caller.tenant_id, view_id), time.monotonic()
+    if known is not None:
+        return known
     try:
-        return await caller.catalog.ask("rpc.pipelines.view", _Question(caller.tenant_id, view_id), View)
+        view = await caller.catalog.ask("rpc.pipelines.view", _Question(caller.tenant_id, view_id), View)
+        return caller.catalog.views.remember(caller.tenant_id, view, called)
     except Unavailable:
         async with caller.database.tenant(caller.tenant_id) as connection:
-            view = await views.get(connection, caller.tenant_id, view_id)
-        if view is None:
+            kept = await views.get(connection, caller.tenant_id, view_id)
+        if kept is None:
             raise
-        return view
+        return kept
 
 
 def shown_fields(view: View, reach: Reach) -> str | None:

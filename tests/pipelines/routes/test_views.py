@@ -1,8 +1,13 @@
+import asyncio
 from typing import Any
 
 from libs.common.bus import Bus
+from libs.common.events import decode
 from libs.common.permissions import Grant
+from services.pipelines.domain.views import ViewAnnouncement
+from services.pipelines.usecases.views import HINTS
 from tests.pipelines.conftest import NAME, Json, Service, announced, faults
+from tests.support.waiting import eventually
 
 STAGE = {"name": "stage", "type": "stage", "stages": [{"value": "new"}, {"value": "won"}]}
 DUE = {"name": "due", "type": "date"}
@@ -14,7 +19,15 @@ VIEW: Json = {
 
 
 async def test_a_view_is_kept(service: Service, bus: Bus) -> None:
-    """It is made, read, changed under its own ETag and removed, and each step is announced."""
+    """It is made, read, changed under its own ETag and removed, and each step is announced; changes are hinted at."""
+    hinted: list[tuple[int, bool]] = []
+
+    async def hear(payload: bytes) -> None:
+        event = decode(payload, ViewAnnouncement)
+        hinted.append((event.data.version, event.data.deleted))
+
+    bus.listen(HINTS, hear)
+    await bus.client.flush()
     made = await service.create("Deals", NAME, STAGE, DUE)
     path = f"/pipelines/{made['id']}/views"
     answer = await service.client.post(path, json=VIEW)
@@ -30,6 +43,7 @@ async def test_a_view_is_kept(service: Service, bus: Bus) -> None:
     assert (await service.client.get(path)).json()["items"] == [changed]
     assert (await service.client.delete(one)).status_code == 204
     assert (await service.client.get(one)).status_code == 404
+    await eventually(lambda: asyncio.sleep(0, hinted == [(2, False), (3, True)]))
     told = (await announced(bus, 4))[1:]
     assert [(event.type, event.data["version"], event.data["deleted"]) for event in told] == [
         ("pipelines.view.created", 1, False), ("pipelines.view.updated", 2, False), ("pipelines.view.deleted", 3, True),
