@@ -114,7 +114,7 @@ class Access:
             raise Forbidden("No grant allows this on this record")
         if not any(a.writable is None or names <= a.writable for a in holding):
             beyond = names - (_union(a.writable for a in holding) or frozenset())
-            raise _not_writable(sorted(beyond or names))
+            raise not_writable(sorted(beyond or names))
 
     def presets(self, names: frozenset[str]) -> Mapping[str, object]:
         """Values set at creation where they were not given, from the grants that let these fields be written."""
@@ -211,7 +211,8 @@ def _alternative(grant: Grant, rules: Schema) -> Alternative | None:
     return Alternative(rule, grant.readable_fields, grant.writable_fields, grant.presets or {})
 
 
-def _not_writable(names: Iterable[str]) -> Forbidden:
+def not_writable(names: Iterable[str]) -> Forbidden:
+    """Why fields stay as they are."""
     faults = [Fault(f"/data/{escape(n)}", "not_writable", f"'{n}' may not be written") for n in names]
     return Forbidden("These fields may not be written", code="field-not-writable", errors=faults)
 

@@ -19,7 +19,7 @@ from services.records.domain.links import (
 )
 from services.records.domain.operations import Update
 from services.records.domain.origin import CURRENT, Origin
-from services.records.domain.permissions import Access, escape
+from services.records.domain.permissions import Access, escape, not_writable
 from services.records.domain.reach import Reach
 from services.records.storage import listing, records
 from services.records.usecases import read, views
@@ -35,6 +35,10 @@ class SharedPage(msgspec.Struct, frozen=True):
     fields: list[SharedField]
     items: list[SharedRecord]
     next_cursor: str | None
+
+
+class _Body(msgspec.Struct):
+    data: dict[str, object]
 
 
 class SharedAnswer(msgspec.Struct, frozen=True):
@@ -73,7 +77,7 @@ async def change(it: Opened, patch: Mapping[str, object], version: int | None) -
             faults = [Fault(f"/data/{escape(n)}", "unknown_field", f"There is no field '{n}'") for n in unknown]
             raise Invalid(errors=faults)
         async with it.owner.database.tenant(it.owner.tenant_id) as connection:
-            await _seen(connection, it, access, settings)
+            _check_unnamed(reach, patch, await _seen(connection, it, access, settings))
             await Writer(it.owner, reach, connection).one(Update(target, patch, version))
             return await _seen(connection, it, access, settings)
 
@@ -82,6 +86,14 @@ async def change(it: Opened, patch: Mapping[str, object], version: int | None) -
     except NotFound:
         raise _ended() from None
     return _answer(it, await reached(it), settings, body)
+
+
+def _check_unnamed(reach: Reach, patch: Mapping[str, object], body: str) -> None:
+    """Unique values stay as they are: whether another has one is nothing that strangers are told."""
+    known = msgspec.json.decode(body, type=_Body).data
+    named = [name for name in reach.pipeline.unique if name in patch and patch[name] != known.get(name)]
+    if named:
+        raise not_writable(named)
 
 
 async def listed(it: Opened, limit: int, cursor: str | None) -> SharedPage:
@@ -167,4 +179,5 @@ def _answer(it: Opened, reach: Reach, settings: Sharing, body: str) -> SharedAns
 
 def _writable(reach: Reach, names: list[str]) -> list[str]:
     masks = [a.writable for a in reach.access("update").alternatives]
-    return [name for name in names if any(mask is None or name in mask for mask in masks)]
+    there = (name for name in names if not reach.pipeline.fields[name].unique)
+    return [name for name in there if any(mask is None or name in mask for mask in masks)]

@@ -144,16 +144,24 @@ async def test_a_link_ends_with_the_right_to_share(service: Service, people: Peo
 
 
 async def test_what_is_changed_by_a_link_says_so(service: Service, people: People, anyone: Client) -> None:
-    """A link for changing takes the fields that it shows; history names it, versions collide as ever."""
+    """A link for changing takes the fields that it shows, but no unique value, so nobody learns which are there;
+    history names it, versions collide as ever.
+    """
     pipeline = service.pipeline(*FIELDS)
-    owner = people.client(Grant("records", ACTIONS, writable_fields=frozenset({"name", "score"})))
-    record, path, link = await shared(owner, pipeline, {"name": "Ada"}, editable=True, fields=["score", "mail"])
+    owner = people.client(Grant("records", ACTIONS, writable_fields=frozenset({"name", "score", "mail"})))
+    await owner.create(pipeline, {"name": "Eve", "mail": "e@x.example"})
+    given = {"name": "Ada", "mail": "a@x.example"}
+    record, path, link = await shared(owner, pipeline, given, editable=True, fields=["score", "mail"])
     assert (await anyone.get(path)).json()["editable"] == ["score"]
-    changed = await anyone.patch(path, {"data": {"score": 5}}, headers={"if-match": '"1"'})
-    assert (changed.status_code, changed.json()["record"]["data"]) == (200, {"score": 5})
+    whole = {"score": 5, "mail": "a@x.example"}
+    changed = await anyone.patch(path, {"data": whole}, headers={"if-match": '"1"'})
+    assert (changed.status_code, changed.json()["record"]["data"]) == (200, whole)
     assert (await anyone.patch(path, {"data": {"score": 6}}, headers={"if-match": '"1"'})).status_code == 412
     assert (await anyone.patch(path, {"data": {"name": "x"}})).status_code == 422
-    assert (await anyone.patch(path, {"data": {"mail": "x@x.example"}})).status_code == 403
+    refused = [(await anyone.patch(path, {"data": {"mail": f"{it}@x.example"}})).json() for it in ("x", "e")]
+    assert [(it["status"], it["errors"], it["detail"]) for it in refused] == [
+        (403, refused[0]["errors"], refused[0]["detail"])
+    ] * 2
     line = (await service.client.get(f"{record}/history")).json()["items"][0]
     assert line["actor"]["name"] == "Share link of Ann"
     assert line["client"] == {"via": "share", "id": link["id"]}
