@@ -35,6 +35,9 @@ from services.records.usecases.writing import MAX_WAVES, Writer
 
 KIND = arriving.KIND
 CHUNK = 1_000
+REHEARSED = 10_000
+"""So many rows are a step of a dry run, as many as a batch may have: each is judged by all that those before it do."""
+MAX_STEP_BYTES = 64 * 1024 * 1024
 MAX_BYTES = 1024 * 1024 * 1024
 SAMPLES = 5
 MAX_REFUSED_BYTES = 16 * 1024 * 1024
@@ -206,7 +209,7 @@ async def _chunks(
 
     def read() -> _Chunk | None:
         nonlocal after
-        taken: list[Numbered] = list(enumerate(islice(rows, CHUNK), after + 1))
+        taken = list(enumerate(_taken(rows, REHEARSED if given.dry_run else CHUNK), after + 1))
         after += len(taken)
         return _Chunk(job, given, shape, taken) if taken else None
 
@@ -218,6 +221,17 @@ async def _chunks(
     finally:
         # A thread cannot be stopped, and the file must not be closed under it.
         await asyncio.gather(ahead, return_exceptions=True)
+
+
+def _taken(rows: Iterator[Values | Bad], most: int) -> Iterator[Values | Bad]:
+    """The next rows, so many or until they are large together."""
+    size = 0
+    for row in islice(rows, most):
+        yield row
+        if not isinstance(row, Bad):
+            size += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+            if size > MAX_STEP_BYTES:
+                return
 
 
 def _result(job: Job, now: Job, shape: RowShape) -> object:

@@ -100,6 +100,39 @@ def test_every_row_is_made_or_refused(loop: tuple[asyncio.Runner, Service], file
         runner.run(_bring(service, *file))
 
 
+people = st.lists(
+    st.tuples(st.sampled_from(["", "a", "b"]), *(st.sampled_from(["", "1", "2", "3", "4"]),) * 2),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=15)
+@given(people, st.sampled_from([None, "email"]))
+@example([("a", "1", "4"), ("b", "2", "1"), ("", "1", "2")], "email")
+def test_a_dry_run_says_what_the_run_will_do(
+    loop: tuple[asyncio.Runner, Service], rows: list[tuple[str, str, str]], by: str | None
+) -> None:
+    """Counts and refused rows are those of the run, whatever earlier rows take, set free or change."""
+    runner, service = loop
+    runner.run(_compare(service, rows, by))
+
+
+async def _compare(service: Service, rows: list[tuple[str, str, str]], by: str | None) -> None:
+    pipeline = service.pipeline(*FIELDS, {"name": "code", "type": "text", "unique": True})
+    for it in "12":
+        await service.client.create(pipeline, {"name": "there", "email": f"{it}@x.example", "code": it})
+    lines = [f"{name},{mail and f'{mail}@X.example'},{code}" for name, mail, code in rows]
+    body = "\n".join(["name,email,code", *lines]).encode()
+    told: list[Any] = []
+    for dry in ("true", "false"):
+        params = {"dry_run": dry, **({} if by is None else {"upsert_by": by})}
+        job = await imported(service.client, pipeline, body, **params)
+        refused = await refusals(service.client, job) if job["refused"] else []
+        told.append((job["created"], job["updated"], refused))
+    assert told[0] == told[1]
+
+
 async def _bring(service: Service, form: Format, content: bytes) -> None:
     pipeline = service.pipeline(*FIELDS)
     job = await imported(service.client, pipeline, content, MEDIA[form])
