@@ -45,6 +45,7 @@ from services.realtime.usecases.reviews import Reviews
 from services.realtime.usecases.rooms import Bounds
 from services.realtime.usecases.sending import AT_ONCE, Sender
 from services.realtime.usecases.sending import Limits as SendingLimits
+from services.realtime.usecases.states import States
 from services.realtime.usecases.texts import Texts
 from services.realtime.usecases.webhooks import Hooks
 
@@ -62,6 +63,7 @@ def live_of(platform: Platform, settings: Settings) -> Live:
         redis=platform.redis,
         definitions=definitions,
         places=Places(platform.redis),
+        states=States(platform.bus),
         hubs=Hubs(node, platform.bus, definitions, metrics, presence.hear),
         presence=presence,
         locks=locks,
@@ -165,6 +167,7 @@ def build(settings: Settings) -> Sockets:
         await shared.stop()
         await live.presence.stop()
         await live.locks.stop()
+        await live.states.stop()
         await live.hubs.stop()
 
     app = create_app(

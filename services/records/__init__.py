@@ -6,8 +6,8 @@ owns      records with their history and words, files, relationships, locks of f
 answers   /pipelines/{id}/records… files imports exports duplicates view-links forms,
           /records/{id}/traverse share-links, /records/{a}/shortest-path/{b}, /records/merge, /search,
           /analytics, /shared, /forms, /jobs, /imports, /exports;
-          rpc.records.record, rpc.records.records, rpc.records.aggregate, rpc.records.field_update, rpc.records.plan,
-          rpc.records.document, rpc.records.write_document,
+          rpc.records.record, rpc.records.records, rpc.records.states, rpc.records.aggregate, rpc.records.field_update,
+          rpc.records.plan, rpc.records.document, rpc.records.write_document,
           rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
 emits     records.record.created updated deleted restored, records.relationship.created deleted,
           records.tombstone.created, records.export.streamed, records.link.created deleted,

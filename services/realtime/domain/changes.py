@@ -10,6 +10,8 @@ import msgspec
 State = Mapping[str, object]
 
 _STATE = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
+state = _STATE.decode
+"""What is known of a record, of its JSON text."""
 _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _COLUMNS = ("id", "pipeline_id", "version", "title", "created_at", "created_by", "updated_at", "updated_by")
 
@@ -68,7 +70,7 @@ class Change:
     @cached_property
     def after(self) -> State:
         """The record after the change."""
-        return _STATE.decode(self.record)
+        return state(self.record)
 
     @cached_property
     def before(self) -> State:

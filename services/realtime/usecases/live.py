@@ -10,6 +10,7 @@ from services.realtime.usecases.metrics import LiveMetrics
 from services.realtime.usecases.places import Places
 from services.realtime.usecases.presence import Presence
 from services.realtime.usecases.registry import Registry
+from services.realtime.usecases.states import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Live:
     redis: "Redis"
     definitions: Definitions
     places: Places
+    states: States
     hubs: Hubs
     presence: Presence
     locks: Locks

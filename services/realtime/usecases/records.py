@@ -110,6 +110,12 @@ async def look_all(bus: Bus, token: str, ids: Collection[UUID]) -> dict[UUID, ms
     return await bus.request("rpc.records.records", question, dict[UUID, msgspec.Raw], seconds=SECONDS)
 
 
+async def states(bus: Bus, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, msgspec.Raw]:
+    """Records as events tell of them, whoever may see them, of those that are there and not too large."""
+    question = {"tenant_id": tenant_id, "record_ids": list(ids)}
+    return await bus.request("rpc.records.states", question, dict[UUID, msgspec.Raw], seconds=SECONDS)
+
+
 async def update_field(bus: Bus, update: FieldUpdate) -> Stored:
     """Has records validate and store one field; raises what records raises."""
     return await bus.request("rpc.records.field_update", update, Stored, seconds=SECONDS)

@@ -6,7 +6,9 @@ import msgspec
 
 from libs.common.errors import AppError, Forbidden, Gone, Invalid, NotFound, RateLimited
 from services.realtime.domain.channels import Channel
+from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
+from services.realtime.domain.sight import compile_sight
 from services.realtime.usecases import fitting, records, replay
 from services.realtime.usecases.groups import READ, RECORDS
 from services.realtime.usecases.hub import Hub
@@ -151,19 +153,32 @@ async def _place(live: Live, subscriber: Subscriber, record_id: UUID, again: boo
     """The pipeline of a record that the subscriber may see.
 
     Whoever comes back, and sees every record of the pipeline whatever is in it, is not asked about: that it went to the
-    trash meanwhile is among what is told of the break.
+    trash meanwhile is among what is told of the break. Where a row rule decides it is judged here, of what is asked for
+    all who come at the moment; records has the last word before anybody is turned away.
     """
     principal, permissions = subscriber.principal, subscriber.permissions
     if again and (known := await live.places.find(principal.tenant_id, record_id)) is not None:
         definition = await live.definitions.get_or_bare(principal.tenant_id, known)
-        grants = permissions.alternatives(READ, RECORDS, known)
-        if not definition.deleted and any(grant.row_rule is None for grant in grants):
+        if not definition.deleted and await _sees(live, subscriber, definition, record_id):
             return known
     found = await records.find(live.bus, principal.token, record_id)
     permissions.require(READ, RECORDS, found.pipeline_id)
     await live.definitions.get_or_bare(principal.tenant_id, found.pipeline_id)
     await live.places.keep(principal.tenant_id, record_id, found.pipeline_id)
     return found.pipeline_id
+
+
+async def _sees(live: Live, subscriber: Subscriber, definition: Definition, record_id: UUID) -> bool:
+    """Whether a subscriber surely sees a record of a pipeline."""
+    principal = subscriber.principal
+    grants = subscriber.permissions.alternatives(READ, RECORDS, definition.id)
+    if any(grant.row_rule is None for grant in grants):
+        return True
+    sight = compile_sight(grants, definition, str(principal.id))
+    if sight.asks or sight.readable() == frozenset():
+        return False
+    state = await live.states.find(principal.tenant_id, record_id)
+    return state is not None and sight.of(state) is not None
 
 
 async def _check(live: Live, subscription: Subscription, *, new: bool = False) -> None:

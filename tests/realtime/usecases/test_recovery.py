@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -229,9 +230,12 @@ async def _agrees(setting: Setting, client: Client) -> None:
         assert asyncio.get_running_loop().time() < deadline, f"{client.records} is not {expected}"
 
 
-async def test_many_who_come_back_ask_records_nothing(settings: Settings, world: World) -> None:
-    """A crowd that loses its node and resumes on another gets what it missed, and records is asked nothing."""
-    pipeline, token = world.pipeline(), world.token()
+@pytest.mark.parametrize("ruled", [False, True])
+async def test_many_who_come_back_ask_records_nothing(settings: Settings, world: World, ruled: bool) -> None:
+    """A crowd that loses its node and resumes on another gets what it missed, and records is asked nothing; under a row
+    rule it is asked what the records are, for all who come at the moment, and nothing in anybody's name.
+    """
+    pipeline, token = world.pipeline(), world.token(*([below(10)] if ruled else []))
     crowd = [await world.create(pipeline, announce=False, name=f"Record {n}", score=0) for n in range(CROWD)]
     channels = [f"record:{one['id']}" if n % 2 else f"pipeline:{pipeline}" for n, one in enumerate(crowd)]
     positions: list[int] = []
@@ -241,7 +245,7 @@ async def test_many_who_come_back_ask_records_nothing(settings: Settings, world:
             positions.append((await live.subscribe(channel))["seq"])
     for one in crowd:
         await world.update(one, {"score": 2})
-    asked = world.questions
+    asked, looks = world.questions, world.looks
     async with running_node(settings) as node:
 
         async def come_back(number: int) -> None:
@@ -251,7 +255,7 @@ async def test_many_who_come_back_ask_records_nothing(settings: Settings, world:
                     assert channels[number].startswith("pipeline:")
 
         await asyncio.gather(*(come_back(number) for number in range(CROWD)))
-    assert world.questions == asked
+    assert (world.questions > asked, world.looks) == (ruled, looks)
 
 
 async def test_coming_back_opens_nothing_that_was_closed(node: Node, world: World) -> None:
@@ -269,5 +273,11 @@ async def test_coming_back_opens_nothing_that_was_closed(node: Node, world: Worl
         async with node.live(token) as live:
             await live.send(type="subscribe", channel=f"record:{hidden['id']}", from_seq=seq)
             await live.expect("error", code="not-found")
+    looks = world.looks
     async with node.live(world.token(below(10))) as live:
         await live.subscribe(f"record:{record['id']}", from_seq=seq)
+        assert world.looks == looks
+        record["data"]["score"] = 50
+        await live.send(type="subscribe", channel=f"record:{record['id']}", from_seq=seq)
+        await live.subscribe(f"record:{record['id']}", from_seq=seq)
+        assert world.looks > looks
