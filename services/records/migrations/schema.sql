@@ -778,6 +778,8 @@ CREATE INDEX inbox_handled_at ON records.inbox USING btree (tenant_id, handled_a
 
 CREATE INDEX job_queue_ready ON records.job_queue USING btree (ready_at);
 
+CREATE INDEX jobs_exported ON records.jobs USING btree (tenant_id, finished_at) WHERE ((kind = 'export'::text) AND (result ? 'report_url'::text));
+
 CREATE INDEX jobs_finished ON records.jobs USING btree (tenant_id, finished_at);
 
 CREATE INDEX links_pipeline ON records.links USING btree (tenant_id, pipeline_id, kind, id);

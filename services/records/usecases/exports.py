@@ -12,6 +12,7 @@ import msgspec
 
 from libs.common import outbox
 from libs.common.errors import NotFound, RateLimited, Unavailable
+from libs.common.plans import require_room
 from services.records.domain.jobs import Job
 from services.records.domain.operations import related_ids
 from services.records.domain.permissions import both
@@ -104,8 +105,9 @@ async def _read(first: bytes, rest: AsyncGenerator[Piece, None]) -> AsyncIterato
 
 
 async def start(caller: Caller, pipeline_id: UUID, asked: ExportRequest) -> Job:
-    """The job that makes the file."""
+    """The job that makes the file, where the plan has room for any."""
     await _source(caller, pipeline_id, asked)
+    require_room("storage_bytes", *await _room(caller))
     async with caller.database.tenant(caller.tenant_id) as connection:
         return await enqueue(connection, caller.principal, KIND, asked, pipeline_id=pipeline_id)
 
@@ -179,6 +181,30 @@ def _cells(names: Sequence[str], batch: Batch, called: Mapping[str, Mapping[str,
         yield [id_, *(cell_of(data.get(name)) for name in names), created, updated]
 
 
+class Room:
+    """How large a file becomes that is kept; one that the plan has no room for is not finished."""
+
+    def __init__(self, limit: int | None, stored: int) -> None:
+        self._limit = limit
+        self._stored = stored
+        self.size = 0
+
+    async def kept(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces, as far as there is room."""
+        async for piece in pieces:
+            self.size += len(piece)
+            require_room("storage_bytes", self._limit, self._stored, self.size)
+            yield piece
+
+
+async def _room(caller: Caller) -> tuple[int | None, int]:
+    limit = (await caller.catalog.plans.of(caller.tenant_id)).storage_bytes
+    if limit is None:
+        return None, 0
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        return limit, await files.stored_bytes(connection, caller.tenant_id)
+
+
 class Exporter:
     """Does the jobs of exports."""
 
@@ -193,8 +219,9 @@ class Exporter:
         source = await _source(caller, job.pipeline_id, asked)
         key = object_key(caller.tenant_id, job.id)
         await self._expire(caller, step, key)
-        await self._objects.put(key, self._told(_pieces(caller, source, asked), step))
-        return {"report_url": f"/api/v1/exports/{job.id}/download"}
+        room = Room(*await _room(caller))
+        await self._objects.put(key, room.kept(self._told(_pieces(caller, source, asked), step)))
+        return {"report_url": f"/api/v1/exports/{job.id}/download", "size": room.size}
 
     async def forget(self, job: Job) -> None:
         """Takes away what a job made that did not end well; what is still being written then goes when it is due."""

@@ -6,11 +6,13 @@ import json
 from typing import Any
 from uuid import UUID
 
+import httpx
 import openpyxl
 import pytest
 
 from libs.common.permissions import Grant
-from tests.records.routes.test_imports import imported
+from libs.common.plans import Limits
+from tests.records.routes.test_imports import Planned, imported
 from tests.records.support import Client, Service
 from tests.support.waiting import eventually
 
@@ -111,9 +113,41 @@ async def test_a_job_makes_a_file_for_who_asked(service: Service) -> None:
     assert job["progress"]["done"] == 3
     other = service.principal(Grant("*", ("*",)))
     assert (await other.get(path)).status_code == 404
+    await _kept_files_count(service, f"/pipelines/{pipeline}/exports?format=csv&sort=score", len(fetched.content))
+
+
+async def _kept_files_count(service: Service, path: str, size: int) -> None:
+    """What is kept of exports is storage of the plan: another is not begun without room, and fails that needs more."""
+
+    async def plan(limit: int) -> None:
+        told = Planned(service.tenant_id, Limits(storage_bytes=limit))
+        await service.definitions.announce(service.tenant_id, "auth.tenant.updated", service.tenant_id, told)
+
+    async def begun(status: int) -> bool:
+        answers.append(await service.client.post(path))
+        if answers[-1].status_code == 202:
+            await _ended(service.client, answers[-1])
+        return answers[-1].status_code == status
+
+    answers: list[httpx.Response] = []
+    await plan(0)
+    await eventually(lambda: begun(403))
+    refused = answers[-1].json()
+    assert (refused["type"], refused["limit_name"]) == ("/problems/plan-limit-reached", "storage_bytes")
+    assert (refused["current"] >= size, refused["current"] % size) == (True, 0)
+    await plan(refused["current"] + 10)
+    await eventually(lambda: begun(202))
+    job = await _ended(service.client, answers[-1])
+    assert (job["state"], job["error"]["code"]) == ("failed", "plan-limit-reached")
 
 
 async def _done(client: Client, response: Any) -> dict[str, Any]:
+    found = await _ended(client, response)
+    assert found["state"] == "done", found
+    return found
+
+
+async def _ended(client: Client, response: Any) -> dict[str, Any]:
     assert response.status_code == 202, response.text
     found: dict[str, Any] = response.json()
 
@@ -122,5 +156,4 @@ async def _done(client: Client, response: Any) -> dict[str, Any]:
         return found["state"] not in ("queued", "running")
 
     await eventually(over)
-    assert found["state"] == "done", found
     return found
