@@ -36,6 +36,23 @@ class FieldIndex(msgspec.Struct, frozen=True):
     derived: bool = False
 
 
+class Room:
+    """Room for indexes, of which each tenant may take half of what the others leave: so there is some for the next."""
+
+    def __init__(self, most: int, taken: Mapping[UUID, int]) -> None:
+        self._most = most
+        self._taken = Counter(taken)
+
+    def left(self, tenant_id: UUID) -> int:
+        """How many more a tenant may have."""
+        own = self._taken[tenant_id]
+        return (self._most - self._taken.total() + own) // 2 - own
+
+    def take(self, tenant_id: UUID) -> None:
+        """One more is the tenant's."""
+        self._taken[tenant_id] += 1
+
+
 def wanted(definition: Definition, views: Iterable[View] = ()) -> list[FieldIndex]:
     """The indexes of a pipeline, those that were asked for first; none where it is deleted."""
     if definition.deleted:

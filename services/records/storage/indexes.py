@@ -32,8 +32,9 @@ class Open(msgspec.Struct, frozen=True):
 
 
 class Built(msgspec.Struct, frozen=True):
-    """How many indexes there are, and how many of them are derived."""
+    """How many indexes a tenant has, and how many of them are derived."""
 
+    tenant_id: UUID
     every: int
     derived: int
 
@@ -93,11 +94,9 @@ async def worth(builder: Builder, index: Open) -> bool:
         return found
 
 
-async def built(builder: Builder) -> Built:
-    """How many indexes of fields there are."""
-    row = await builder.fetchrow(SQL["built"])
-    assert row is not None
-    return Built(*row)
+async def built(builder: Builder) -> list[Built]:
+    """How many indexes of fields there are, by tenant."""
+    return [Built(*row) for row in await builder.fetch(SQL["built"])]
 
 
 async def is_valid(builder: Builder, name: str) -> bool | None:

@@ -21,10 +21,11 @@ select tenant_id, id, definition::text as definition from pipelines
 where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3;
 
 -- name: open -> Open
--- What is to be built or dropped, of all tenants, but for what is derived and what rests; the oldest pipelines first.
+-- What is to be dropped or built, but for what is derived and what rests; tenants by turns, their oldest pipelines first.
 select tenant_id, name, pipeline_id, expression, wanted, derived from field_indexes
 where not ready and not (derived and wanted) and not (name = any($1::text[]) and derived)
-order by pipeline_id, name limit 100;
+order by wanted, row_number() over (partition by tenant_id, wanted order by pipeline_id, name), pipeline_id, name
+limit 100;
 
 -- name: open_derived -> Open
 -- The next derived indexes that were not built so far.
@@ -40,9 +41,10 @@ select exists (
     select from records where tenant_id = $1 and pipeline_id = $2 and deleted_at is null offset $3 limit 1
 );
 
--- name: built
--- How many indexes there are, and how many of them are derived.
-select count(*) as every, count(*) filter (where derived) as derived from field_indexes where wanted and ready;
+-- name: built -> Built
+-- How many indexes each tenant has, and how many of them are derived.
+select tenant_id, count(*) as every, count(*) filter (where derived) as derived from field_indexes
+where wanted and ready group by tenant_id;
 
 -- name: views
 -- What views a pipeline has.

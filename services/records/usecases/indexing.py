@@ -13,7 +13,7 @@ from libs.common.postgres import Connection
 from libs.common.resilience import end, keep_running, woken
 from libs.common.settings import Latest
 from services.records.domain.definitions import Definition
-from services.records.domain.indexes import wanted
+from services.records.domain.indexes import Room, wanted
 from services.records.domain.resting import Resting
 from services.records.storage import indexes
 
@@ -86,8 +86,8 @@ class Indexer:
         for index in wishes:
             if not index.wanted and await self._over(builder, index, now):
                 await indexes.drop(builder, index)
-        await self._build(builder, [index for index in wishes if index.wanted], MAX_BUILT)
-        await self._build(builder, await self._worth(builder), MAX_DERIVED)
+        await self._build(builder, [index for index in wishes if index.wanted])
+        await self._build(builder, await self._worth(builder))
 
     async def _over(self, builder: indexes.Builder, index: indexes.Open, now: float) -> bool:
         """Whether an index that is not wanted is to go; a derived one that was built rests before."""
@@ -100,13 +100,19 @@ class Indexer:
         self._after = found[-1].name if len(found) == DERIVED_PAGE else ""
         return [index for index in found if await indexes.worth(builder, index)]
 
-    async def _build(self, builder: indexes.Builder, wishes: Sequence[indexes.Open], most: int) -> None:
+    async def _build(self, builder: indexes.Builder, wishes: Sequence[indexes.Open]) -> None:
         if not wishes:
             return
         there, resting = await indexes.built(builder), len(self._resting)
-        room = min(MAX_BUILT - there.every, most - (there.derived if most == MAX_DERIVED else 0)) - resting
-        awake = [index for index in wishes if self._resting.wake(index.name)]
-        done = [*awake, *[index for index in wishes if index not in awake][: max(0, room)]]
+        every = Room(MAX_BUILT - resting, {it.tenant_id: it.every for it in there})
+        derived = Room(MAX_DERIVED - resting, {it.tenant_id: it.derived for it in there})
+        done = [index for index in wishes if self._resting.wake(index.name)]
+        for index in wishes:
+            rooms = (every, derived) if index.derived else (every,)
+            if index not in done and all(room.left(index.tenant_id) > 0 for room in rooms):
+                done.append(index)
+                for room in rooms:
+                    room.take(index.tenant_id)
         built = [index for index in done if await indexes.build(builder, index)]
         for index in built:
             await log.ainfo("field index built", index=index.name, pipeline=str(index.pipeline_id))

@@ -13,12 +13,13 @@ import pytest
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, Permissions
 from services.records.domain.definitions import Definition, Field
-from services.records.domain.indexes import MAX_INDEXED, wanted
+from services.records.domain.indexes import MAX_INDEXED, Room, wanted
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.resting import Resting
 from services.records.domain.views import View
 from services.records.storage import views
+from services.records.usecases import indexing
 from services.records.usecases.indexing import Indexer, want
 from tests.records.storage.test_plans import FILL, Scene
 from tests.support.postgres import Database
@@ -113,6 +114,33 @@ async def test_indexes_follow_the_definition(builder: Builder) -> None:
     await builder.want(*FIELDS, deleted=True)
     await builder.done()
     assert await builder.names() == set()
+
+
+async def test_nobody_takes_all_indexes(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant that wants more than there may be gets half of what others leave, and those who come later some."""
+    monkeypatch.setattr(indexing, "MAX_BUILT", 8)
+    many = [Field(name=f"f{number:02}", type="text", indexed=True) for number in range(12)]
+    await builder.want(*many, pipeline=builder.pipeline)
+    first, builder.tenant = builder.tenant, new_id()
+    ready = "select count(*) from records.field_indexes where tenant_id = $1 and ready"
+
+    async def has(tenant: UUID, count: int) -> bool:
+        return bool(await builder.admin.fetchval(ready, tenant) == count)
+
+    await eventually(lambda: has(first, 4))
+    await builder.want(*many, pipeline=builder.other)
+    await eventually(lambda: has(builder.tenant, 2))
+    assert await has(first, 4)
+
+
+def test_there_is_room_for_others() -> None:
+    """Whatever a tenant has taken, another finds half of the rest; who has more than that by now gets no more."""
+    one, other = new_id(), new_id()
+    room = Room(500, {one: 250})
+    assert (room.left(one), room.left(other)) == (0, 125)
+    room.take(other)
+    assert (room.left(one), room.left(other)) == (-1, 124)
+    assert Room(10, {one: 10}).left(other) == 0
 
 
 async def test_unique_fields_and_those_of_views_are_indexed_where_it_is_worth_it(builder: Builder) -> None:
