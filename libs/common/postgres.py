@@ -4,10 +4,10 @@ A task may hold one *outer* transaction: then all transactions of the same tenan
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +38,13 @@ class _Raw(asyncpg.Connection):
         return ""
 
 
+class Lane(NamedTuple):
+    """A third as many connections beside those of a pool, for statements that are planned in a way of their own."""
+
+    name: str
+    settings: tuple[tuple[str, str], ...]
+
+
 class Database:
     """The pool of one service. Made without a connection, so that start order does not matter.
 
@@ -52,6 +59,7 @@ class Database:
         self._good = self._dsn()
         self._size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._lanes: dict[Lane, asyncpg.Pool[asyncpg.Record]] = {}
         self.announced: list[Callable[[], None]] = []
         self.written: list[Callable[[UUID], None]] = []
         self._server_settings = {
@@ -79,13 +87,16 @@ class Database:
 
     async def start(self) -> None:
         """Opens the pool; connections are made when they are needed."""
-        self._pool = await asyncpg.create_pool(
+        self._pool = await self._made(self._size, {})
+
+    async def _made(self, size: int, settings: Mapping[str, str]) -> "asyncpg.Pool[asyncpg.Record]":
+        return await asyncpg.create_pool(
             connect=self._dial,
             min_size=0,
-            max_size=self._size,
+            max_size=size,
             timeout=5.0,
             connection_class=_Raw,
-            server_settings=self._server_settings,
+            server_settings={**self._server_settings, **settings},
         )
 
     async def _dial(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
@@ -101,13 +112,13 @@ class Database:
 
     async def stop(self) -> None:
         """Closes the pool; statements that hang are cut off after five seconds."""
-        if self._pool is None:
-            return
+        pools = [*self._lanes.values(), *([] if self._pool is None else [self._pool])]
         try:
             async with asyncio.timeout(5):
-                await self._pool.close()
+                await asyncio.gather(*(pool.close() for pool in pools))
         except TimeoutError:
-            self._pool.terminate()
+            for pool in pools:
+                pool.terminate()
 
     @property
     def size(self) -> int:
@@ -121,9 +132,16 @@ class Database:
             raise Unavailable("The database pool is not open")
         return self._pool
 
-    async def acquire(self) -> Connection:
+    async def lane(self, lane: Lane) -> "asyncpg.Pool[asyncpg.Record]":
+        """The connections of a lane, for this module; there are none before they are needed."""
+        if lane not in self._lanes:
+            made = await self._made(max(2, self._size // 3), dict(lane.settings))
+            self._lanes.setdefault(lane, made)
+        return self._lanes[lane]
+
+    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record] | None" = None) -> Connection:
         """A connection, for this module; waits five seconds at most, and needs no timer where one is idle."""
-        pool = self.pool
+        pool = pool or self.pool
         try:
             return await pool.acquire(timeout=None if pool.get_idle_size() else 5.0)
         except (*_AWAY, TimeoutError) as error:
@@ -152,16 +170,24 @@ class Database:
         The statement selects `from tenant cross join lateral (… offset 0)`, and inside refers to `tenant.id`: so the
         tenant is set before any row is looked at, and a statement that gets this wrong finds nothing.
         """
+        rows = await self.look_through(tenant_id, statement, *params)
+        return rows[0] if rows else None
+
+    async def look_through(
+        self, tenant_id: UUID, statement: str, *params: object, lane: Lane | None = None
+    ) -> "list[asyncpg.Record]":
+        """The same for many rows, if need be by the connections of a lane; its first parameter is the tenant's text."""
         if (outer := _outer.get()) is not None and outer.holds(self, tenant_id):
             async with Savepoint(self, outer.connection) as held:
-                return await held.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
-        connection = await self.acquire()
+                return await held.fetch(IN_TENANT + statement, str(tenant_id), *params)
+        pool = self.pool if lane is None else await self.lane(lane)
+        connection = await self.acquire(pool)
         try:
-            return await connection.fetchrow(IN_TENANT + statement, str(tenant_id), *params)
+            return await connection.fetch(IN_TENANT + statement, str(tenant_id), *params)
         except Exception as error:
             raise translate(error) from error
         finally:
-            await self.pool.release(connection)
+            await pool.release(connection)
 
     def system(self) -> "Transaction":
         """A transaction without a tenant: no row of a tenant table is visible in it."""

@@ -66,11 +66,11 @@ class Standby(Database):
             raise
         return connection
 
-    async def acquire(self) -> Connection:
+    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record] | None" = None) -> Connection:
         """A connection; the primary is asked when there is none at once."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await super().acquire()
+                return await super().acquire(pool)
         except TimeoutError as error:
             raise Unavailable("The standby is away") from error
 

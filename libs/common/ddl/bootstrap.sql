@@ -6,6 +6,7 @@ grant usage on schema extensions to public;
 create extension if not exists pg_trgm schema extensions;
 create extension if not exists btree_gin schema extensions;
 create extension if not exists unaccent schema extensions;
+create extension if not exists fuzzystrmatch schema extensions;
 
 -- Under row level security an index serves a condition only if its functions are leakproof: they tell nothing of a row
 -- by raising an error. These never raise on a stored value, but PostgreSQL does not mark them so.

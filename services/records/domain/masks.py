@@ -22,6 +22,12 @@ class Masks:
             for pipeline_id in named
         }
 
+    @staticmethod
+    def hide_nothing(permissions: Permissions) -> bool:
+        """Whether one grant lets all records of all pipelines be seen as they are."""
+        everywhere = permissions.alternatives("read", RESOURCE)
+        return any(it.row_rule is None and it.readable_fields is None for it in everywhere)
+
     def shows(self, pipeline_id: UUID, field: str) -> bool:
         """Whether a relationship may be seen that a field of the pipeline made; that of none may."""
         certain = self._named.get(pipeline_id, self._others)

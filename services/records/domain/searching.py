@@ -95,6 +95,12 @@ def spans(text: str) -> Iterator[tuple[int, int, str]]:
         yield found.start(), found.end(), fold(found.group())[:MAX_WORD]
 
 
+def ascii_spans(folded: str) -> Iterator[tuple[int, int, str]]:
+    """The same of a text without other letters, which is folded already."""
+    for found in _ASCII.finditer(folded):
+        yield found.start(), found.end(), found.group()[:MAX_WORD]
+
+
 def is_unspaced(word: str) -> bool:
     """Whether a word is of a script that puts no spaces between words."""
     return not word.isascii() and _UNSPACED.search(word) is not None
@@ -210,29 +216,13 @@ class Question(msgspec.Struct, frozen=True):
         """Titles that are these words, or begin with them."""
         return _any(tags, [joined(self.words)], prefix=prefix)
 
-    def occurs_in(self, text: str) -> bool:
-        """Whether a text may have anything that was looked for; where it has not, no word of it matches."""
-        folded = fold(text)
-        return any(
-            word in folded
-            for asked in self.words
-            for word in (asked, *self.forms.get(asked, ()), *self.typos.get(asked, ()))
-        )
-
-    def matches(self, word: str) -> bool:
-        """Whether a folded word of a text is one that was looked for."""
-        return any(
-            _matches(word, asked) or word in self.forms.get(asked, ()) or word in self.typos.get(asked, ())
-            for asked in self.words
-        )
-
     @property
     def distinct(self) -> Sequence[str]:
         """Each word once."""
         return list(dict.fromkeys(self.words))
 
     def _begun(self, word: str, tags: Collection[str]) -> str:
-        return _or([_any(tags, [word], prefix=_is_prefix(word)), _known(self.forms, word, tags)])
+        return _or([_any(tags, [word], prefix=is_prefix(word)), _known(self.forms, word, tags)])
 
 
 def question(text: str) -> Question:
@@ -240,19 +230,15 @@ def question(text: str) -> Question:
     return Question(tuple(word[:_SUFFIX] if is_unspaced(word) else word for word in words_of(text)[:MAX_WORDS]))
 
 
-def _matches(word: str, asked: str) -> bool:
-    if is_unspaced(asked):
-        return asked in word
-    return word == asked or (_is_prefix(asked) and word.startswith(asked))
-
-
-def _is_prefix(word: str) -> bool:
+def is_prefix(word: str) -> bool:
+    """Whether words that begin with it are found as well."""
     return len(word) > 1 or is_unspaced(word)
 
 
 def _any(tags: Collection[str], words: Sequence[str], *, prefix: bool = False) -> str:
-    end = ":*" if prefix else ""
-    return _or([f"'{tag}{word}'{end}" for word in words for tag in tags])
+    end = "':*" if prefix else "'"
+    lexemes = [f"'{tag}{word}{end}" for word in words for tag in tags]
+    return f"({' | '.join(lexemes)})" if lexemes else ""
 
 
 def _known(words: Known, asked: str, tags: Collection[str]) -> str:
@@ -281,8 +267,6 @@ def distance(one: str, other: str, most: int) -> int:
     one, other = _differing(one, other)
     if len(one) < 2 > len(other) or (len(one) == len(other) == 2 and one == other[::-1]):
         return min(1, len(one) + len(other))
-    if most == 1:
-        return most + 1
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
@@ -309,14 +293,17 @@ def _differing(one: str, other: str) -> tuple[str, str]:
     return one[start : len(one) - end], other[start : len(other) - end]
 
 
-def halves(word: str) -> tuple[str, str, str]:
-    """What a word with one slip begins with, or ends with, or is: of three, one is what was meant.
-
-    A slip is in the first half or in the second, but for two letters that changed places across the middle.
+def halves(word: str) -> tuple[str, str]:
+    """The halves of a word: a slip is in the first or in the second, but for two letters that changed places across
+    the middle.
     """
     middle = len(word) // 2
-    swapped = word[: middle - 1] + word[middle] + word[middle - 1] + word[middle + 1 :]
-    return word[:middle], word[middle:], swapped
+    return word[:middle], word[middle:]
+
+
+def swaps(word: str) -> list[str]:
+    """What a word is when two letters beside each other change places, in order."""
+    return [f"{word[:i]}{word[i + 1]}{word[i]}{word[i + 2 :]}" for i in range(len(word) - 1)]
 
 
 class Scope(msgspec.Struct, frozen=True):

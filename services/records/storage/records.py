@@ -99,9 +99,15 @@ def fill(name: str, **parts: str) -> str:
 
 
 _PART = re.compile(r"\{(\w+)\}")
-_OPEN = fill("body", r="r", title="r.title", data="r.data", expanded="''")
-_OPEN_BODIES = fill("open_bodies", body=_OPEN)
-_LOOK_UP = fill("look_up", body=_OPEN, condition="true")
+OPEN = fill("body", r="r", title="r.title", data="r.data", expanded="''")
+"""SQL for a record of which everything may be seen."""
+_OPEN_BODIES = fill("open_bodies", body=OPEN)
+_LOOK_UP = fill("look_up", body=OPEN, condition="true")
+
+
+def is_open(access: Access) -> bool:
+    """Whether everything may be seen, as it is stored."""
+    return access.every_row and access.every_field and not access.pipeline.moving
 
 
 def body(
@@ -175,7 +181,7 @@ async def bodies_among(
     connection: Connection, tenant_id: UUID, ids: Mapping[Access, Sequence[UUID]], context: Context
 ) -> dict[UUID, str]:
     """Bodies of those of the records that may be seen: of all that hide nothing by one statement."""
-    open_ = [access for access in ids if access.every_row and access.every_field and not access.pipeline.moving]
+    open_ = [access for access in ids if is_open(access)]
     found: dict[UUID, str] = {}
     if open_:
         pipelines, wanted = [access.pipeline.id for access in open_], [it for access in open_ for it in ids[access]]

@@ -8,32 +8,48 @@ import msgspec
 
 from libs.common import sql
 from libs.common.filters import Context
-from libs.common.postgres import Connection
+from libs.common.postgres import Connection, Database, Lane
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.records import Record
-from services.records.domain.searching import Question, Scope, Shape, Words, document, halves
+from services.records.domain.searching import Question, Scope, Shape, Words, document, halves, swaps
+from services.records.storage import records
 
 SQL = sql.load(__file__)
-BOUNDS = SQL["bounds"]
+LANE = Lane(
+    "search",
+    (
+        ("statement_timeout", "2000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
+        ("enable_indexscan", "off"), ("max_parallel_workers_per_gather", "0"), ("pg_trgm.similarity_threshold", "0.2"),
+    ),
+)  # fmt: skip
+"""A search that takes longer is ended, and none reads a table from end to end, nor a tenant's rows one by one in the
+hope that enough of them will do. A plan is the same whatever is looked for. Two letters that changed places leave of
+six a quarter of the trigrams."""
 MOST = 500
 """So many of each way of being found are ranked."""
 MOST_FORGOTTEN = 20_000
 LAST = "\U0010ffff"
 """Behind a beginning, what comes after all that begins so."""
 
+Known = dict[str, list[str]]
+"""Words, each with the tags of the fields that have it."""
 Place = tuple[int, int, UUID]
 """Where a page begins: after this stage, rank and record."""
 START: Place = (-1, 0, UUID(int=0))
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """A record that was found. Lower stages come first, and in each the lower (negative) rank."""
+    """A record that was found. Lower stages come first, and in each the lower (negative) rank.
+
+    Its body comes with it where its target is `open` and it was not taken away meanwhile.
+    """
 
     record_id: UUID
     pipeline_id: UUID
     stage: int
     rank: int
+    body: str | None
 
 
 class Outdated(msgspec.Struct, frozen=True):
@@ -51,6 +67,11 @@ class Target(msgspec.Struct, frozen=True):
     shape: Shape
     scopes: tuple[Scope, ...]
     reach: Reach
+
+    @property
+    def open(self) -> bool:
+        """Whether everything in it may be seen as it is stored."""
+        return records.is_open(self.reach.access("read"))
 
 
 async def put(
@@ -90,56 +111,42 @@ async def remove(connection: Connection, tenant_id: UUID, ids: Collection[UUID])
             await connection.execute(SQL["unlearn"], tenant_id, said)
 
 
-async def alike(
-    connection: Connection, tenant_id: UUID, tags: Collection[str], word: str
-) -> dict[str, Collection[str]]:
-    """Words that have a half of one in common, and are as long but for a letter, each with its tags."""
-    begin, end, swapped = halves(word)
-    backwards = end[::-1]
-    rows = await connection.fetch(
-        SQL["alike"], tenant_id, list(tags), begin, begin + LAST, backwards, backwards + LAST, swapped, len(word)
+async def alike(database: Database, tenant_id: UUID, tags: Collection[str], word: str) -> Known:
+    """Words that are one slip away, each with its tags."""
+    begin, end = halves(word)
+    middle, backwards, swapped = len(begin), end[::-1], swaps(word)
+    return await _known(
+        database, tenant_id, SQL["alike"], list(tags), word, begin, begin + LAST,
+        backwards, backwards + LAST, swapped[middle - 1], swapped,
     )  # fmt: skip
-    return _gathered(rows)
 
 
-async def similar(
-    connection: Connection, tenant_id: UUID, tags: Collection[str], word: str
-) -> dict[str, Collection[str]]:
+async def similar(database: Database, tenant_id: UUID, tags: Collection[str], word: str) -> Known:
     """Words that are spelt like one, each with its tags."""
-    return _gathered(await connection.fetch(SQL["similar"], tenant_id, list(tags), word))
+    return await _known(database, tenant_id, SQL["similar"], list(tags), word)
 
 
 async def inflected(
-    connection: Connection, tenant_id: UUID, tags: Collection[str], dictionary: str, word: str, begin: str
-) -> dict[str, Collection[str]]:
+    database: Database, tenant_id: UUID, tags: Collection[str], dictionary: str, word: str, begin: str
+) -> Known:
     """Words that have the stem of one and do not begin with it, each with its tags."""
-    rows = await connection.fetch(SQL["inflected"], tenant_id, list(tags), dictionary, word, begin, LAST)
-    return _gathered(rows)
+    return await _known(database, tenant_id, SQL["inflected"], list(tags), dictionary, word, begin, LAST)
 
 
-def _gathered(rows: Iterable[Any]) -> dict[str, Collection[str]]:
+async def _known(database: Database, tenant_id: UUID, text: str, *params: object) -> Known:
     found: dict[str, list[str]] = {}
-    for word, tag in rows:
+    for word, tag in await database.look_through(tenant_id, text, *params, lane=LANE):
         found.setdefault(word, []).append(tag)
-    return dict(found)
+    return found
 
 
 async def search(
-    connection: Connection, tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context,
-    after: Place, limit: int,
+    database: Database, tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context,
+    after: Place, limit: int, *, slips: bool = False,
 ) -> list[Hit]:  # fmt: skip
-    """Up to so many of what was found as it was typed, after a place."""
-    text, params = statement(tenant_id, question, targets, context, after, limit)
-    return [Hit(*row) for row in await connection.fetch(text, *params)]
-
-
-async def mistyped(
-    connection: Connection, tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context,
-    after: Place, limit: int,
-) -> list[Hit]:  # fmt: skip
-    """Up to so many of what was only found because of slips, after a place."""
-    text, params = statement(tenant_id, question, targets, context, after, limit, slips=True)
-    return [Hit(*row) for row in await connection.fetch(text, *params)]
+    """Up to so many of what was found as it was typed, or only because of `slips`, after a place."""
+    text, params = statement(question, targets, context, after, limit, slips=slips)
+    return [Hit(*row) for row in await database.look_through(tenant_id, text, *params, lane=LANE)]
 
 
 Part = list[tuple[Target, Scope]]
@@ -147,21 +154,25 @@ Part = list[tuple[Target, Scope]]
 
 
 def statement(
-    tenant_id: UUID, question: Question, targets: Sequence[Target], context: Context, after: Place, limit: int,
-    *, slips: bool = False,
-) -> tuple[str, list[object]]:  # fmt: skip
-    """The select of a search, with its parameters. What is found is ranked by what its own part of it may read."""
+    question: Question, targets: Sequence[Target], context: Context, after: Place, limit: int, *, slips: bool = False
+) -> tuple[str, list[object]]:
+    """The select of a search for `Database.look_through`, with its parameters after the tenant.
+
+    What is found is ranked by what its own part of it may read.
+    """
     parts = _parts(targets)
     asked = [(number, target, scope) for number, part in enumerate(parts) for target, scope in part]
     queries = [(_slips if slips else _queries)(question, *_tags([(target, scope)])) for _, target, scope in asked]
     params: list[object] = [
-        tenant_id, *after, limit, [number for number, _, _ in asked], [target.pipeline.id for _, target, _ in asked],
+        None, *after, limit, [target.pipeline.id for target in targets if target.open],
+        [number for number, _, _ in asked], [target.pipeline.id for _, target, _ in asked],
         *map(list, zip(*queries, strict=True)),
     ]  # fmt: skip
     name = "mistyped" if slips else "typed"
     found = [_found(name, number, part, question, context, params) for number, part in enumerate(parts)]
     documents, ranked = (", ".join(it[0] for it in found), " union all ".join(it[1] for it in found))
-    return _fill(name, documents=documents, ranked=ranked), params
+    page = _fill("page", body=records.OPEN)
+    return _fill(name, documents=documents, ranked=ranked, page=page), params[1:]
 
 
 def _parts(targets: Iterable[Target]) -> list[Part]:

@@ -36,34 +36,38 @@ delete from search_words where tenant_id = $1 and ctid = any(array(
 ));
 
 -- name: alike
--- Words of readable fields that begin or end with a half of one, or are another, where their length is right: what was
--- meant where one letter is wrong. Each is one range of an index that has all that is asked.
-select word, tag from (
+-- Words of readable fields that are one slip away: one letter more, less or another, or two that changed places. They
+-- begin or end with a half of what was typed, or are what it is when the letters at its middle change places: each is
+-- one range of an index that has all that is asked.
+select found.word, found.tag from tenant cross join lateral (
     select word, tag from search_words
-    where tenant_id = $1 and word >= $3 and word < $4 and length(word) between $8 - 1 and $8 + 1
-        and tag = any($2::text[])
-    limit 2000
-) beginning
-union
-select word, tag from (
+    where tenant_id = tenant.id and word >= $4 and word < $5 and tag = any($2::text[])
+        and length(word) between length($3) - 1 and length($3) + 1
+        and (levenshtein_less_equal(word, $3, 1) = 1 or word = any($9::text[]))
+    union
     select word, tag from search_words
-    where tenant_id = $1 and reverse(word) >= $5 and reverse(word) < $6 and length(word) between $8 - 1 and $8 + 1
-        and tag = any($2::text[])
+    where tenant_id = tenant.id and reverse(word) >= $6 and reverse(word) < $7 and tag = any($2::text[])
+        and length(word) between length($3) - 1 and length($3) + 1
+        and (levenshtein_less_equal(word, $3, 1) = 1 or word = any($9::text[]))
+    union
+    select word, tag from search_words
+    where tenant_id = tenant.id and word >= $8 and word <= $8 and word <> $3 and tag = any($2::text[])
     limit 2000
-) ending
-union
-select word, tag from search_words where tenant_id = $1 and word >= $7 and word <= $7 and tag = any($2::text[]);
+) found;
 
 -- name: similar
 -- Words of readable fields that are spelt like one, the most similar first.
-select word, tag from search_words
-where tenant_id = $1 and word % $3 and tag = any($2::text[]) and length(word) between length($3) - 2 and length($3) + 2
-order by similarity(word, $3) desc, word, tag limit 400;
+select found.word, found.tag from tenant cross join lateral (
+    select word, tag from search_words
+    where tenant_id = tenant.id and word % $3 and tag = any($2::text[])
+        and length(word) between length($3) - 2 and length($3) + 2
+    order by similarity(word, $3) desc, word, tag limit 400
+) found;
 
 -- name: inflected
 -- Words of readable fields that have the same stem as one, and begin like it; they begin as the stem does, but for its
 -- last letter.
-with stem as materialized (
+, stem as materialized (
     select ts_lexize($3::text::regdictionary, $4) as stem
 ), begun as materialized (
     select case
@@ -71,34 +75,26 @@ with stem as materialized (
         else $5
     end as word from stem
 )
-select word, tag from search_words
-where tenant_id = $1 and word >= (select word from begun) and word < (select word from begun) || $6
-    and tag = any($2::text[]) and not starts_with(word, $4)
-    and ts_lexize($3::text::regdictionary, word) = (select stem from stem)
-order by word, tag limit 200;
-
--- name: bounds
--- A search that takes longer is ended, and none reads a table from end to end, nor a tenant's rows one by one in the
--- hope that enough of them will do. A plan is the same whatever is looked for. Two letters that changed places leave of
--- six a quarter of the trigrams.
-select set_config('statement_timeout', '2000', true), set_config('enable_seqscan', 'off', true),
-    set_config('enable_indexscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('pg_trgm.similarity_threshold', '0.2', true);
+select found.word, found.tag from tenant cross join lateral (
+    select word, tag from search_words
+    where tenant_id = tenant.id and word >= (select word from begun) and word < (select word from begun) || $6
+        and tag = any($2::text[]) and not starts_with(word, $4)
+        and ts_lexize($3::text::regdictionary, word) = (select stem from stem)
+    order by word, tag limit 200
+) found;
 
 -- name: typed -> Hit
--- What was found as it was typed, the best first.
-with asked as materialized (
+-- What was found as it was typed, the best first, with the bodies of those that all may be seen of.
+, asked as materialized (
     select part, pipeline_id, begun::tsquery as begun, exact::tsquery as exact, title::tsquery as title,
         titled::tsquery as titled
-    from unnest($6::integer[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[])
+    from unnest($7::integer[], $8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[])
         as asked(part, pipeline_id, begun, exact, title, titled)
 ), {documents}, best as (
     select distinct on (record_id) record_id, pipeline_id, stage, rank from ({ranked}) found
     order by record_id, stage, rank
 )
-select record_id, pipeline_id, stage, rank from best
-where (stage, rank, record_id) > ($2::integer, $3::integer, $4::uuid)
-order by stage, rank, record_id limit $5;
+{page};
 
 -- name: typed_documents
 -- All that a part of what is asked for finds, by one look into the index. Where that is cut, those that come first are
@@ -125,16 +121,14 @@ from (
 
 -- name: mistyped -> Hit
 -- What was only found because of slips, the best first.
-with asked as materialized (
+, asked as materialized (
     select part, pipeline_id, slips::tsquery as slips, begun::tsquery as begun
-    from unnest($6::integer[], $7::uuid[], $8::text[], $9::text[]) as asked(part, pipeline_id, slips, begun)
+    from unnest($7::integer[], $8::uuid[], $9::text[], $10::text[]) as asked(part, pipeline_id, slips, begun)
 ), {documents}, best as (
     select distinct on (record_id) record_id, pipeline_id, 4 as stage, rank from ({ranked}) found
     order by record_id, rank
 )
-select record_id, pipeline_id, stage, rank from best
-where (stage, rank, record_id) > ($2::integer, $3::integer, $4::uuid)
-order by stage, rank, record_id limit $5;
+{page};
 
 -- name: mistyped_documents
 -- All that a part of what is asked for finds.
@@ -149,8 +143,25 @@ where not coalesce(d.document @@ asked.begun, false);
 
 -- name: documents
 -- One look into the index.
-select d.record_id, d.pipeline_id, d.document from search_documents d{seen}
-where d.tenant_id = $1 and d.document @@ {query}::text::tsquery{where} limit {most};
+select d.record_id, d.pipeline_id, d.document from tenant cross join lateral (
+    select d.record_id, d.pipeline_id, d.document from search_documents d{seen}
+    where d.tenant_id = tenant.id and d.document @@ {query}::text::tsquery{where} limit {most}
+) d;
+
+-- name: page
+-- The best after a place, with the bodies of those in pipelines of which everything may be seen.
+select best.record_id, best.pipeline_id, best.stage, best.rank, shown.body from (
+    select best.record_id, best.pipeline_id, best.stage, best.rank, tenant.id as tenant_id
+    from best cross join tenant
+    where (best.stage, best.rank, best.record_id) > ($2::integer, $3::integer, $4::uuid)
+    order by best.stage, best.rank, best.record_id limit $5
+) best left join lateral (
+    select {body} as body from records r
+    where r.tenant_id = best.tenant_id and r.id = best.record_id and r.pipeline_id = best.pipeline_id
+        and best.pipeline_id = any($6::uuid[]) and r.deleted_at is null
+    offset 0
+) shown on true
+order by best.stage, best.rank, best.record_id;
 
 -- name: cut
 -- Where so many begin like it that not all of them are there.

@@ -6,12 +6,15 @@ from uuid import UUID
 import msgspec
 
 from libs.common import sql
-from libs.common.postgres import Connection
+from libs.common.postgres import Connection, Database, Lane
 from services.records.domain.masks import Masks
 from services.records.domain.paths import MAX_NODES, Step
+from services.records.storage import records
 
 SQL = sql.load(__file__)
 BOUNDS = SQL["bounds"]
+LANE = Lane("walks", (("plan_cache_mode", "force_generic_plan"), ("max_parallel_workers_per_gather", "0")))
+"""A plan is the same wherever a walk begins."""
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -21,6 +24,22 @@ class Level(msgspec.Struct, frozen=True):
     pipeline_id: UUID
     count: int
     ids: list[UUID]
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """How many records of one pipeline so many steps led to."""
+
+    depth: int
+    pipeline_id: UUID
+    count: int
+
+
+class AtOnce(msgspec.Struct, frozen=True):
+    """All steps of a walk, and a page: its bodies with commas between them, and where more follow its last record."""
+
+    counts: list[Counted]
+    items: str | None
+    last: UUID | None
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -44,7 +63,7 @@ async def hop(
 
 def hopping(step: Step, masks: Masks, params: list[object]) -> str:
     """The select of one step; its parameters begin with tenant, near, unwanted and far records, and a limit."""
-    return SQL["hop"].format(ways=_ways(step, masks.condition(params), params))
+    return SQL["hop"].format(ways=_ways(step, masks.condition(params), params, "$1"))
 
 
 async def walk(
@@ -68,26 +87,54 @@ async def walk(
 
 def statement(steps: Sequence[Step], masks: Masks, params: list[object]) -> str:
     """The select of a walk; its parameters begin with the tenant, the first record, and the page's cursor and size."""
-    places = range(1, len(steps) + 1)
-    shown = masks.condition(params)
-    hops = ", ".join(_hop(place, step, shown, params) for place, step in zip(places, steps, strict=True))
     levels = " union all ".join(SQL["level"].format(place=place) for place in range(len(steps) + 1))
-    return SQL["walk"].format(hops=hops, levels=levels)
+    return SQL["walk"].format(hops=_hops(steps, masks, params, "$1"), levels=levels)
 
 
-def _hop(place: int, step: Step, shown: str, params: list[object]) -> str:
+async def at_once(
+    database: Database, tenant_id: UUID, start: UUID, steps: Sequence[Step], masks: Masks, *,
+    ends_only: bool, after: UUID, limit: int,
+) -> AtOnce:  # fmt: skip
+    """A walk with its page, for one who may see all that it leads to."""
+    params: list[object] = [None, start, after, limit]
+    text = stating_at_once(steps, masks, params, ends_only=ends_only)
+    row = await database.look_through(tenant_id, text, *params[1:], lane=LANE)
+    counts, items, last = row[0]
+    return AtOnce(msgspec.json.decode(counts or "[]", type=list[Counted]), items, last)
+
+
+def stating_at_once(steps: Sequence[Step], masks: Masks, params: list[object], *, ends_only: bool) -> str:
+    """The statement of that for `Database.look_through`, whose parameters are those of `statement`."""
+    places = range(len(steps) + 1)
+    wanted = places[-1:] if ends_only else places[1:]
+    return SQL["at_once"].format(
+        hops=_hops(steps, masks, params, "(select id from tenant)"),
+        wanted=" union all ".join(SQL["wanted"].format(place=place) for place in wanted),
+        counted=" union all ".join(SQL["counted"].format(place=place) for place in places),
+        body=records.OPEN,
+    )
+
+
+def _hops(steps: Sequence[Step], masks: Masks, params: list[object], tenant: str) -> str:
+    shown = masks.condition(params)
+    return ", ".join(_hop(place, step, shown, params, tenant) for place, step in enumerate(steps, 1))
+
+
+def _hop(place: int, step: Step, shown: str, params: list[object], tenant: str) -> str:
     seen = " union all ".join(f"select id from live{before}" for before in range(place))  # noqa: S608
-    ways = _ways(step, shown, params)
-    return SQL["live"].format(place=place, near=place - 1, ways=ways, seen=seen, limit=MAX_NODES + 1)
+    ways = _ways(step, shown, params, tenant)
+    return SQL["live"].format(
+        place=place, near=place - 1, ways=ways, seen=seen, limit=MAX_NODES + 1, tenant=tenant
+    )  # fmt: skip
 
 
-def _ways(step: Step, shown: str, params: list[object]) -> str:
+def _ways(step: Step, shown: str, params: list[object], tenant: str) -> str:
     kind = ""
     if step.type is not None:
         params.append(step.type)
         kind = f"and e.type = ${len(params)}"
     return " union all ".join(
-        SQL[way].format(kind=kind, shown=shown)
+        SQL[way].format(kind=kind, shown=shown, tenant=tenant)
         for way, open_ in (("along", step.along), ("against", step.against))
         if open_
     )

@@ -8,6 +8,41 @@ with live0 as materialized (
     select r.id, r.pipeline_id from records r where r.tenant_id = $1 and r.id = $2 and r.deleted_at is null
 ), {hops} {levels};
 
+-- name: at_once
+-- A walk by one who may see everything: how many records of each pipeline each step led to, and a page of those that are
+-- wanted with their bodies, in a single round trip.
+, live0 as materialized (
+    select r.id, r.pipeline_id from tenant cross join lateral (
+        select r.id, r.pipeline_id from records r
+        where r.tenant_id = tenant.id and r.id = $2 and r.deleted_at is null offset 0
+    ) r
+), {hops}, page as materialized (
+    select id, pipeline_id, depth, row_number() over (order by id) as place from ({wanted}) wanted
+    where id > $3 order by id limit $4 + 1
+)
+select (
+    select json_agg(json_build_array(depth, pipeline_id, count))::text from ({counted}) counted
+) as counts, (
+    select string_agg(left(shown.body, -1) || ',"depth":' || page.depth || '}}', ',' order by page.id)
+    from page cross join lateral (
+        select {body} as body from records r
+        where r.tenant_id = (select id from tenant) and r.id = page.id and r.pipeline_id = page.pipeline_id
+            and r.deleted_at is null
+        offset 0
+    ) shown
+    where page.place <= $4
+) as items, (
+    select id from page where place = $4 and exists (select from page more where more.place > $4)
+) as last;
+
+-- name: counted
+-- How many records one step led to.
+select {place} as depth, pipeline_id, count(1) as count from live{place} group by pipeline_id;
+
+-- name: wanted
+-- Those that one step led to.
+select id, pipeline_id, {place} as depth from live{place};
+
 -- name: live
 -- The live records one step on that were not come to before. Relationships are looked up record by record ("offset 0"),
 -- in indexes that have all that is asked, so that the plan does not hang on statistics. Whoever is purged has none, so
@@ -16,7 +51,7 @@ live{place} as materialized (
     select distinct away.id, away.pipeline_id from live{near} near cross join lateral ({ways} offset 0) away
     where away.id not in ({seen}) and (
         select true from records r
-        where r.tenant_id = $1 and r.pipeline_id = away.pipeline_id and r.id between away.id and away.id
+        where r.tenant_id = {tenant} and r.pipeline_id = away.pipeline_id and r.id between away.id and away.id
             and r.deleted_at is not null
         order by r.id limit 1
     ) is null
@@ -26,12 +61,12 @@ live{place} as materialized (
 -- name: along
 -- Walked along the arrow.
 select e.target_id as id, e.target_pipeline as pipeline_id from edges e
-where e.tenant_id = $1 and e.source_id = near.id {kind} {shown};
+where e.tenant_id = {tenant} and e.source_id = near.id {kind} {shown};
 
 -- name: against
 -- Walked against the arrow.
 select e.source_id as id, e.source_pipeline as pipeline_id from edges e
-where e.tenant_id = $1 and e.target_id = near.id {kind} {shown};
+where e.tenant_id = {tenant} and e.target_id = near.id {kind} {shown};
 
 -- name: level
 -- What one step led to.

@@ -31,7 +31,7 @@ from services.records.domain.searching import (
     scopes,
     shape_of,
 )
-from services.records.domain.snippets import Snippet, snippet
+from services.records.domain.snippets import Marker, Snippet
 from services.records.storage import jobs, records, search
 from services.records.storage.search import START, Hit, Outdated, Place, Target
 from services.records.usecases.ahead import beside
@@ -99,9 +99,8 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
     language = asked.language or preferred(await caller.catalog.tongues.locale(caller.principal))
 
     async def work() -> FoundPage:
-        async with caller.reads.tenant(caller.tenant_id, search.BOUNDS) as connection:
-            told = await _inflect(connection, caller, words, _tags(targets), language)
-            return await _page(connection, caller, asked, told, targets, cursor)
+        told = await _inflect(caller, words, _tags(targets), language)
+        return await _page(caller, asked, told, targets, cursor)
 
     return await caller.warmed(work)
 
@@ -127,26 +126,22 @@ def _target(caller: Caller, reach: Reach) -> Target | None:
 
 
 async def _page(
-    connection: Connection, caller: Caller, asked: SearchRequest, words: Question, targets: Sequence[Target],
-    cursor: _Cursor | None,
-) -> FoundPage:  # fmt: skip
+    caller: Caller, asked: SearchRequest, words: Question, targets: Sequence[Target], cursor: _Cursor | None
+) -> FoundPage:
     after: Place = START if cursor is None else (cursor.stage, cursor.rank, cursor.id)
     room = asked.limit + 1
-    hits = await search.search(
-        connection, caller.tenant_id, words, targets, caller.context, after, max(room, ENOUGH)
-    )  # fmt: skip
+    look = partial(search.search, caller.reads, caller.tenant_id)
+    hits = await look(words, targets, caller.context, after, max(room, ENOUGH))
     slips = 0
     for most in _slips(cursor, len(hits)):
-        slips, meant = most, await _correct(connection, caller, words, _tags(targets), most)
+        slips, meant = most, await _correct(caller, words, _tags(targets), most)
         if meant.typos:
             words = meant
-            hits += await search.mistyped(
-                connection, caller.tenant_id, words, targets, caller.context, after, max(1, room - len(hits))
-            )
+            hits += await look(words, targets, caller.context, after, max(1, room - len(hits)), slips=True)
         if hits:
             break
     page = hits[: asked.limit]
-    items = await _shown(connection, caller, page, targets, words)
+    items = await _shown(caller, page, targets, words)
     return FoundPage(items, _encode(page[-1], slips) if len(hits) > asked.limit else None)
 
 
@@ -161,46 +156,47 @@ def _slips(cursor: _Cursor | None, found: int) -> Sequence[int]:
     return [1, MAX_SLIPS] if found < ENOUGH else []
 
 
-async def _inflect(
-    connection: Connection, caller: Caller, words: Question, tags: Sequence[str], language: str | None
-) -> Question:
+async def _inflect(caller: Caller, words: Question, tags: Sequence[str], language: str | None) -> Question:
     forms: dict[str, Mapping[str, Collection[str]]] = {}
     for word in words.distinct:
         stem = stem_of(word, language)
         if stem is not None:
-            known = await search.inflected(connection, caller.tenant_id, tags, stem.dictionary, word, stem.begin)
+            known = await search.inflected(caller.reads, caller.tenant_id, tags, stem.dictionary, word, stem.begin)
             forms |= {word: known} if known else {}
     return msgspec.structs.replace(words, forms=forms) if forms else words
 
 
-async def _correct(connection: Connection, caller: Caller, words: Question, tags: Sequence[str], most: int) -> Question:
+async def _correct(caller: Caller, words: Question, tags: Sequence[str], most: int) -> Question:
     typos: dict[str, Mapping[str, Collection[str]]] = {}
     look_up = search.alike if most == 1 else search.similar
     for word in words.distinct:
         if may_be_mistyped(word) and most <= most_typos(word):
-            known = await look_up(connection, caller.tenant_id, tags, word)
+            known = await look_up(caller.reads, caller.tenant_id, tags, word)
             near = sorted((far, it) for it in known if 0 < (far := distance(word, it, most)) <= most)
             typos |= {word: {it: known[it] for _, it in near[:MAX_TYPOS]}} if near else {}
     return msgspec.structs.replace(words, typos=typos)
 
 
-async def _shown(
-    connection: Connection, caller: Caller, hits: Sequence[Hit], targets: Iterable[Target], words: Question
-) -> list[Found]:
+async def _shown(caller: Caller, hits: Sequence[Hit], targets: Iterable[Target], words: Question) -> list[Found]:
     known = {target.pipeline.id: target for target in targets}
-    ids: dict[Access, list[UUID]] = {}
+    bodies = {hit.record_id: hit.body for hit in hits if hit.body is not None}
+    closed: dict[Access, list[UUID]] = {}
     for hit in hits:
-        ids.setdefault(known[hit.pipeline_id].reach.access("read"), []).append(hit.record_id)
-    bodies = await records.bodies_among(connection, caller.tenant_id, ids, caller.context)
+        if not known[hit.pipeline_id].open:
+            closed.setdefault(known[hit.pipeline_id].reach.access("read"), []).append(hit.record_id)
+    if closed:
+        async with caller.reads.tenant(caller.tenant_id) as connection:
+            bodies |= await records.bodies_among(connection, caller.tenant_id, closed, caller.context)
+    marker = Marker(words)
     return [
-        _found(hit, bodies[hit.record_id], known[hit.pipeline_id], words) for hit in hits if hit.record_id in bodies
+        _found(hit, bodies[hit.record_id], known[hit.pipeline_id], marker) for hit in hits if hit.record_id in bodies
     ]
 
 
-def _found(hit: Hit, body: str, target: Target, words: Question) -> Found:
+def _found(hit: Hit, body: str, target: Target, marker: Marker) -> Found:
     shown = msgspec.json.decode(body, type=_Shown)
     texts = ((part.name, shown.data[part.name]) for part in target.shape.parts if part.name in shown.data)
-    marked = (snippet(name, plain(msgspec.json.decode(raw)), words) for name, raw in texts)
+    marked = (marker.snippet(name, plain(msgspec.json.decode(raw))) for name, raw in texts)
     snippets = [it for it in marked if it is not None]
     score = round(4 - hit.stage - hit.rank / 1_000_000, 6)
     return Found(hit.record_id, hit.pipeline_id, shown.title, score, snippets, msgspec.Raw(body.encode()))

@@ -256,6 +256,20 @@ async def test_a_walk_looks_up_both_ends(scene: Scene) -> None:
     assert [node for node in found if node["Node Type"] == "Seq Scan"] == []
 
 
+async def test_a_walk_with_its_page_looks_up_both_ends(scene: Scene) -> None:
+    """The same by one who may see everything, whose page is read by the keys of its records."""
+    start = await scene.connection.fetchval("select id from records limit 1")
+    params: list[object] = [None, start, UUID(int=0), 50]
+    steps = [Step("knows", True, False), Step("knows", False, True), Step(None, True, True)]
+    await scene.connection.execute(walks.BOUNDS)
+    text = IN_TENANT + walks.stating_at_once(steps, EVERYTHING, params, ends_only=False)
+    found = await scene.nodes(text, str(scene.tenant_id), *params[1:])
+    scans = {(node["Node Type"], node["Index Name"]) for node in found if "Index Name" in node}
+    covered = {("Index Only Scan", name) for name in ("edges_out", "edges_in", "records_trash")}
+    assert scans == {("Index Scan", "records_pkey"), *covered}
+    assert [node for node in found if node["Node Type"] == "Seq Scan"] == []
+
+
 async def test_a_single_round_trip_is_of_one_tenant_as_well(scene: Scene, database: Database) -> None:
     """A lookup sees its tenant's rows alone even where its statement forgets them, and leaves no tenant behind."""
     pool = PoolOf(database.dsn("records"), pool_size=1)
