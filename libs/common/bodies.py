@@ -1,10 +1,13 @@
-"""Request bodies: JSON into Structs, strictly, naming every fault and not only the first.
+"""Request bodies: JSON into Structs, strictly, naming every fault, up to a hundred, and not only the first.
 
 A Struct whose rules go further than its types may have a class method `more_faults(value, pointer)`: when the shape of
 the body is wrong anywhere, what it finds in the decoded JSON is told in the same answer.
 """
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,44 +53,68 @@ def _value(body: bytes) -> object:
 
 
 def _invalid(found: list[Fault]) -> Invalid:
-    return Invalid("The body does not have the expected shape", errors=found[:MAX_FAULTS])
+    return Invalid("The body does not have the expected shape", errors=found)
 
 
 def faults(value: object, type_: Any, pointer: str = "") -> list[Fault]:
-    """All faults that keep decoded JSON from being of a type, with pointers below the given one; none if it is."""
-    info = msgspec.inspect.type_info(type_)
+    """The faults that keep decoded JSON from being of a type, with pointers below the given one; none if it is."""
+    return list(islice(_faults(value, type_, pointer), MAX_FAULTS))
+
+
+def _faults(value: object, type_: Any, pointer: str) -> Iterator[Fault]:
+    info = _info(type_)
     if isinstance(info, msgspec.inspect.RawType):
-        return []
+        return
     if isinstance(info, msgspec.inspect.UnionType):
         structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]
         info = structs[0] if len(structs) == 1 and isinstance(value, dict) else info
-    if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and _is_tagged(value, info):
-        return _struct_faults(value, info, pointer)
     items = getattr(info, "item_type", None)
-    if isinstance(items, msgspec.inspect.StructType) and isinstance(value, list):
-        found = [f for i, item in enumerate(value) for f in faults(item, items.cls, f"{pointer}/{i}")]
-        return found or _convert(value, type_, pointer)
-    return _convert(value, type_, pointer)
+    if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and _is_tagged(value, info):
+        yield from _struct_faults(value, info, pointer)
+    elif isinstance(items, msgspec.inspect.StructType) and isinstance(value, list):
+        each = (fault for i, item in enumerate(value) for fault in _faults(item, items.cls, f"{pointer}/{i}"))
+        yield from _or_of_the_whole(each, value, type_, pointer)
+    else:
+        yield from _convert(value, type_, pointer)
 
 
-def _struct_faults(value: dict[str, object], info: msgspec.inspect.StructType, pointer: str) -> list[Fault]:
-    found: list[Fault] = []
-    fields = {field.encode_name: field for field in info.fields}
-    hints = {f.encode_name: f.type for f in msgspec.structs.fields(info.cls)}
+def _struct_faults(value: dict[str, object], info: msgspec.inspect.StructType, pointer: str) -> Iterator[Fault]:
+    yield from _or_of_the_whole(_fields_faults(value, info, pointer), value, info.cls, pointer)
+    if more := getattr(info.cls, "more_faults", None):
+        yield from more(value, pointer)
+
+
+def _fields_faults(value: dict[str, object], info: msgspec.inspect.StructType, pointer: str) -> Iterator[Fault]:
+    hints = _hints(info.cls)
     if info.forbid_unknown_fields:
-        found += [
-            Fault(f"{pointer}/{_escape(n)}", "unknown_field", f"'{n}' is not known here")
-            for n in value
-            if n not in fields and n != info.tag_field
-        ]
-    for name, field in fields.items():
+        for name in value:
+            if name not in hints and name != info.tag_field:
+                yield Fault(f"{pointer}/{_escape(name)}", "unknown_field", f"'{name}' is not known here")
+    for field in info.fields:
+        name = field.encode_name
         if name in value:
-            found += faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
+            yield from _faults(value[name], hints[name], f"{pointer}/{_escape(name)}")
         elif field.required:
-            found.append(Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required"))
-    found = found or _convert(value, info.cls, pointer)
-    more = getattr(info.cls, "more_faults", None)
-    return [*found, *more(value, pointer)] if more else found
+            yield Fault(f"{pointer}/{_escape(name)}", "required", f"'{name}' is required")
+
+
+def _or_of_the_whole(parts: Iterator[Fault], value: object, type_: Any, pointer: str) -> Iterator[Fault]:
+    """The faults of the parts; where these have none, that of the whole."""
+    if (first := next(parts, None)) is None:
+        yield from _convert(value, type_, pointer)
+    else:
+        yield from chain([first], parts)
+
+
+@lru_cache(maxsize=1024)
+def _info(type_: Any) -> msgspec.inspect.Type:
+    return msgspec.inspect.type_info(type_)
+
+
+@lru_cache(maxsize=1024)
+def _hints(cls: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of a Struct's fields, by their names in JSON."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
 
 
 def _is_tagged(value: dict[str, object], info: msgspec.inspect.StructType) -> bool:

@@ -7,6 +7,8 @@ import msgspec
 
 from libs.common.errors import AppError
 
+# What a list of one's own, such as a batch or a filter, may have at most and still be told whole.
+MAX_FAULTS: Final = 1000
 MEDIA_TYPE: Final = "application/problem+json"
 
 STATUS: Final[dict[str, tuple[int, str]]] = {
@@ -43,7 +45,7 @@ def render(error: AppError, *, request_id: str, instance: str) -> tuple[int, lis
         "request_id": request_id,
     }
     if error.errors:
-        document["errors"] = error.errors
+        document["errors"] = error.errors[:MAX_FAULTS]
     if status != 500:
         document |= error.extra
     return status, _headers(error, status), _encode(document)

@@ -94,6 +94,20 @@ def test_faults_are_bounded() -> None:
     assert len(caught.value.errors) == bodies.MAX_FAULTS
 
 
+def test_no_more_is_looked_at_than_is_told() -> None:
+    """Of a list of a million wrong things the first hundred are judged, and of unknown names a hundred are told."""
+    looked: list[int] = []
+
+    class Counted(dict[str, object]):
+        def __contains__(self, name: object) -> bool:
+            looked.append(1)
+            return super().__contains__(name)
+
+    assert len(bodies.faults({"name": "a", "lines": [Counted() for _ in range(5000)]}, Order)) == bodies.MAX_FAULTS
+    assert len(looked) <= 10 * bodies.MAX_FAULTS
+    assert len(bodies.faults({f"x{i}": 1 for i in range(5000)}, Order)) == bodies.MAX_FAULTS
+
+
 @pytest.mark.parametrize(
     "body",
     [

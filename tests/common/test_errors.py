@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from libs.common.errors import KINDS, AppError, Conflict, Fault, WireError, from_wire, to_wire
-from libs.common.problems import STATUS, render
+from libs.common.problems import MAX_FAULTS, STATUS, render
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,3 +71,11 @@ def test_retry_after_is_whole_seconds() -> None:
     """A wait is rounded up, and is at least a second."""
     assert problem(KINDS["rate-limited"](retry_after=1.2))[1]["retry-after"] == "2"
     assert problem(KINDS["rate-limited"](retry_after=0.01))[1]["retry-after"] == "1"
+
+
+def test_faults_are_told_up_to_a_bound() -> None:
+    """A document with faults by the hundred thousand, as large input may have, is not sent."""
+    _, _, document = problem(Conflict(errors=[Fault(f"/{i}", "unknown_field", "?") for i in range(100_000)]))
+    assert document["errors"] == [
+        {"pointer": f"/{i}", "code": "unknown_field", "detail": "?"} for i in range(MAX_FAULTS)
+    ]
