@@ -327,6 +327,16 @@ class World:
         found.update(more, version=found["version"] + 1)
         await self.publish(UUID(found["tenant_id"]), "pipelines.pipeline.updated", str(pipeline_id), found)
 
+    async def rename(self, pipeline_id: UUID, old: str, new: str) -> None:
+        """A field that goes by another name, in the definition and in records, announced as pipelines does."""
+        found = self.pipelines[pipeline_id]
+        for record in self.records.values():
+            if record["pipeline_id"] == str(pipeline_id) and old in record["data"]:
+                record["data"][new] = record["data"].pop(old)
+        fields = [{**it, "name": new if it["name"] == old else it["name"]} for it in found["fields"]]
+        moves = {"job_id": str(new_id()), "version": found["version"] + 1, "moves": [{"old": old, "new": new}]}
+        await self.redefine(pipeline_id, fields=fields, pending=[*found.get("pending", []), moves])
+
     async def publish(self, tenant: UUID, kind: str, subject: str, data: object) -> int:
         """Any event; its position."""
         raw = msgspec.Raw(msgspec.json.encode(data))

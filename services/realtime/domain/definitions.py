@@ -37,6 +37,7 @@ PARTS = {
 RESULTS = {it: Kind(it) for it in ("number", "text", "boolean", "date", "datetime")}
 """The kinds of what is computed, by its type; as in records."""
 TITLE = "title"
+_HIDDEN = "@"
 _COMPUTED = ("formula", "lookup", "rollup")
 _PLURAL = ("one_to_many", "many_to_many")
 _TITLES = ("text", "email", "url", "textarea", "select", "phone", "auto_number")
@@ -69,6 +70,25 @@ class FieldDefinition(msgspec.Struct, frozen=True):
         return listed or (self.type == "relation" and self.cardinality in _PLURAL)
 
 
+class Move(msgspec.Struct, frozen=True):
+    """What values are called from now on; `@` is in the names of those that no field has."""
+
+    old: str
+    new: str
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What a version of a definition asks of records, as far as names go."""
+
+    job_id: UUID
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """The fields that go by other names."""
+        return {move.old: move.new for move in self.moves if _HIDDEN not in move.old + move.new}
+
+
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pipeline as its service announces it, and the zone in which its tenant's days begin."""
 
@@ -78,6 +98,12 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     title_template: str | None = None
     deleted: bool = False
     time_zone: str = "UTC"
+    pending: tuple[Pending, ...] = ()
+
+    def renames_since(self, before: "Definition | None") -> list[dict[str, str]]:
+        """What became of names since an earlier version, one step after the other."""
+        known = {it.job_id for it in before.pending} if before else ()
+        return [it.renames for it in self.pending if it.job_id not in known and it.renames]
 
     def schema(self, readable: frozenset[str] | None = None) -> Schema:
         """The fields that a filter may name, without reaching other records; all, or the readable ones."""

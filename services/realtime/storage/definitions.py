@@ -15,7 +15,7 @@ async def get(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> Def
     return msgspec.json.decode(text, type=Definition) if text else None
 
 
-async def put(connection: Connection, tenant_id: UUID, definition: Definition) -> None:
-    """Keeps a definition unless a newer one is known."""
+async def put(connection: Connection, tenant_id: UUID, definition: Definition) -> bool:
+    """Keeps a definition unless a newer one is known; whether it was kept."""
     text = msgspec.json.encode(definition).decode()
-    await connection.execute(SQL["put_definition"], tenant_id, definition.id, definition.version, text)
+    return bool(await connection.fetchval(SQL["put_definition"], tenant_id, definition.id, definition.version, text))

@@ -7,4 +7,5 @@ select definition from definitions where tenant_id = $1 and pipeline_id = $2;
 insert into definitions (tenant_id, pipeline_id, version, definition) values ($1, $2, $3, $4)
 on conflict (tenant_id, pipeline_id) do update
 set version = excluded.version, definition = excluded.definition
-where definitions.version <= excluded.version;
+where definitions.version <= excluded.version
+returning true;

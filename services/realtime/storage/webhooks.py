@@ -56,6 +56,17 @@ async def update(connection: Connection, tenant_id: UUID, it: Webhook) -> None:
     )  # fmt: skip
 
 
+async def hold_filters(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> dict[UUID, object]:
+    """The filters of a pipeline's webhooks, which nobody else changes until the end of the transaction."""
+    rows = await connection.fetch(SQL["hold_filters"], tenant_id, pipeline_id)
+    return {row["id"]: msgspec.json.decode(row["filter"]) for row in rows}
+
+
+async def put_filter(connection: Connection, tenant_id: UUID, webhook_id: UUID, tree: object) -> None:
+    """Another filter."""
+    await connection.execute(SQL["put_filter"], tenant_id, webhook_id, msgspec.json.encode(tree).decode())
+
+
 async def put_secrets(connection: Connection, tenant_id: UUID, webhook_id: UUID, sealed: bytes, now: datetime) -> None:
     """Other secrets, sealed."""
     await connection.execute(SQL["put_secrets"], tenant_id, webhook_id, sealed, now)

@@ -39,6 +39,14 @@ update webhooks set url = $3, events = $4, pipeline_id = $5, filter = $6, descri
     owner_id = $10, failing_since = $11, updated_at = $12
 where tenant_id = $1 and id = $2;
 
+-- name: hold_filters
+-- The filters of a pipeline's webhooks, which nobody else changes until the end of the transaction.
+select id, filter from webhooks where tenant_id = $1 and pipeline_id = $2 and filter is not null
+order by id for no key update;
+
+-- name: put_filter
+update webhooks set filter = $3 where tenant_id = $1 and id = $2;
+
 -- name: put_secrets
 update webhooks set secrets = $3, updated_at = $4 where tenant_id = $1 and id = $2;
 

@@ -1,5 +1,6 @@
 """What is known of pipelines: memory, then the service's own table, then a question to pipelines."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
@@ -12,6 +13,9 @@ from services.realtime.domain.definitions import Definition
 from services.realtime.storage import definitions, tenants
 
 CACHED = 20_000
+
+Changed = Callable[[UUID, Definition, Definition], None]
+"""The tenant, the definition as it was, and as it is."""
 
 
 class _Question(msgspec.Struct):
@@ -27,6 +31,11 @@ class Definitions:
         self._bus = bus
         self._memory: dict[tuple[UUID, UUID], Definition] = {}
         self._zones: dict[UUID, str] = {}
+        self._changed: Changed = lambda *_: None
+
+    def on_change(self, changed: Changed) -> None:
+        """Calls, at the moment when a newer version of a definition takes the place of another."""
+        self._changed = changed
 
     def cached(self, tenant_id: UUID, pipeline_id: UUID) -> Definition | None:
         """The definition, where it is in memory, with its tenant's zone."""
@@ -68,6 +77,8 @@ class Definitions:
         if len(self._memory) >= CACHED:
             self._memory.pop(next(iter(self._memory)))
         self._memory[key] = definition
+        if present is not None and present.version < definition.version:
+            self._changed(tenant_id, present, definition)
         return True
 
     def relocate(self, tenant_id: UUID, time_zone: str) -> list[UUID]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
@@ -187,6 +187,18 @@ class Hub:
         if any(group.asking for group in groups if subscription in group.members):
             return self._lose(subscription)
         self.detach(subscription)
+        self.attach(subscription)
+
+    def rename(self, subscription: Subscription, renames: Mapping[str, str]) -> None:
+        """Lets a subscription speak of fields by their new names; one that is still catching up must begin anew."""
+        if not subscription.live:
+            subscription.ended = subscription.rename(renames) or subscription.ended
+            return
+        groups = list(self._channels.get(subscription.channel.name, {}).values())
+        if any(group.asking for group in groups if subscription in group.members):
+            return self._lose(subscription)
+        self.detach(subscription)
+        subscription.rename(renames)
         self.attach(subscription)
 
     def subscriptions(self, channel: str | None = None) -> list[Subscription]:

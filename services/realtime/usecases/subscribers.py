@@ -1,10 +1,12 @@
 """Who gets frames, and what of: a subscriber is a socket as the rest of the service sees it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from libs.common.filters.renaming import renamed_condition, renamed_path
 from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from services.realtime.domain.channels import Channel
@@ -43,6 +45,15 @@ class Counted(msgspec.Struct, frozen=True):
         measured = [name.partition(":")[2] for name in self.metrics.split(",")]
         return frozenset(name.strip().partition(".")[0] for name in (*grouped, *measured)) - {""}
 
+    def renamed(self, renames: Mapping[str, str]) -> "Counted":
+        """The same where fields go by other names."""
+        tree = renamed_condition(msgspec.json.decode(self.tree), renames) if self.tree else None
+        groups = [name.strip().partition(":") for name in (self.group_by or "").split(",")]
+        by = ",".join(f"{renamed_path(path, renames)}{colon}{part}" for path, colon, part in groups)
+        metrics = [name.strip().partition(":") for name in self.metrics.split(",")]
+        of = ",".join(f"{what}{colon}{renamed_path(path, renames)}" for what, colon, path in metrics)
+        return Counted(self.pipeline_id, msgspec.json.encode(tree) if tree else b"", by or None, of)
+
 
 class Subscription:
     """A subscriber's interest in a channel; `pipeline_id` is that of the channel's record or pipeline.
@@ -65,3 +76,11 @@ class Subscription:
         self.after = 0
         self.live = False
         self.ended = False
+
+    def rename(self, renames: Mapping[str, str]) -> bool:
+        """Speaks of fields by their new names; whether it has spoken of any of them."""
+        tree = renamed_condition(self.tree, renames)
+        counted = self.counted and self.counted.renamed(renames)
+        same = (tree, counted) == (self.tree, self.counted)
+        self.tree, self.counted = tree, counted
+        return not same

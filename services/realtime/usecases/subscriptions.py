@@ -59,6 +59,7 @@ async def _enter(live: Live, hub: Hub, connection: Connected, subscription: Subs
     if subscription.counted is not None:
         await hub.count(subscription)
     present = await _present(live, hub, subscription)
+    await _check(live, subscription)  # The definition may have changed meanwhile; from here on it is followed.
     begin = hub.position if after is None else after
     if (earlier := connection.subscriptions.get(name)) is not None:
         hub.detach(earlier)
@@ -114,6 +115,18 @@ async def pipeline_changed(live: Live, tenant_id: UUID, pipeline_id: UUID) -> No
         for subscription in list(connection.subscriptions.values()):
             if subscription.pipeline_id == pipeline_id:
                 await _fit(live, connection, subscription)
+
+
+def follow_renames(live: Live, tenant_id: UUID, before: Definition, now: Definition) -> None:
+    """Lets what is subscribed of a pipeline go on where its fields are called otherwise, from this moment on."""
+    hub, steps = live.hubs.get(tenant_id), now.renames_since(before)
+    if hub is None or not steps:
+        return
+    for connection in live.registry.of(tenant_id):
+        for subscription in list(connection.subscriptions.values()):
+            if subscription.pipeline_id == now.id and (subscription.tree or subscription.counted):
+                for renames in steps:
+                    hub.rename(subscription, renames)
 
 
 async def _fit(live: Live, connection: Connected, subscription: Subscription) -> None:

@@ -126,6 +126,27 @@ async def test_only_the_chosen_events_that_pass_the_filter_go(
     assert [one.message["type"] for one in await receiver.got(1, "/deleted")] == ["record.deleted"]
 
 
+async def test_a_filter_follows_a_field_to_its_new_name(
+    api: httpx.AsyncClient, world: World, receiver: Receiver
+) -> None:
+    """A webhook's filter names the fields of its pipeline as they are called now, and no other's is touched."""
+    pipeline, other = world.pipeline(), world.pipeline()
+    high = {"or": [{"field": "score", "op": "gte", "value": 50}, {"field": "name", "op": "eq", "value": "x"}]}
+    webhook = await made(api, receiver.url(), pipeline_id=str(pipeline), filter=high)
+    beside = await made(api, receiver.url("/beside"), pipeline_id=str(other), filter=high)
+    await world.rename(pipeline, "score", "points")
+    await world.rename(pipeline, "points", "marks")
+
+    async def renamed() -> bool:
+        shown = told(await api.get(f"/webhooks/{webhook['id']}"))["filter"]
+        return bool(shown == {"or": [{**high["or"][0], "field": "marks"}, high["or"][1]]})
+
+    await eventually(renamed)
+    assert told(await api.get(f"/webhooks/{beside['id']}"))["filter"] == high
+    await world.create(pipeline, name="Ann", marks=60)
+    assert [one.message["type"] for one in await receiver.got(1)] == ["record.created"]
+
+
 async def test_hidden_fields_and_records_are_not_sent(node: Node, world: World, receiver: Receiver) -> None:
     """A message holds what its owner may read, by the roles that the owner has when it is sent."""
     pipeline = world.pipeline()

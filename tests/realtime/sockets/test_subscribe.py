@@ -315,6 +315,33 @@ async def test_a_filter_on_a_field_that_goes_away_ends(node: Node, world: World)
         assert (await live.expect("error", channel=f"pipeline:{pipeline}"))["code"] == "validation-failed"
 
 
+async def test_a_filter_follows_a_field_to_its_new_name(node: Node, world: World) -> None:
+    """Views and counts that speak of a field go on when it is called otherwise, also when that happens twice."""
+    pipeline = world.pipeline()
+    channel, high = f"pipeline:{pipeline}", {"field": "score", "op": "gt", "value": 10}
+    record = await world.create(pipeline, name="Ann", score=60)
+    async with node.live(world.token()) as view, node.live(world.token()) as board:
+        await view.subscribe(channel, filter=high)
+        await board.subscribe(channel, filter=high, group_by="name", metrics="count,sum:score")
+        assert len((await board.expect("groups"))["groups"]) == 1
+        await world.rename(pipeline, "score", "points")
+        await world.rename(pipeline, "name", "title_line")
+        await world.rename(pipeline, "points", "marks")
+
+        async def renamed() -> bool:
+            found = node.app._context.live.definitions.cached(world.tenant, pipeline)
+            return found is not None and found.version == world.pipelines[pipeline]["version"]
+
+        await eventually(renamed)
+        await world.update(record, {"marks": 70})
+        await world.update(record, {"marks": 5})
+        assert (await view.expect("record_updated"))["changed"] == ["marks"]
+        await view.expect("record_left")
+        while (await board.expect("groups"))["groups"][0]["group"] != {"title_line": "Ann"}:
+            pass
+        assert {frame["type"] for frame in await quiet(view)} <= {"presence_join"}
+
+
 async def test_subscriptions_are_bounded(settings: Settings, world: World) -> None:
     """Over the bound a subscription is refused and the others stay."""
     pipeline = world.pipeline()
