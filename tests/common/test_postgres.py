@@ -9,7 +9,7 @@ import pytest
 from libs.common import migrate
 from libs.common.errors import Conflict, Unavailable
 from libs.common.ids import new_id
-from libs.common.postgres import Connection, Database
+from libs.common.postgres import Connection, Database, Lane
 from ops.embedded import Postgres
 from tests.support.guard import PASSWORD
 from tests.support.postgres import PASSWORDS, ROOT
@@ -70,6 +70,32 @@ async def test_the_tenant_ends_with_the_transaction(database: Clone) -> None:
         assert await connection.fetchval(COUNT) == 0
         assert await connection.fetchval("select current_user") == "millrace_pipelines"
     await db.stop()
+
+
+async def test_a_lane_has_connections_with_settings_of_its_own(database: Clone) -> None:
+    """What is asked in a lane is planned by its settings, of one tenant, and waits for the lane alone."""
+    db = Database(database.dsn("pipelines"), pool_size=6)
+    await db.start()
+    lane = Lane("narrow", (("enable_seqscan", "off"),))
+    async with db.tenant(ONE) as connection:
+        await note(connection, ONE)
+    asked = """
+        select own, scans from tenant cross join lateral (
+            select count(1) as own, current_setting('enable_seqscan') as scans from inbox
+            where tenant.id is not null offset 0
+        ) one
+    """
+    rows = [await db.look_through(tenant, asked, lane=given) for tenant in (ONE, OTHER) for given in (lane, None)]
+    assert [tuple(row) for (row,) in rows] == [(1, "off"), (1, "on"), (0, "off"), (0, "on")]
+    held = [await db.acquire(await db.lane(lane)) for _ in range(2)]
+    waiting = asyncio.create_task(db.look_through(ONE, asked, lane=lane))
+    assert (await db.look_through(ONE, asked))[0]["own"] == 1
+    assert not waiting.done()
+    await (await db.lane(lane)).release(held[0])
+    assert (await waiting)[0]["own"] == 1
+    await (await db.lane(lane)).release(held[1])
+    await db.stop()
+    assert (await db.lane(lane)).is_closing()
 
 
 async def test_an_error_takes_all_back(db: Database) -> None:
