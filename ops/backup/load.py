@@ -15,7 +15,7 @@ import pyrage
 from ops.backup import programs
 from ops.backup.manifest import Manifest, Table
 from ops.backup.store import BackupFailed, read_manifest
-from ops.backup.tables import SETTINGS, tables
+from ops.backup.tables import SETTINGS, has_rows, tables
 
 _NO_WAITING = "-c lock_timeout=30s -c statement_timeout=0"
 
@@ -52,8 +52,11 @@ async def held(dsn: str, services: Iterable[str]) -> dict[str, dict[str, Table]]
 
 async def holds_data(dsn: str, services: tuple[str, ...]) -> bool:
     """Whether there is a tenant's row anywhere: whatever is not the migrations' own."""
-    found = await held(dsn, services)
-    return any(table.rows for kept in found.values() for name, table in kept.items() if name != "schema_migrations")
+    connection = await asyncpg.connect(dsn, timeout=10, server_settings=SETTINGS)
+    try:
+        return any([await has_rows(connection, service, besides="schema_migrations") for service in services])
+    finally:
+        await connection.close()
 
 
 def _told(table: object) -> str:

@@ -24,11 +24,22 @@ _NAMES = """
 """
 _SUMS = "select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text from {schema}.{table} t"
 
+_ANY = "select exists (select from {schema}.{table})"
+
 
 async def tables(connection: Connection, service: str) -> dict[str, Table]:
     """Every table of a service; the connection's role has to see all rows."""
     names = [row[0] for row in await connection.fetch(_NAMES, service)]
     return {name: await _table(connection, service, name) for name in names}
+
+
+async def has_rows(connection: Connection, service: str, *, besides: str) -> bool:
+    """Whether any table of a service but one has a row; told without reading the tables."""
+    for (name,) in await connection.fetch(_NAMES, service):
+        quoted = await connection.fetchval("select quote_ident($1)", name)
+        if name != besides and await connection.fetchval(_ANY.format(schema=service, table=quoted)):
+            return True
+    return False
 
 
 async def _table(connection: Connection, service: str, name: str) -> Table:

@@ -11,10 +11,13 @@ import msgspec
 
 from ops import deployments
 from ops.commands.doors import Refused, this_plan
+from ops.commands.inputs import Word
 from ops.environment import given
 
 T = TypeVar("T")
-_environment = click.option("--environment", required=True, envvar="ENVIRONMENT", help="Such as production.")
+_environment = click.option(
+    "--environment", type=Word(), required=True, envvar="ENVIRONMENT", help="Such as production."
+)
 
 
 @click.group()
@@ -26,18 +29,18 @@ def deploy() -> None:
 
 
 @deploy.command()
-@click.argument("version")
+@click.argument("version", type=Word())
 @_environment
-@click.option("--revision", default="", envvar="GITHUB_SHA", help="The commit that it was built from.")
-@click.option("--who", envvar="GITHUB_ACTOR", help="By default the user here.")
+@click.option("--revision", type=Word(), envvar="GITHUB_SHA", help="The commit that it was built from.")
+@click.option("--who", type=Word(), envvar="GITHUB_ACTOR", help="By default the user here.")
 @click.option("--outcome", type=click.Choice(deployments.OUTCOMES), default="succeeded")
-@click.option("--rollback-version", help="What to go back to; by default what ran before.")
+@click.option("--rollback-version", type=Word(), help="What to go back to; by default what ran before.")
 def record(
-    version: str, environment: str, revision: str, who: str | None, outcome: str, rollback_version: str | None
+    version: str, environment: str, revision: str | None, who: str | None, outcome: str, rollback_version: str | None
 ) -> None:
     """Note that VERSION was deployed."""
     actor = who or getpass.getuser()
-    work = deployments.record(_dsn(), environment, version, revision, actor, outcome, rollback_version)
+    work = deployments.record(_dsn(), environment, version, revision or "", actor, outcome, rollback_version)
     click.echo(_line(_run(work)))
 
 

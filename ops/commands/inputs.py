@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 LARGEST = 2**63 - 1
+LONGEST = 200
 _MARK = re.compile(r"(\d{1,18}):((?:[0-9a-f]{2})*)")
 
 
@@ -33,3 +34,16 @@ class Mark(click.ParamType[tuple[int, str]]):
         if (found := _MARK.fullmatch(str(value))) is None:
             self.fail(f"{value!r} is no number and hash of an entry, such as 12:ab34….", param, ctx)
         return int(found[1]), found[2]
+
+
+class Word(click.ParamType[str]):
+    """A name on one line: of a version, an environment, a person."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name; fails where it is empty, long, or more than letters."""
+        text = str(value)
+        if not text.strip() or len(text) > LONGEST or not text.isprintable():
+            self.fail(f"give a name of up to {LONGEST} letters on one line.", param, ctx)
+        return text

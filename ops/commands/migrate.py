@@ -1,6 +1,7 @@
 """`migrate`: the services' schemas, forwards and backwards."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import click
@@ -23,6 +24,8 @@ def migrate(services: tuple[str, ...], to: int | None, down: bool) -> None:
     """
     if (down or to is not None) and len(services) != 1:
         raise click.UsageError("name one --service: numbers are each service's own")
+    if to is not None and to > (newest := migrations.read(services[0], _directory(services[0]))[-1].number):
+        raise click.UsageError(f"--to {to}: the migrations of {services[0]} go up to {newest}")
     dsn = given("MIGRATION_DATABASE_URL") or this_plan().dsn("migrate")
     for service in services or SERVICES:
         done = asyncio.run(_migrate(dsn, service, to, down))
@@ -30,7 +33,7 @@ def migrate(services: tuple[str, ...], to: int | None, down: bool) -> None:
 
 
 async def _migrate(dsn: str, service: str, to: int | None, down: bool) -> list[str]:
-    directory = PROJECT / "services" / service / "migrations"
+    directory = _directory(service)
     try:
         if down and to is None:
             to = max(0, await _newest(dsn, service) - 1)
@@ -44,6 +47,10 @@ async def _migrate(dsn: str, service: str, to: int | None, down: bool) -> list[s
         ]
     except (migrations.MigrationError, OSError, asyncpg.PostgresError) as error:
         raise Refused(f"{service}: {error}") from error
+
+
+def _directory(service: str) -> Path:
+    return PROJECT / "services" / service / "migrations"
 
 
 async def _newest(dsn: str, service: str) -> int:

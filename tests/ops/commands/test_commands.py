@@ -186,6 +186,9 @@ async def in_thread(*arguments: str, **environ: str) -> subprocess.CompletedProc
         ("tenant limits demo --records 9223372036854775808", {}, "--records"),
         ("backup stream --every 0", {}, "--every"),
         ("backup --folder pyproject.toml list", {}, "--folder"),
+        ("migrate --service auth --to 9999", {}, "go up to"),
+        ("deploy record  --environment x", {}, "VERSION"),
+        ("deploy record a\x07 --environment x", {}, "VERSION"),
         ("outbox status", {"DATABASE_URL": "postgresql://a:secret@host:port/x"}, "DATABASE_URL is no address"),
         ("keys rotate", {"NATS_URL": "nats://a:secret@[::1"}, "NATS_URL is no address"),
         ("migrate", {"MIGRATION_DATABASE_URL": "secret"}, "MIGRATION_DATABASE_URL is no address"),
@@ -198,7 +201,7 @@ def test_what_cannot_be_meant_is_told(
     """A wrong argument or address ends with the name of it, no traceback and nothing of a password; no one is asked."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(cli, given.split())
+    done = CliRunner().invoke(cli, given.split(" "))
     assert (done.exit_code, told in done.output, "secret" in done.output) == (2, True, False), done.output
 
 
