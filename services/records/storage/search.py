@@ -14,18 +14,9 @@ from services.records.domain.reach import Reach
 from services.records.domain.records import Record
 from services.records.domain.searching import Question, Scope, Shape, Words, document, halves, swaps
 from services.records.storage import records
+from services.records.storage.lanes import STEADY, WORDS
 
 SQL = sql.load(__file__)
-LANE = Lane(
-    "search",
-    (
-        ("statement_timeout", "2000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
-        ("enable_indexscan", "off"), ("max_parallel_workers_per_gather", "0"), ("pg_trgm.similarity_threshold", "0.2"),
-    ),
-)  # fmt: skip
-"""A search that takes longer is ended, and none reads a table from end to end, nor a tenant's rows one by one in the
-hope that enough of them will do. A plan is the same whatever is looked for. Two letters that changed places leave of
-six a quarter of the trigrams."""
 MOST = 500
 """So many of each way of being found are ranked."""
 MOST_FORGOTTEN = 20_000
@@ -116,26 +107,27 @@ async def alike(database: Database, tenant_id: UUID, tags: Collection[str], word
     begin, end = halves(word)
     middle, backwards, swapped = len(begin), end[::-1], swaps(word)
     return await _known(
-        database, tenant_id, SQL["alike"], list(tags), word, begin, begin + LAST,
+        database, STEADY, tenant_id, SQL["alike"], list(tags), word, begin, begin + LAST,
         backwards, backwards + LAST, swapped[middle - 1], swapped,
     )  # fmt: skip
 
 
 async def similar(database: Database, tenant_id: UUID, tags: Collection[str], word: str) -> Known:
     """Words that are spelt like one, each with its tags."""
-    return await _known(database, tenant_id, SQL["similar"], list(tags), word)
+    return await _known(database, WORDS, tenant_id, SQL["similar"], list(tags), word)
 
 
 async def inflected(
     database: Database, tenant_id: UUID, tags: Collection[str], dictionary: str, word: str, begin: str
 ) -> Known:
     """Words that have the stem of one and do not begin with it, each with its tags."""
-    return await _known(database, tenant_id, SQL["inflected"], list(tags), dictionary, word, begin, LAST)
+    asked = list(tags), dictionary, word, begin, LAST
+    return await _known(database, STEADY, tenant_id, SQL["inflected"], *asked)
 
 
-async def _known(database: Database, tenant_id: UUID, text: str, *params: object) -> Known:
+async def _known(database: Database, lane: Lane, tenant_id: UUID, text: str, *params: object) -> Known:
     found: dict[str, list[str]] = {}
-    for word, tag in await database.look_through(tenant_id, text, *params, lane=LANE):
+    for word, tag in await database.look_through(tenant_id, text, *params, lane=lane):
         found.setdefault(word, []).append(tag)
     return found
 
@@ -146,7 +138,7 @@ async def search(
 ) -> list[Hit]:  # fmt: skip
     """Up to so many of what was found as it was typed, or only because of `slips`, after a place."""
     text, params = statement(question, targets, context, after, limit, slips=slips)
-    return [Hit(*row) for row in await database.look_through(tenant_id, text, *params, lane=LANE)]
+    return [Hit(*row) for row in await database.look_through(tenant_id, text, *params, lane=WORDS)]
 
 
 Part = list[tuple[Target, Scope]]

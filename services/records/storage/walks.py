@@ -6,15 +6,14 @@ from uuid import UUID
 import msgspec
 
 from libs.common import sql
-from libs.common.postgres import Connection, Database, Lane
+from libs.common.postgres import Connection, Database
 from services.records.domain.masks import Masks
 from services.records.domain.paths import MAX_NODES, Step
 from services.records.storage import records
+from services.records.storage.lanes import STEADY
 
 SQL = sql.load(__file__)
 BOUNDS = SQL["bounds"]
-LANE = Lane("walks", (("plan_cache_mode", "force_generic_plan"), ("max_parallel_workers_per_gather", "0")))
-"""A plan is the same wherever a walk begins."""
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -98,7 +97,7 @@ async def at_once(
     """A walk with its page, for one who may see all that it leads to."""
     params: list[object] = [None, start, after, limit]
     text = stating_at_once(steps, masks, params, ends_only=ends_only)
-    row = await database.look_through(tenant_id, text, *params[1:], lane=LANE)
+    row = await database.look_through(tenant_id, text, *params[1:], lane=STEADY)
     counts, items, last = row[0]
     return AtOnce(msgspec.json.decode(counts or "[]", type=list[Counted]), items, last)
 

@@ -1,5 +1,5 @@
 -- name: bounds
--- A plan is the same wherever a walk begins.
+-- Step by step as well, a plan is the same wherever a walk begins.
 select set_config('plan_cache_mode', 'force_generic_plan', true);
 
 -- name: walk
