@@ -31,6 +31,7 @@ TITLE = "="
 
 _NO_WORDS = ("relation", "user", "file", "json", "button")
 _TIMES = 4
+_HERE = "\0"
 _SUFFIX = 12
 _ASCII = re.compile(r"[a-z0-9]+")
 # Letters, digits, and the signs that belong to letters in the scripts of South and South-East Asia.
@@ -66,13 +67,13 @@ class Shape(msgspec.Struct, frozen=True):
     title_fields: frozenset[str]
     number: int
 
-    def tags(self, mask: Fields) -> list[str]:
+    def tags(self, mask: Fields) -> tuple[str, ...]:
         """The tags of the fields in a mask."""
-        return [part.tag for part in self.parts if mask is None or part.name in mask]
+        return tuple([part.tag for part in self.parts if mask is None or part.name in mask])
 
-    def title_tags(self, mask: Fields) -> list[str]:
+    def title_tags(self, mask: Fields) -> tuple[str, ...]:
         """The tag of the title, where all it is made of is in the mask."""
-        return [self.title] if mask is None or self.title_fields <= mask else []
+        return (self.title,) if mask is None or self.title_fields <= mask else ()
 
 
 def fold(text: str) -> str:
@@ -92,7 +93,12 @@ def words_of(text: str) -> list[str]:
 def spans(text: str) -> Iterator[tuple[int, int, str]]:
     """Where the words of a text begin and end, and what they are when folded."""
     for found in _WORD.finditer(text):
-        yield found.start(), found.end(), fold(found.group())[:MAX_WORD]
+        yield found.start(), found.end(), _folded(found.group())
+
+
+@lru_cache(maxsize=20_000)
+def _folded(word: str) -> str:
+    return fold(word)[:MAX_WORD]
 
 
 def ascii_spans(folded: str) -> Iterator[tuple[int, int, str]]:
@@ -194,35 +200,35 @@ class Question(msgspec.Struct, frozen=True):
     forms: Known = MappingProxyType({})
     typos: Known = MappingProxyType({})
 
-    def exactly(self, tags: Collection[str]) -> str:
+    def exactly(self, tags: tuple[str, ...]) -> str:
         """All words, each in some field."""
-        return _all(_any(tags, [word]) for word in self.distinct)
+        return _all(_any(tags, word) for word in self.distinct)
 
-    def beginning(self, tags: Collection[str]) -> str:
+    def beginning(self, tags: tuple[str, ...]) -> str:
         """Words that begin with these or stand for them, all of them."""
         return _all(self._begun(word, tags) for word in self.distinct)
 
-    def mistyped(self, tags: Collection[str]) -> str:
+    def mistyped(self, tags: tuple[str, ...]) -> str:
         """The same, or words that these may be slips of."""
         return _all(_or([self._begun(word, tags), _known(self.typos, word, tags)]) for word in self.distinct)
 
-    def only_mistyped(self, tags: Collection[str]) -> str:
+    def only_mistyped(self, tags: tuple[str, ...]) -> str:
         """As much of that as finds all that is not found otherwise."""
         if len(self.distinct) == 1:
             return _known(self.typos, self.words[0], tags)
         return self.mistyped(tags) if any(_known(self.typos, word, tags) for word in self.distinct) else ""
 
-    def as_title(self, tags: Collection[str], *, prefix: bool) -> str:
+    def as_title(self, tags: tuple[str, ...], *, prefix: bool) -> str:
         """Titles that are these words, or begin with them."""
-        return _any(tags, [joined(self.words)], prefix=prefix)
+        return _any(tags, joined(self.words), prefix=prefix)
 
     @property
     def distinct(self) -> Sequence[str]:
         """Each word once."""
         return list(dict.fromkeys(self.words))
 
-    def _begun(self, word: str, tags: Collection[str]) -> str:
-        return _or([_any(tags, [word], prefix=is_prefix(word)), _known(self.forms, word, tags)])
+    def _begun(self, word: str, tags: tuple[str, ...]) -> str:
+        return _or([_any(tags, word, prefix=is_prefix(word)), _known(self.forms, word, tags)])
 
 
 def question(text: str) -> Question:
@@ -235,15 +241,19 @@ def is_prefix(word: str) -> bool:
     return len(word) > 1 or is_unspaced(word)
 
 
-def _any(tags: Collection[str], words: Sequence[str], *, prefix: bool = False) -> str:
-    end = "':*" if prefix else "'"
-    lexemes = [f"'{tag}{word}{end}" for word in words for tag in tags]
-    return f"({' | '.join(lexemes)})" if lexemes else ""
+def _any(tags: tuple[str, ...], word: str, *, prefix: bool = False) -> str:
+    return _open(tags, "':*" if prefix else "'").replace(_HERE, word)
+
+
+@lru_cache(maxsize=2_000)
+def _open(tags: tuple[str, ...], end: str) -> str:
+    """What finds a word that is still to be put in, behind any of these tags."""
+    return _or([f"'{tag}{_HERE}{end}" for tag in tags])
 
 
 def _known(words: Known, asked: str, tags: Collection[str]) -> str:
     """Only what occurs is looked for, and only where it does."""
-    return _or([_any([tag for tag in known if tag in tags], [word]) for word, known in words.get(asked, {}).items()])
+    return _or([f"'{tag}{word}'" for word, known in words.get(asked, {}).items() for tag in known if tag in tags])
 
 
 def _or(parts: Sequence[str]) -> str:

@@ -173,18 +173,18 @@ def _parts(targets: Iterable[Target]) -> list[Part]:
     return [*([free] if free else []), *([one] for one in scopes if one[1].access.ruled)]
 
 
-def _tags(part: Part) -> tuple[list[str], list[str]]:
-    tags = [tag for target, scope in part for tag in target.shape.tags(scope.mask)]
-    return tags, [tag for target, scope in part for tag in target.shape.title_tags(scope.mask)]
+def _tags(part: Part) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    tags = tuple([tag for target, scope in part for tag in target.shape.tags(scope.mask)])
+    return tags, tuple([tag for target, scope in part for tag in target.shape.title_tags(scope.mask)])
 
 
-def _queries(question: Question, tags: list[str], titles: list[str]) -> tuple[str | None, ...]:
+def _queries(question: Question, tags: tuple[str, ...], titles: tuple[str, ...]) -> tuple[str | None, ...]:
     """What finds documents, and tells how well: begun, exact, the whole title, and begun as a title."""
     title, titled = question.as_title(titles, prefix=False), question.as_title(titles, prefix=True)
     return question.beginning(tags) or None, question.exactly(tags) or None, title or None, titled or None
 
 
-def _slips(question: Question, tags: list[str], titles: list[str]) -> tuple[str | None, ...]:
+def _slips(question: Question, tags: tuple[str, ...], titles: tuple[str, ...]) -> tuple[str | None, ...]:
     """What finds documents because of slips, and what finds them without."""
     begun, _, _, titled = _queries(question, tags, titles)
     return question.mistyped(tags) or None, _either(begun, titled)

@@ -129,7 +129,7 @@ async def test_a_slip_is_looked_for_where_it_is_known(scene: Scene, pool: Pool) 
     meant = msgspec.structs.replace(question("persno"), typos={"persno": {"person": tags[:1]}})
     text, params = search.statement(meant, [target], CONTEXT, START, 50, slips=True)
     assert await scene.looked_in(WORDS, text, *params) == {"search_documents_document", "records_pkey"}
-    assert meant.only_mistyped(tags) == f"(('{tags[0]}person'))"
+    assert meant.only_mistyped(tags) == f"('{tags[0]}person')"
     hits = await search.search(pool, scene.tenant_id, meant, [target], CONTEXT, START, 50, slips=True)
     assert [hit.stage for hit in hits] == [4] * 50
     assert all(f'"id":"{hit.record_id}"' in (hit.body or "") for hit in hits)
