@@ -71,7 +71,7 @@ def _faults(value: object, type_: Any, pointer: str) -> Iterator[Fault]:
     items = getattr(info, "item_type", None)
     if isinstance(info, msgspec.inspect.StructType) and isinstance(value, dict) and _is_tagged(value, info):
         yield from _struct_faults(value, info, pointer)
-    elif isinstance(items, msgspec.inspect.StructType) and isinstance(value, list):
+    elif isinstance(items, msgspec.inspect.StructType) and isinstance(value, list) and not _is_long(value, info):
         each = (fault for i, item in enumerate(value) for fault in _faults(item, items.cls, f"{pointer}/{i}"))
         yield from _or_of_the_whole(each, value, type_, pointer)
     else:
@@ -115,6 +115,11 @@ def _info(type_: Any) -> msgspec.inspect.Type:
 def _hints(cls: type[msgspec.Struct]) -> dict[str, Any]:
     """The types of a Struct's fields, by their names in JSON."""
     return {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
+
+
+def _is_long(value: list[object], info: msgspec.inspect.Type) -> bool:
+    most = getattr(info, "max_length", None)
+    return most is not None and len(value) > most
 
 
 def _is_tagged(value: dict[str, object], info: msgspec.inspect.StructType) -> bool:

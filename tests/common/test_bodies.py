@@ -1,5 +1,5 @@
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ class Order(Input, kw_only=True):
     lines: list[Line]
     note: str | msgspec.UnsetType | None = msgspec.UNSET
     first: Line | None = None
+    more: Annotated[list[Line], msgspec.Meta(max_length=3)] = msgspec.field(default_factory=list)
 
 
 class Square(msgspec.Struct, tag_field="type", tag="square", forbid_unknown_fields=True):
@@ -92,6 +93,8 @@ def test_faults_are_bounded() -> None:
     with pytest.raises(Invalid) as caught:
         bodies.decode(body, Order)
     assert len(caught.value.errors) == bodies.MAX_FAULTS
+    assert faults(b'{"name": "a", "lines": [], "more": [1, 2, 3, 4]}') == {("/more", "invalid_value")}
+    assert len(faults(b'{"name": "a", "lines": [], "more": [1, 2, 3]}')) == 3
 
 
 def test_no_more_is_looked_at_than_is_told() -> None:

@@ -8,6 +8,7 @@ import msgspec
 from libs.common.errors import Fault
 from libs.common.http import Input
 from services.records.domain.records import Edge, End, Record
+from services.records.domain.values import MAX_RELATED
 from services.records.usecases.create import LinkRequest
 from services.records.usecases.history import HistoryEntry
 
@@ -24,11 +25,15 @@ class RelationshipInput(Input):
         return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type)
 
 
+# As many as a relation field holds.
+Relationships = Annotated[tuple[RelationshipInput, ...], msgspec.Meta(max_length=MAX_RELATED)]
+
+
 class RecordInput(Input):
     """A new record."""
 
     data: dict[str, Any]
-    relationships: tuple[RelationshipInput, ...] = ()
+    relationships: Relationships = ()
 
 
 class DataInput(Input):
@@ -60,7 +65,7 @@ class BatchOperation(Input):
     by: str | None = None
     data: dict[str, Any] | None = None
     version: int | None = None
-    relationships: tuple[RelationshipInput, ...] = ()
+    relationships: Relationships = ()
 
 
 class BatchInput(Input):

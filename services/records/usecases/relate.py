@@ -131,7 +131,7 @@ async def _link(writer: Writer, record_id: UUID, link: Link) -> Edge:
     if edge.id not in await edges.insert(writer.connection, writer.caller.principal, writer.caller.now, [edge]):
         if await edges.same(writer.connection, writer.tenant_id, edge):
             raise Conflict("The records are related in this way already", code="duplicate-relationship")
-        fault = cardinality_fault(edge, [edge])
+        fault = cardinality_fault(edge)
         raise Invalid(errors=[msgspec.structs.replace(fault, pointer="/relationship_type")])
     return edge
 

@@ -1,6 +1,6 @@
 """The relationships of what is written: whether their other ends are there, what deleting takes along."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from libs.common.errors import Conflict, Fault, Invalid
@@ -26,7 +26,7 @@ async def check_targets(scope: Scope, plan: Plan) -> Failures:
     return {
         index: Invalid(errors=faults)
         for index, added in plan.added.items()
-        if (faults := [f for edge in added if (f := _missing(edge, plan.changes[index].after.id, seen, added))])
+        if (faults := list(_missing(added, plan.changes[index].after.id, seen)))
     }
 
 
@@ -85,26 +85,32 @@ async def relate(scope: Scope, plan: Plan) -> Failures:
         await edges.park(scope.connection, scope.tenant_id, trashed)
     added = [edge for new in plan.added.values() for edge in new]
     made = await edges.insert(scope.connection, scope.caller.principal, scope.caller.now, added)
-    return {
-        index: Invalid(errors=faults)
-        for index, new in plan.added.items()
-        if (faults := [cardinality_fault(edge, new) for edge in new if edge.id not in made])
-    }
+    return {index: Invalid(errors=faults) for index, new in plan.added.items() if (faults := list(_crowded(new, made)))}
 
 
 def _no_user(name: str, user: UUID) -> Fault:
     return Fault(f"/data/{name}", "not_found", f"There is no user {user}")
 
 
-def cardinality_fault(edge: Edge, among: Sequence[Edge]) -> Fault:
+def cardinality_fault(edge: Edge, place: int = 0) -> Fault:
     """The fault of a relationship for which there is no room."""
-    return Fault(_pointer(edge, among), "cardinality", f"'{edge.type}' does not allow another relationship here")
+    return Fault(_pointer(edge, place), "cardinality", f"'{edge.type}' does not allow another relationship here")
 
 
-def _pointer(edge: Edge, among: Sequence[Edge]) -> str:
-    if edge.field:
-        return f"/data/{edge.field}"
-    return f"/relationships/{[e.id for e in among if not e.field].index(edge.id)}"
+def _pointer(edge: Edge, place: int) -> str:
+    return f"/data/{edge.field}" if edge.field else f"/relationships/{place}"
+
+
+def _placed(added: Sequence[Edge]) -> Iterator[tuple[int, Edge]]:
+    """Relationships with their places among those that were asked for as such, and not by a field."""
+    place = 0
+    for edge in added:
+        yield place, edge
+        place += not edge.field
+
+
+def _crowded(added: Sequence[Edge], made: Container[UUID]) -> Iterator[Fault]:
+    return (cardinality_fault(edge, place) for place, edge in _placed(added) if edge.id not in made)
 
 
 def _other_end(edge: Edge, record_id: UUID) -> tuple[UUID, UUID]:
@@ -113,9 +119,10 @@ def _other_end(edge: Edge, record_id: UUID) -> tuple[UUID, UUID]:
     return edge.source_pipeline, edge.source_id
 
 
-def _missing(edge: Edge, record_id: UUID, seen: set[UUID], among: Sequence[Edge]) -> Fault | None:
-    _, other = _other_end(edge, record_id)
-    if other in seen or other == record_id:
-        return None
-    pointer = _pointer(edge, among)
-    return Fault(pointer if edge.field else f"{pointer}/target_record", "not_found", f"There is no record {other}")
+def _missing(added: Sequence[Edge], record_id: UUID, seen: set[UUID]) -> Iterator[Fault]:
+    for place, edge in _placed(added):
+        _, other = _other_end(edge, record_id)
+        if other not in seen and other != record_id:
+            pointer = _pointer(edge, place)
+            where = pointer if edge.field else f"{pointer}/target_record"
+            yield Fault(where, "not_found", f"There is no record {other}")

@@ -38,6 +38,25 @@ async def test_a_contact_is_made_with_its_company(service: Service) -> None:
     assert (twice.status_code, twice.json()["type"]) == (409, "/problems/duplicate-relationship")
 
 
+async def test_relationships_of_one_record_are_bounded(service: Service) -> None:
+    """As many as a relation field holds are looked at, each fault at its place; more are refused as a list too long."""
+    company, contact = (service.pipeline({"name": "name", "type": "text"}) for _ in range(2))
+    acme = await service.client.create(company, {"name": "Acme"})
+    wanted = {"target_pipeline": str(company), "target_record": acme["id"], "relationship_type": "works_at"}
+    nobody = {**wanted, "target_record": str(company)}
+    body = {"data": {"name": "Ada"}, "relationships": [wanted, *[nobody] * 998, wanted]}
+    missing = await service.client.post(f"/pipelines/{contact}/records", body)
+    assert missing.status_code == 422
+    pointers = [fault["pointer"] for fault in missing.json()["errors"]]
+    assert pointers == [f"/relationships/{place}/target_record" for place in range(1, 999)]
+    for many in ([wanted] * 1001, [1] * 100_000):
+        refused = await service.client.post(f"/pipelines/{contact}/records", {**body, "relationships": many})
+        assert (refused.status_code, [it["pointer"] for it in refused.json()["errors"]]) == (422, ["/relationships"])
+        operations = {"operations": [{"op": "create", **body, "relationships": many}]}
+        refused = await service.client.post(f"/pipelines/{contact}/records/batch", operations)
+        assert [it["pointer"] for it in refused.json()["errors"]] == ["/operations/0/relationships"]
+
+
 async def test_a_type_that_was_changed_just_now_is_as_it_is_now(service: Service) -> None:
     """A type that joins other pipelines by now is asked for before a relationship is refused."""
     company, contact = (service.pipeline({"name": "name", "type": "text"}) for _ in range(2))
