@@ -79,6 +79,7 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Event()
         self._reconnected: list[Callable[[], None]] = []
+        self._moved: list[Callable[[], None]] = []
         self.consumers: list[str] = []
         self.position = 0
         self._epoch = 0.0
@@ -185,6 +186,10 @@ class Bus:
         """Calls back when the connection stands again: what was only listened to may have been missed meanwhile."""
         self._reconnected.append(callback)
 
+    def on_move(self, callback: Callable[[], None]) -> None:
+        """Calls back when it is told that the stream goes on."""
+        self._moved.append(callback)
+
     async def _on_reconnect(self) -> None:
         for callback in self._reconnected:
             callback()
@@ -195,6 +200,8 @@ class Bus:
             self._advance(int(message.data))
         else:
             self._mend()
+        for callback in self._moved:
+            callback()
 
     def _advance(self, seq: int) -> None:
         self.position = max(self.position, seq)

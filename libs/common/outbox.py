@@ -8,6 +8,7 @@ commit of the server wait for the one before it. A crash between publishing and 
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from itertools import takewhile
@@ -108,11 +109,13 @@ class Relay:
         try:
             if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", f"relay {self._service}"):
                 return
-            self._leads = True
+            self._leads, looked = True, time.monotonic()
             while not connection.is_closed():
                 await self._drain()
                 await woken(self._wake, POLL_SECONDS)
-                await connection.execute("select 1")
+                if time.monotonic() - looked > POLL_SECONDS:
+                    await connection.execute("select 1")
+                    looked = time.monotonic()
         finally:
             self._leads = False
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):

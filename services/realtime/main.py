@@ -116,8 +116,8 @@ def outward(platform: Platform, settings: Settings, live: Live, texts: Texts) ->
     notifier = Notifier(database, live.definitions, owners, Voice(bus), unsubscribing.digest)
 
     async def send(tenant_id: UUID, batch: Sequence[Happened]) -> None:
-        await planner.take(tenant_id, batch)
-        hooks.sender.wake()
+        if await planner.take(tenant_id, batch):
+            hooks.sender.wake()
 
     return Outward(
         hooks,

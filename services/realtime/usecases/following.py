@@ -6,6 +6,7 @@ for a moment, only read something twice; what is written for an event is written
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -16,7 +17,7 @@ import msgspec
 import structlog
 
 from libs.common import events
-from libs.common.bus import POSITION_SUBJECT, Bus
+from libs.common.bus import Bus
 from libs.common.errors import AppError
 from libs.common.postgres import Database
 from libs.common.resilience import keep_running, woken
@@ -54,11 +55,8 @@ class Following:
 
     async def run(self) -> None:
         """Runs for ever."""
-        self._bus.listen(POSITION_SUBJECT, self._moved)
+        self._bus.on_move(self._wake.set)
         await keep_running("changes", self._lead, cap=1.0)
-
-    async def _moved(self, _: bytes) -> None:
-        self._wake.set()
 
     async def _lead(self) -> None:
         await self._bus.ready()
@@ -71,13 +69,15 @@ class Following:
                 await connection.close(timeout=2)
 
     async def _follow(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        position = await self._begin()
+        position, looked = await self._begin(), time.monotonic()
         while not connection.is_closed():
             self._wake.clear()
             position, taken = await self._batch(position)
             if taken < BATCH:
                 await (asyncio.sleep(TOGETHER_SECONDS) if taken else woken(self._wake, POLL_SECONDS))
+            if time.monotonic() - looked > POLL_SECONDS:
                 await connection.execute("select 1")
+                looked = time.monotonic()
 
     async def _begin(self) -> int:
         bounds = await stream.bounds(self._bus)

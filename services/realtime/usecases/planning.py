@@ -26,20 +26,20 @@ class Planner:
         self._definitions = definitions
         self._owners = owners
 
-    async def take(self, tenant_id: UUID, batch: Sequence[Happened]) -> None:
-        """Plans the deliveries of some changes; planned again, they are not doubled."""
+    async def take(self, tenant_id: UUID, batch: Sequence[Happened]) -> bool:
+        """Plans the deliveries of some changes, whether there are any; planned again, they are not doubled."""
         async with self._database.tenant(tenant_id) as connection:
             found = await webhooks.active(connection, tenant_id)
         if not found:
-            return
+            return False
         owners = await self._owners.find(tenant_id, {it.owner_id for it in found})
         planned = {it.id: await self.wanted(tenant_id, it, owners[it.owner_id], batch) for it in found
                    if it.owner_id in owners}  # fmt: skip
-        await self._write(tenant_id, {webhook_id: new for webhook_id, new in planned.items() if new})
+        return await self._write(tenant_id, {webhook_id: new for webhook_id, new in planned.items() if new})
 
-    async def _write(self, tenant_id: UUID, planned: dict[UUID, list[New]]) -> None:
+    async def _write(self, tenant_id: UUID, planned: dict[UUID, list[New]]) -> bool:
         if not planned:
-            return
+            return False
         async with self._database.tenant(tenant_id) as connection:
             for webhook_id in sorted(planned):
                 due = await deliveries.lock(connection, tenant_id, webhook_id)
@@ -49,6 +49,7 @@ class Planner:
                     await endings.end(connection, tenant_id, webhook_id, BACKLOG)
                 else:
                     await deliveries.add(connection, tenant_id, webhook_id, planned[webhook_id])
+        return True
 
     async def wanted(self, tenant_id: UUID, webhook: Webhook, owner: Owner, batch: Sequence[Happened]) -> list[New]:
         """What of some changes goes to a webhook."""
