@@ -51,6 +51,17 @@ class Seal:
         return self.close(self.open(sealed, bound), bound)
 
     @property
+    def older(self) -> list[bytes]:
+        """The keys of older secrets, to be kept where what they have hashed is to be known without the secrets."""
+        return self._keys[1:]
+
+    def remember(self, key: bytes) -> None:
+        """Knows and opens from now on what a key has hashed and sealed whose secret is gone."""
+        if key not in self._keys:
+            self._keys.append(key)
+            self._ciphers.append(AESGCM(key))
+
+    @property
     def mark(self) -> str:
         """By which the newest secrets of two processes can be told apart."""
         return self.digest(b"mark").hex()[:8]

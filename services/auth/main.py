@@ -24,6 +24,7 @@ from services.auth.usecases.deletions import Undertaker
 from services.auth.usecases.domains import resolver
 from services.auth.usecases.impersonation import restrict
 from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.older_keys import OlderKeys
 from services.auth.usecases.openid import OpenId
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice, Send, by_smtp, into_directory
@@ -55,10 +56,12 @@ def build(given: Settings) -> ASGIApp:
     bases = frozenset(base.strip().lower() for base in given.base_domains.split(",") if base.strip())
     factors = Seal(given.signing_key_secret, "second factors")
     post = PostOffice(database, Seal(given.signing_key_secret, "mails"), given.mail_from, _sender(given))
-    audit = Auditor(database, Seal(given.signing_key_secret, "audit log"), platform.metrics.registry)
+    chain = Seal(given.signing_key_secret, "audit log")
+    older = OlderKeys(database, given.signing_key_secret, {"second factors": factors, "audit log": chain})
+    audit = Auditor(database, chain, older, platform.metrics.registry)
     outward = Outward(private=given.outward_private_addresses)
     context = Context(
-        database, platform.bus, hasher, Attempts(platform.redis), keys, factors,
+        database, platform.bus, hasher, Attempts(platform.redis), keys, factors, older,
         Seal(given.signing_key_secret, "identity providers"), OpenId(outward), post, audit, lifetimes,
         bases, given.public_url, resolver(given.dns_servers),
         timedelta(days=given.deletion_grace_days),
@@ -70,7 +73,7 @@ def build(given: Settings) -> ASGIApp:
     async def listen() -> None:
         platform.bus.listen("evt.*.auth.key.rotated", keys_rotated)
         services.serve(platform.bus, context)
-        operators.serve(platform.bus, context, Resealer(database, given.signing_key_secret, keys))
+        operators.serve(platform.bus, context, Resealer(database, given.signing_key_secret, keys, older))
         pipelines.consume(platform.bus, database, context)
         webhooks.consume(platform.bus, database, context)
         records.consume(platform.bus, database, context)

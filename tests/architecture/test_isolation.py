@@ -19,6 +19,7 @@ where n.nspname = any($1) and c.relkind in ('r', 'p') order by 1
 DIRECTORIES = {
     "auth.tenants": "the tenants themselves, found by slug before a tenant is known",
     "auth.signing_keys": "the platform's keys, of no tenant",
+    "auth.older_keys": "keys of the platform's own hashes, of no tenant",
     "auth.deletions": "tenants that end, by slug and id, which have to be told of when they are gone",
     "realtime.positions": "how far the stream of all tenants was read",
     **{f"{service}.purges": "ids of tenants that are gone, and nothing else of them" for service in SERVICES},

@@ -219,6 +219,13 @@ CREATE TABLE auth.mfa_challenges (
 
 ALTER TABLE ONLY auth.mfa_challenges FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE auth.older_keys (
+    id uuid NOT NULL,
+    purpose text NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE auth.outbox (
     id bigint NOT NULL,
     tenant_id uuid NOT NULL,
@@ -495,6 +502,9 @@ ALTER TABLE ONLY auth.mails
 
 ALTER TABLE ONLY auth.mfa_challenges
     ADD CONSTRAINT mfa_challenges_pkey PRIMARY KEY (tenant_id, hash);
+
+ALTER TABLE ONLY auth.older_keys
+    ADD CONSTRAINT older_keys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY auth.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
@@ -868,6 +878,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mails TO millrace_auth;
 GRANT SELECT,DELETE,UPDATE ON TABLE auth.mails TO millrace_auth_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.mfa_challenges TO millrace_auth;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.older_keys TO millrace_auth;
 
 GRANT INSERT ON TABLE auth.outbox TO millrace_auth;
 GRANT SELECT,DELETE ON TABLE auth.outbox TO millrace_auth_relay;

@@ -16,6 +16,7 @@ from services.auth.domain import audit as rules
 from services.auth.domain.audit import Entry, Filters, Kept, Party
 from services.auth.domain.sealing import Seal
 from services.auth.storage import audit
+from services.auth.usecases.older_keys import OlderKeys
 
 NEWEST = 2**63 - 1
 BATCH = 500
@@ -35,8 +36,11 @@ class Checked(msgspec.Struct, frozen=True):
 class Auditor:
     """Writes and reads the log, and counts what is written: sign-ins, and all that people do to an organization."""
 
-    def __init__(self, database: Database, seal: Seal, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, database: Database, seal: Seal, older: OlderKeys, registry: CollectorRegistry | None = None
+    ) -> None:
         self._database = database
+        self._older = older
         self._seal = seal
         self._known: dict[tuple[UUID, UUID], bytes] = {}
         self._heads: dict[UUID, tuple[int, bytes]] = {}
@@ -97,6 +101,7 @@ class Auditor:
         entries = [msgspec.json.decode(kept.document, type=Entry) for kept in found]
         people = set().union(*(rules.persons(entry) for entry in entries))
         salts = await audit.known_salts(connection, tenant_id, people)
+        await self._older.learn(connection)
         return [
             msgspec.structs.replace(kept, document=msgspec.json.encode(rules.reveal(self._seal, it, salts)).decode())
             for kept, it in zip(found, entries, strict=True)
@@ -136,6 +141,7 @@ class Auditor:
         async with self._database.tenant(tenant_id) as connection:
             stretch = await audit.chain(connection, tenant_id, after, limit)
             newest, newest_hash = await audit.head(connection, tenant_id)
+            await self._older.learn(connection)
         seq, last = after, before
         for kept in stretch:
             if not rules.is_sound(self._seal, kept, seq + 1, last):

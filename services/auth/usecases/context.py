@@ -11,6 +11,7 @@ from services.auth.domain.sessions import Lifetimes
 from services.auth.storage.attempts import Attempts
 from services.auth.usecases.audit import Auditor
 from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.older_keys import OlderKeys
 from services.auth.usecases.openid import OpenId
 from services.auth.usecases.passwords import Hasher
 from services.auth.usecases.post import PostOffice
@@ -29,6 +30,7 @@ class Context:
     attempts: Attempts
     keys: KeyRing
     factors: Seal
+    older: OlderKeys
     providers: Seal
     openid: OpenId
     post: PostOffice

@@ -143,6 +143,7 @@ async def prove(context: Context, connection: Connection, tenant_id: UUID, user_
     """Uses up a time-based code, or a recovery code, within a transaction; raises `WrongCode`."""
     if not rules.is_totp(code):
         right = False
+        await context.older.learn(connection)
         for digest in context.factors.digests(rules.compact(code).encode()):
             right = right or await second_factors.use_recovery_code(connection, tenant_id, user_id, digest)
     else:

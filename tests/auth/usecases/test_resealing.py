@@ -15,7 +15,9 @@ from libs.common.sealing import START, After, Resealed, Seal
 from services.auth.main import build
 from services.auth.settings import Settings
 from services.auth.usecases import resealing
+from services.auth.usecases.audit import Auditor
 from services.auth.usecases.keys import KeyRing
+from services.auth.usecases.older_keys import OlderKeys
 from services.auth.usecases.resealing import Resealer
 from tests.auth.support import SECRET, Tenant
 from tests.support.asgi import running
@@ -56,7 +58,15 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 def resealer(pool: Pool, secret: str) -> Resealer:
     """What an instance with that secret goes through the tables with."""
-    return Resealer(pool, secret, KeyRing(pool, secret, timedelta(minutes=10)))
+    older = OlderKeys(pool, secret, {purpose: Seal(secret, purpose) for purpose in ("second factors", "audit log")})
+    return Resealer(pool, secret, KeyRing(pool, secret, timedelta(minutes=10)), older)
+
+
+async def is_sound(pool: Pool, secret: str, tenant: Tenant) -> bool:
+    """Whether an instance with that secret finds the tenant's audit log as it was written, up to its end."""
+    chain = Seal(secret, "audit log")
+    checked = await Auditor(pool, chain, OlderKeys(pool, secret, {"audit log": chain})).check(tenant.id, 0, b"")
+    return checked.end and checked.broken_at is None
 
 
 async def through(it: Resealer) -> list[Resealed]:
@@ -90,7 +100,8 @@ async def test_after_resealing_the_old_secret_is_not_needed(
     user = await tenant.add("member")
     token = (await tenant.sign_in(user["email"]))["access_token"]
     app = pyotp.TOTP((await tenant.ask("POST", "/mfa/totp", token)).json()["secret"])
-    assert (await tenant.ask("POST", "/mfa/totp/confirm", token, json={"code": app.now()})).status_code == 200
+    confirmed = await tenant.ask("POST", "/mfa/totp/confirm", token, json={"code": app.now()})
+    code, another, *_ = confirmed.json()["recovery_codes"]
     # The service runs and sends what it finds: no more mails than these, and not before their time.
     await admin.execute("delete from mails")
     await fill(admin, tenant, 5)
@@ -98,14 +109,15 @@ async def test_after_resealing_the_old_secret_is_not_needed(
     broken_off = await both.step(After(1))
     assert (broken_off.resealed, broken_off.after is not None) == (2, True)
     told = await through(both)
-    assert max(it.resealed for it in told) == 2
+    assert max(it.resealed for it in told[1:]) == 2
     assert {it.mark for it in told} == {Seal(NEW, "resealing").mark}
     assert sum(it.unreadable for it in told) == 0
     kept = await admin.fetch(SEALED)
     assert len(kept) == 16
     assert all(Seal(NEW, purpose).open(secret, id_.bytes) for purpose, id_, secret in kept)
-    assert sum(it.resealed for it in told) == 16 - 2 + 2, "and the two signing keys"
+    assert sum(it.resealed for it in told) == 16 - 2 + 2 + 2, "and the two signing keys, and two of hashes"
     assert sum(it.resealed for it in await through(both)) == 0
+    assert await is_sound(pool, NEW, tenant)
     async with running(build(msgspec.structs.replace(auth_settings, signing_key_secret=NEW))) as http:
         alone = Tenant(tenant.id, tenant.slug, tenant.email, tenant.told, http)
         half = await alone.sign_in(user["email"])
@@ -113,6 +125,24 @@ async def test_after_resealing_the_old_secret_is_not_needed(
         done = await alone.anonymous("/auth/mfa/verify", {"mfa_token": half["mfa_token"], "code": app.now()})
         assert done.status_code == 200, done.text
         assert (await alone.ask("GET", "/users/me", done.json()["access_token"])).status_code == 200
+        assert await recovered(alone, user["email"], code) == 200, "a code from before"
+        assert await recovered(alone, user["email"], code) != 200, "once"
+        entries = (await alone.ask("GET", "/admin/audit-log?action=user.created")).json()["items"]
+        assert user["name"] in {entry["target"]["name"] for entry in entries}, "names are read"
+    newest = "the newest secret of sufficient length"
+    await through(resealer(pool, f"{newest}\n{NEW}"))
+    assert await is_sound(pool, newest, tenant), "and through as many secrets as there were"
+    assert not await is_sound(pool, SECRET, tenant)
+    async with running(build(msgspec.structs.replace(auth_settings, signing_key_secret=newest))) as http:
+        alone = Tenant(tenant.id, tenant.slug, tenant.email, tenant.told, http)
+        assert await recovered(alone, user["email"], another) == 200
+
+
+async def recovered(tenant: Tenant, email: str, code: str) -> int:
+    """The status of a sign-in by a recovery code."""
+    half = await tenant.sign_in(email)
+    done = await tenant.anonymous("/auth/mfa/verify", {"mfa_token": half["mfa_token"], "code": code})
+    return done.status_code
 
 
 async def test_what_no_secret_opens_is_left_and_counted(tenant: Tenant, admin: Admin, pool: Pool) -> None:
