@@ -18,13 +18,15 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 async def put(
-    connection: Connection, tenant_id: UUID, *, require_if_match: bool, trash_days: int, time_zone: str
-) -> None:
-    """Keeps what a tenant wants."""
-    await connection.execute(SQL["put"], tenant_id, require_if_match, trash_days, time_zone)
+    connection: Connection, tenant_id: UUID, *, require_if_match: bool, trash_days: int, time_zone: str,
+    asked: bool = False,
+) -> None:  # fmt: skip
+    """Keeps what a tenant wants; what was `asked` for only where nothing was heard meanwhile."""
+    statement = SQL["put_asked" if asked else "put"]
+    await connection.execute(statement, tenant_id, require_if_match, trash_days, time_zone)
 
 
-async def wishes(connection: Connection, tenant_id: UUID) -> Wishes:
-    """Whether records are changed only by who names their version, and where days begin."""
+async def wishes(connection: Connection, tenant_id: UUID) -> Wishes | None:
+    """Whether records are changed only by who names their version, and where days begin; null where nobody said."""
     row = await connection.fetchrow(SQL["wishes"], tenant_id)
-    return Wishes() if row is None else Wishes(*row)
+    return None if row is None else Wishes(*row)

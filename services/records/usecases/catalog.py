@@ -58,7 +58,7 @@ class Catalog:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
-        self.tenants = Tenants(database)
+        self.tenants = Tenants(database, bus)
         self.plans = Plans(bus)
         self.people = People(bus)
         self.tongues = Tongues(bus)

@@ -1,4 +1,7 @@
-"""What tenants want, in memory: refreshed by events, and read anew every half minute, should one not be heard."""
+"""What tenants want, in memory: refreshed by events, and read anew every half minute, should one not be heard.
+
+Of a tenant that nothing was heard of auth is asked.
+"""
 
 import time
 from uuid import UUID
@@ -7,12 +10,15 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from libs.common import events
+from libs.common.bus import Bus
 from libs.common.clock import zone
+from libs.common.errors import NotFound, Unavailable
 from libs.common.postgres import Database
 from services.records.storage import tenants
 from services.records.storage.tenants import Wishes
 
 REMEMBERED_SECONDS = 30.0
+ASK_SECONDS = 0.5
 CACHED = 20_000
 
 
@@ -25,11 +31,16 @@ class Tenant(msgspec.Struct, frozen=True):
     time_zone: str = "UTC"
 
 
+class _Question(msgspec.Struct):
+    tenant_id: UUID
+
+
 class Tenants:
     """Answers what a tenant wants."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
+        self._bus = bus
         self._known: dict[UUID, tuple[float, Wishes]] = {}
 
     async def require_if_match(self, tenant_id: UUID) -> bool:
@@ -51,10 +62,25 @@ class Tenants:
             return known[1]
         async with self._database.tenant(tenant_id) as connection:
             found = await tenants.wishes(connection, tenant_id)
+        if found is None:
+            found = await self._ask(tenant_id)
         present = self._known.get(tenant_id)
         if present is None or present[0] <= called:
             self._remember(tenant_id, called, found)
         return self._known[tenant_id][1]
+
+    async def _ask(self, tenant_id: UUID) -> Wishes:
+        """What auth says of a tenant that was not heard of: its last event may be older than the stream reaches."""
+        try:
+            it = await self._bus.request("rpc.auth.tenant", _Question(tenant_id), Tenant, seconds=ASK_SECONDS)
+        except (Unavailable, NotFound):
+            return Wishes()
+        async with self._database.tenant(tenant_id) as connection:
+            await tenants.put(
+                connection, tenant_id, require_if_match=it.require_if_match, trash_days=it.trash_days,
+                time_zone=it.time_zone, asked=True,
+            )  # fmt: skip
+        return Wishes(it.require_if_match, it.time_zone)
 
     def _remember(self, tenant_id: UUID, since: float, wishes: Wishes) -> None:
         if len(self._known) >= CACHED:
