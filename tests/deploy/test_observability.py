@@ -22,6 +22,7 @@ from libs.common.app import Platform
 from libs.common.sealing import Seal
 from libs.common.settings import DatabaseSettings
 from services.auth.usecases.audit import Auditor
+from services.auth.usecases.older_keys import OlderKeys
 from services.realtime.usecases.metrics import LiveMetrics
 from tests.deploy.charts import of_kind
 
@@ -68,7 +69,9 @@ def known() -> set[str]:
     urls = {f"{service}_url": "http://127.0.0.1:9" for service in SERVICES if service != "gateway"}
     realtime = CollectorRegistry()
     LiveMetrics(realtime)
-    Auditor(platform.database, Seal("a secret of the tests", "audit log"), realtime)
+    secret = "a secret of the tests"
+    older = OlderKeys(platform.database, secret, {})
+    Auditor(platform.database, Seal(secret, "audit log"), older, realtime)
     registries = (platform.metrics.registry, Gateway(GatewaySettings(**urls, **AWAY)).metrics.registry, realtime)
     families = [family for registry in registries for family in registry.collect()]
     counted = {f"{family.name}_total" for family in families if family.type == "counter"}
@@ -95,6 +98,23 @@ def test_a_rule_asks_for_metrics_that_there_are(rule: Rule, known: set[str]) -> 
     names = asked(rule["expr"])
     assert names
     assert names - known - RECORDED - FOREIGN == set()
+
+
+def test_scaling_asks_for_metrics_that_there_are(known: set[str]) -> None:
+    """What pods are scaled by beside their CPU is told by them, and served to Kubernetes by the adapter."""
+    scalers = of_kind("production", "HorizontalPodAutoscaler").values()
+    metrics = [metric for scaler in scalers for metric in scaler["spec"]["metrics"]]
+    of_pods = {metric["pods"]["metric"]["name"] for metric in metrics if metric["type"] == "Pods"}
+    assert of_pods
+    assert of_pods - known == set()
+    adapter = yaml.safe_load((OBSERVABILITY / "adapter.yml").read_text())["rules"]
+    assert adapter["default"] is False
+    served = {rule["name"]["as"]: rule for rule in adapter["custom"]}
+    assert served.keys() == of_pods
+    for name, rule in served.items():
+        query = rule["metricsQuery"].replace("<<.Series>>", name).replace("<<.LabelMatchers>>", 'namespace="crm"')
+        assert asked(query.replace("<<.GroupBy>>", "pod")) == {name}
+        assert rule["seriesQuery"] == f'{name}{{namespace!="",pod!=""}}'
 
 
 @pytest.mark.parametrize("panel", sorted(PANELS))
