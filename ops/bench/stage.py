@@ -28,6 +28,7 @@ _GENEROUS = {
     for who in ("PRINCIPAL", "TENANT", "ADDRESS", "SOCKET")
     for what in ("RATE", "BURST")
 } | {
+    **{f"{what}_RATE_PER_{who}": "1000000" for what in ("JOIN", "FRAME") for who in ("USER", "TENANT", "NODE")},
     "MAX_SOCKETS_PER_USER": "20000",
     "LIMIT_SIGN_IN_PER_MINUTE": "1000000",
     "LIMIT_SIGN_IN_ADDRESS_PER_MINUTE": "1000000",

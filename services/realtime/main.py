@@ -22,6 +22,7 @@ from services.realtime.routes.webhooks import WebhooksController
 from services.realtime.settings import Settings
 from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
+from services.realtime.sockets.rates import Rates
 from services.realtime.sockets.server import Sockets
 from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.definitions import Definitions
@@ -183,7 +184,7 @@ def build(settings: Settings) -> Sockets:
         on_stop=[stop],
     )
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__struct_fields__})
-    return Sockets(app, Context(live, limits, platform.authenticate, revocations, admission, shared))
+    return Sockets(app, Context(live, limits, Rates(limits), platform.authenticate, revocations, admission, shared))
 
 
 def main() -> None:

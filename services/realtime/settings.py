@@ -8,6 +8,8 @@ from libs.common.settings import DatabaseSettings
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """The bounds of sockets, and how webhooks are sent. Times are seconds, sizes bytes, rates frames a second.
 
+    Of a socket `frame_rate` frames are taken a second; of all sockets of a user, of a tenant and of the node on this
+    node as many frames and joins as `…_rate_per_…` say, and at once what may come in 20 seconds.
     `sealing_secret` encrypts the secrets of webhooks at rest. A webhook's delivery that fails is tried again after at
     most each of `webhook_retry_seconds`, in turn; a webhook that does nothing but fail for `webhook_failing_days` is
     disabled. A node sends to `webhooks_at_once` at a time, to none where that is 0. `webhook_local` allows addresses
@@ -33,6 +35,12 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     max_frame_bytes: int = 64 * 1024
     frame_rate: float = 100.0
     frame_burst: int = 200
+    frame_rate_per_user: Annotated[float, Meta(gt=0)] = 1_000.0
+    frame_rate_per_tenant: Annotated[float, Meta(gt=0)] = 10_000.0
+    frame_rate_per_node: Annotated[float, Meta(gt=0)] = 20_000.0
+    join_rate_per_user: Annotated[float, Meta(gt=0)] = 500.0
+    join_rate_per_tenant: Annotated[float, Meta(gt=0)] = 2_000.0
+    join_rate_per_node: Annotated[float, Meta(gt=0)] = 5_000.0
     max_sockets: int = 20_000
     max_sockets_per_tenant: int = 20_000
     max_sockets_per_user: int = 5_000

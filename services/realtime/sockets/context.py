@@ -5,6 +5,7 @@ from libs.common.identity import Principal
 from libs.common.permissions import Permissions
 from libs.common.revocations import Revocations
 from services.realtime.sockets.limits import Limits
+from services.realtime.sockets.rates import Rates
 from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.documents import Documents
 from services.realtime.usecases.live import Live
@@ -18,6 +19,7 @@ class Context:
 
     live: Live
     limits: Limits
+    rates: Rates
     identify: Identify
     revocations: Revocations
     admission: Admission

@@ -215,11 +215,12 @@ async def serve(context: Context, connection: DocumentConnection, receive: Recei
     principal, position = connection.principal, context.live.bus.position
     key = Key(principal.tenant_id, *place)
     try:
+        context.rates.join(principal)
         opened = await records.open_document(context.live.bus, principal.token, *place)
         async with context.documents.opened(key, opened.pipeline_id, opened.text, position) as room:
             try:
                 await connection.enter(key, opened, room)
-                await _listen(connection, receive)
+                await _listen(context, connection, receive)
             finally:
                 await connection.leave()
     except AppError as error:
@@ -235,7 +236,7 @@ async def serve(context: Context, connection: DocumentConnection, receive: Recei
                 pass
 
 
-async def _listen(connection: DocumentConnection, receive: Receive) -> None:
+async def _listen(context: Context, connection: DocumentConnection, receive: Receive) -> None:
     while True:
         message: Any = await receive()
         if message["type"] == "websocket.disconnect":
@@ -244,6 +245,7 @@ async def _listen(connection: DocumentConnection, receive: Receive) -> None:
             continue
         if not connection.bucket.take():
             raise RateLimited("Messages come too fast", code="too-many-frames", retry_after=1)
+        context.rates.frame(connection.principal)
         data = message.get("bytes")
         if data is None:
             raise Malformed("Documents are spoken of in binary messages")

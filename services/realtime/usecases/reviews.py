@@ -12,7 +12,7 @@ from services.realtime.usecases import subscriptions
 from services.realtime.usecases.live import Live
 from services.realtime.usecases.registry import Connected
 
-AT_ONCE = 50
+AT_ONCE = 100
 
 log = structlog.get_logger()
 

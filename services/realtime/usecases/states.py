@@ -12,7 +12,7 @@ from services.realtime.domain.changes import State, state
 from services.realtime.usecases import records
 
 AT_ONCE = 100
-MOMENT_SECONDS = 0.1
+MOMENT_SECONDS = 0.05
 
 Answer = State | None | AppError
 Waiting = dict[UUID, "asyncio.Future[Answer]"]

@@ -1,6 +1,7 @@
 """Frames that are wrong, too many, too large or too slowly read."""
 
 import msgspec
+import pytest
 from websockets.asyncio.client import connect
 
 from millrace.client import Live
@@ -54,11 +55,12 @@ async def test_a_frame_that_is_too_large_closes(settings: Settings, world: World
         assert await close_code(live) == 1009
 
 
-async def test_too_many_frames_are_refused(settings: Settings, world: World) -> None:
-    """Over the rate frames are refused, and those that come slowly are heard again."""
-    bounded = msgspec.structs.replace(settings, frame_rate=1, frame_burst=5)
+@pytest.mark.parametrize("bound", [{"frame_rate": 1, "frame_burst": 5}, {"frame_rate_per_user": 1}])
+async def test_too_many_frames_are_refused(settings: Settings, world: World, bound: dict[str, float]) -> None:
+    """Over the rate of a socket, or of all its user's, frames are refused; those that come slowly are heard again."""
+    bounded = msgspec.structs.replace(settings, **bound)
     async with running_node(bounded) as node, node.live(world.token()) as live:
-        for _ in range(20):
+        for _ in range(200):
             await live.send(type="ping")
         assert (await live.expect("error"))["code"] == "too-many-frames"
 
@@ -67,6 +69,19 @@ async def test_too_many_frames_are_refused(settings: Settings, world: World) -> 
             return (await live.receive())["type"] == "pong"
 
         await eventually(heard)
+
+
+async def test_too_many_joins_are_refused(settings: Settings, world: World) -> None:
+    """Over the rate of a user no channel is joined, on none of their sockets, and these go on; others are let in."""
+    bounded, token = msgspec.structs.replace(settings, join_rate_per_user=0.0001), world.token()
+    async with running_node(bounded) as node, node.live(token) as one, node.live(token) as two:
+        await one.subscribe("tenant")
+        await two.send(type="subscribe", channel="tenant")
+        assert (await two.expect("error", channel="tenant"))["code"] == "too-many-joins"
+        await two.send(type="ping")
+        await two.expect("pong")
+        async with node.live(world.token()) as other:
+            await other.subscribe("tenant")
 
 
 async def test_a_slow_reader_is_cut_off_and_holds_nobody_up(settings: Settings, world: World) -> None:

@@ -58,6 +58,7 @@ async def handle(context: Context, connection: Connection, data: bytes) -> None:
     try:
         if not connection.bucket.take():
             raise RateLimited("Frames come too fast", code="too-many-frames", retry_after=1)
+        context.rates.frame(connection.principal)
         await _answer(context, connection, read(data))
     except AppError as error:
         connection.fail(error, **_about(data))

@@ -9,6 +9,7 @@ from services.realtime.usecases import subscriptions
 async def subscribe(context: Context, connection: Connection, frame: Subscribe) -> None:
     """Subscribes to a channel."""
     channel, most = parse(frame.channel), context.limits.max_subscriptions
+    context.rates.join(connection.principal)
     wanted = frame.group_by is not None or frame.metrics is not None
     counting = (frame.group_by, frame.metrics or "count") if wanted else None
     await subscriptions.subscribe(context.live, connection, channel, frame.filter, frame.from_seq, most, counting)
