@@ -105,6 +105,15 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
         known = {it.job_id for it in before.pending} if before else ()
         return [it.renames for it in self.pending if it.job_id not in known and it.renames]
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What fields were called until just now, and what they are; roles may call them so for a moment longer."""
+        found: dict[str, str] = {}
+        for it in self.pending:
+            found = {old: it.renames.get(new, new) for old, new in found.items()} | it.renames
+        there = {field.name for field in self.fields}
+        return {old: new for old, new in found.items() if old not in there and new in there}
+
     def schema(self, readable: frozenset[str] | None = None) -> Schema:
         """The fields that a filter may name, without reaching other records; all, or the readable ones."""
         own = [field for field in self.fields if readable is None or field.name in readable]

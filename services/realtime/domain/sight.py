@@ -4,7 +4,7 @@ A grant may have a row rule and readable fields. A record is visible where the r
 that may be read are those of all grants whose rules hold.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ import msgspec
 from libs.common import clock, filters
 from libs.common.errors import Invalid
 from libs.common.filters import COLUMNS
+from libs.common.filters.renaming import renamed_condition
 from libs.common.permissions import Grant
 from services.realtime.domain.changes import Change, State
 from services.realtime.domain.definitions import TITLE, Definition
@@ -116,12 +117,28 @@ def _union(alternatives: Iterable[Alternative]) -> Mask | None:
 
 def compile_sight(grants: Iterable[Grant], definition: Definition, user: str) -> Sight:
     """The sight of the grants to read; one whose rule does not fit the pipeline (any more) gives nothing."""
-    every = tuple(grants)
+    every = _up_to_date(grants, definition)
     schema = definition.schema()
     parts = definition.parts
     zone = definition.time_zone
     found = (_alternative(grant, schema, user, zone) for grant in every if not reaches(grant.row_rule, parts))
     return Sight((a for a in found if a), definition, any(reaches(grant.row_rule, parts) for grant in every))
+
+
+def _up_to_date(grants: Iterable[Grant], definition: Definition) -> tuple[Grant, ...]:
+    """Grants by the present names of fields, whether their role has heard of these or not; roles let those follow that
+    are of one pipeline.
+    """
+    if not (aliases := definition.aliases):
+        return tuple(grants)
+    return tuple(_renamed(grant, aliases) if grant.pipeline_id == definition.id else grant for grant in grants)
+
+
+def _renamed(grant: Grant, aliases: Mapping[str, str]) -> Grant:
+    rule = grant.row_rule and renamed_condition(grant.row_rule, aliases)
+    fields = grant.readable_fields
+    readable = None if fields is None else frozenset(aliases.get(name, name) for name in fields)
+    return msgspec.structs.replace(grant, row_rule=rule, readable_fields=readable)
 
 
 def _alternative(grant: Grant, schema: filters.Schema, user: str, zone: str) -> Alternative | None:
