@@ -174,6 +174,7 @@ async def test_a_changed_expression_is_followed_and_taken_back(both: Both) -> No
     assert (await both.data(companies, company))["total"] == 30
     job = await both.call("POST", f"/pipelines/{deals}/schema/rollback", {"version": version}, 202)
     await both.ended(job["id"])
+    await both.settled(deals)
     assert (await both.data(companies, company))["total"] == 6
     renamed = await both.plan(deals, rename={"amount": "worth"})
     await both.apply(deals, renamed)

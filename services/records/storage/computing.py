@@ -73,9 +73,9 @@ async def follow(connection: Connection, tenant_id: UUID, targets: Collection[UU
 async def gather(
     connection: Connection, tenant_id: UUID, it: Across, schema: Schema, path: Sequence[str], context: Context,
     near: Sequence[UUID], far: Sequence[UUID] | None, data: str | None = None,
-) -> dict[UUID, Any]:  # fmt: skip
-    """The values of a lookup or rollup for records; `far` are what they hold themselves, place by place. `data` is SQL
-    for the data of `m`, where values of what they are related to may go by old names.
+) -> tuple[dict[UUID, Any], dict[UUID, int]]:  # fmt: skip
+    """The values of a lookup or rollup for records, and from how many each is; `far` are what they hold themselves,
+    place by place. `data` is SQL for the data of `m`, where values of what they are related to may go by old names.
     """
     params: list[object] = [tenant_id, it.target, list(near), list(far) if far is not None else it.type]
     links = "links_given" if far is not None else "links_against" if it.inverse else "links_along"
@@ -91,12 +91,13 @@ async def gather(
     records = "records" if data is None else f"({SQL['renamed'].strip().rstrip(';').replace('{data}', data)})"
     text = text.replace("{ids}", "$3::uuid[]").replace("{condition}", condition).replace("{records}", records)
     rows = await connection.fetch(text, *params)
-    return {row[0]: _value(row[1]) for row in rows if row[1] is not None}
+    values = {row[0]: _value(row[1]) for row in rows if row[1] is not None}
+    return values, {row[0]: row[2] for row in rows}
 
 
 def _expression(it: Across) -> str:
     if it.function == "count":
-        return f"to_jsonb(count({_VALUE}))" if it.field else "to_jsonb(count(1))"
+        return f"to_jsonb(count({_VALUE}))" if it.field else "to_jsonb(count(r.id))"
     if it.function in ("min", "max"):
         return f"to_jsonb({it.function}({_NUMBER if it.kind == 'number' else _STRING}))"
     return _GATHER[it.function]

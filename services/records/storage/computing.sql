@@ -17,13 +17,14 @@ where tenant_id = $1 and (
 update pipelines set followers = followers + 1 where tenant_id = $1 and id = any($2::uuid[]);
 
 -- name: gather
--- What is computed of the live records that others are related to; those who are related to none are left out.
-select linked.near, ({gather})::text as found
-from ({links}) linked cross join lateral (
+-- What is computed of the live records that others are related to, and to how many these are; those who are related to
+-- none are left out.
+select linked.near, ({gather})::text as found, count(1) as sources
+from ({links}) linked left join lateral (
     select r.id, r.data from {records} r
     where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = linked.far and r.deleted_at is null and {condition}
     offset 0
-) r
+) r on true
 group by linked.near;
 
 -- name: renamed

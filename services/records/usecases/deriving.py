@@ -13,6 +13,7 @@ from services.records.domain.fields import Data
 from services.records.domain.operations import related_ids
 from services.records.domain.pipelines import Pipeline, schema
 from services.records.storage import computing, definitions
+from services.records.usecases import heavy
 
 CACHED = 1_000
 _TIMELESS = Context(datetime(1970, 1, 1, tzinfo=UTC), None)
@@ -79,10 +80,12 @@ async def _gathered(
         return {}
     try:
         known, data = schema(target), target.data("m") if target.renaming else None
-        return await computing.gather(connection, tenant_id, it, known, path, _TIMELESS, near, far, data)
+        values, sources = await computing.gather(connection, tenant_id, it, known, path, _TIMELESS, near, far, data)
     except Invalid:
         # The filter speaks of what is not there any more.
         return None
+    heavy.learn(tenant_id, it.name, near, sources)
+    return values
 
 
 def with_values(own: Pipeline, data: Mapping[str, object], values: Mapping[str, Any]) -> Data:

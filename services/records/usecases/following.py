@@ -1,8 +1,9 @@
 """Computed values follow what they look at, in the transaction that changes it.
 
 Records that follow are locked without waiting. Those that somebody else writes at that moment are marked, and follow
-when that is over (`settling`); where very many follow, a job sees to it. Each is computed from its sources, under its
-lock and after the lock was taken, so that of two who change sources at once the second to lock it sees what both did.
+when that is over (`settling`), as do those that are computed from very many (`heavy`); where very many follow, a job
+sees to it. Each is computed from its sources, under its lock and after the lock was taken, so that of two who change
+sources at once the second to lock it sees what both did.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Change, Edge, advanced
 from services.records.storage import computing, evolutions, records
 from services.records.storage.records import Locked
-from services.records.usecases import deriving, searching
+from services.records.usecases import deriving, heavy, searching
 from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import Reshaping
 
@@ -76,7 +77,7 @@ class Follower:
             before = len(self.changes)
             for pipeline_id in sorted(wanted):
                 it = wanted[pipeline_id]
-                await self.compute(pipeline_id, it.ids, it.names)
+                await self.compute(pipeline_id, it.ids - await self._put_off(pipeline_id, it), it.names)
             changes, edges = [change for _, change in self.changes[before:]], ()
             fresh = {change.after.id for change in changes}
             if not changes:
@@ -107,8 +108,18 @@ class Follower:
         await self._write(pipeline, live, looking)
         if left:
             self.marked += [(pipeline_id, it) for it in sorted(left)]
-            by = msgspec.to_builtins(By(self._by.id, self._by.kind, self._by.name, self._by.roles))
-            await computing.mark(self._connection, self._tenant_id, pipeline_id, sorted(left), by)
+            await self._mark(pipeline_id, left)
+
+    async def _put_off(self, pipeline_id: UUID, wanted: Wanted) -> set[UUID]:
+        """Marks records whose values are computed from very many: they follow in a moment, and nobody waits for it."""
+        later = heavy.among(self._tenant_id, wanted.ids, wanted.names)
+        if later:
+            await self._mark(pipeline_id, later)
+        return later
+
+    async def _mark(self, pipeline_id: UUID, ids: Collection[UUID]) -> None:
+        by = msgspec.to_builtins(By(self._by.id, self._by.kind, self._by.name, self._by.roles))
+        await computing.mark(self._connection, self._tenant_id, pipeline_id, sorted(ids), by)
 
     async def _brought(self, pipeline: Pipeline, rows: Sequence[Locked]) -> Sequence[Locked]:
         reshaping = Reshaping(self._connection, self._tenant_id, pipeline, self._at)

@@ -1,6 +1,7 @@
 """Lets marked records follow: each by itself, in a transaction that waits for who writes it and holds nothing else."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -18,6 +19,8 @@ from services.records.usecases.following import Follower
 from services.records.usecases.reshaping import principal
 
 POLL_SECONDS = 5.0
+MAX_REST_SECONDS = 2.0
+"""After each round others have as much time as it took, and what changes meanwhile is computed once."""
 BATCH = 200
 MAX_AT_ONCE = 200
 """So many records whoever marked them lets follow before they are answered; the others follow a little later."""
@@ -66,8 +69,11 @@ class Settler:
             await listener.add_listener("computed", lambda *_: self._wake.set())
             while True:
                 self._wake.clear()
-                while await self.round():
-                    pass
+                more = True
+                while more:
+                    began = time.monotonic()
+                    more = await self.round()
+                    await asyncio.sleep(min(MAX_REST_SECONDS, time.monotonic() - began))
                 await woken(self._wake, POLL_SECONDS)
                 await listener.execute("select 1")
         finally:

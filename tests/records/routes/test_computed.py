@@ -11,6 +11,7 @@ import pytest
 from libs.common.ids import new_id
 from libs.common.permissions import Grant
 from services.records.domain.definitions import Pending, Rule
+from services.records.usecases import heavy
 from tests.records.support import Client, Service
 from tests.support.waiting import eventually
 
@@ -155,6 +156,29 @@ def _same(one: Any, other: Any) -> bool:
 async def world(service: Service) -> World:
     """Companies and deals."""
     return await World(service).begin()
+
+
+async def test_what_follows_from_very_many_follows_later(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes of records of which very many make a value are answered before it follows; it comes right in the end."""
+    monkeypatch.setattr(heavy, "MANY", 3)
+    world = await World(service).begin()
+    one, other = [await world.company(name=name) for name in "AB"]
+    deals = [await world.deal(one, amount=number, won=number % 2 == 0) for number in range(8)]
+    assert heavy.among(service.tenant_id, [UUID(one["id"]), UUID(other["id"])], ["total"]) == {UUID(one["id"])}
+    operations = [{"op": "update", "id": it["id"], "data": {"amount": 100}} for it in deals]
+    for _ in range(3):
+        await asyncio.gather(*(world.patch(it, amount=number) for number, it in enumerate(deals)))
+        await world.client.batch(world.deals, operations)
+
+    async def right() -> bool:
+        return await world.faults() == []
+
+    await eventually(right)
+    for deal in deals[:6]:
+        await world.patch(deal, company=other["id"])
+    await world.patch(deals[7], amount=3)
+    await eventually(right)
+    assert heavy.among(service.tenant_id, [UUID(one["id"]), UUID(other["id"])], ["total"]) == {UUID(other["id"])}
 
 
 async def test_a_record_is_made_with_all_that_follows(world: World) -> None:
