@@ -27,8 +27,8 @@ def verify(tenant: str, expect: tuple[int, str] | None, after: tuple[int, str] |
     seq, seen = begin, expect is None
     while True:
         told = ask("rpc.auth.admin.check_audit", {"tenant": tenant, "seq": seq, "hash": digest, **_until(expect, seq)})
-        if told["broken_at"] is not None:
-            raise Refused(f"The audit log of {tenant} was tampered with: entry {told['broken_at']} is not as written.")
+        if (broken := told["broken_at"]) is not None:
+            raise Refused(f"The audit log of {tenant} was tampered with: {_broken(broken, after)}.")
         seq, digest = told["seq"], told["hash"]
         seen = seen or (seq, digest) == expect
         if told["end"]:
@@ -37,6 +37,12 @@ def verify(tenant: str, expect: tuple[int, str] | None, after: tuple[int, str] |
         entry = f"{expect[0]}:{expect[1]}" if expect else ""
         raise Refused(f"The audit log of {tenant} does not contain the entry {entry}: its end was cut off or replaced.")
     click.echo(f"{seq - begin} entries are sound\n{seq}:{digest}")
+
+
+def _broken(entry: int, after: tuple[int, str] | None) -> str:
+    """What is wrong at an entry; right after the one that was noted it may be that one which is not there."""
+    changed = f"entry {entry} is not as written"
+    return f"{changed}, or entry {after[0]} is not {after[1]}" if after and entry == after[0] + 1 else changed
 
 
 def _until(expect: tuple[int, str] | None, seq: int) -> dict[str, int]:

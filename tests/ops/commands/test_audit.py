@@ -63,3 +63,5 @@ async def test_tampering_is_told_and_fails(bus: Bus, nats_url: str) -> None:
     """With the number of the entry."""
     done = await verify(nats_url, "bad")
     assert (done.returncode, "entry 2" in done.stderr) == (1, True)
+    noted = await verify(nats_url, "bad", "--after", "1:01")
+    assert (noted.returncode, "or entry 1 is not 01" in noted.stderr) == (1, True)
