@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +25,13 @@ from services.realtime.sockets.context import Context
 from services.realtime.sockets.limits import Limits
 from services.realtime.sockets.rates import Rates
 from services.realtime.sockets.server import Sockets
+from services.realtime.usecases import records as questions
 from services.realtime.usecases.admission import Admission
 from services.realtime.usecases.definitions import Definitions
 from services.realtime.usecases.digests import Digests
 from services.realtime.usecases.documents import Documents
 from services.realtime.usecases.following import Following, Happened
+from services.realtime.usecases.gathering import Gathering
 from services.realtime.usecases.hubs import Hubs
 from services.realtime.usecases.link import Voice
 from services.realtime.usecases.live import Live
@@ -46,7 +49,6 @@ from services.realtime.usecases.reviews import Reviews
 from services.realtime.usecases.rooms import Bounds
 from services.realtime.usecases.sending import AT_ONCE, Sender
 from services.realtime.usecases.sending import Limits as SendingLimits
-from services.realtime.usecases.states import States
 from services.realtime.usecases.texts import Texts
 from services.realtime.usecases.webhooks import Hooks
 
@@ -64,7 +66,8 @@ def live_of(platform: Platform, settings: Settings) -> Live:
         redis=platform.redis,
         definitions=definitions,
         places=Places(platform.redis),
-        states=States(platform.bus),
+        states=Gathering(partial(questions.states, platform.bus)),
+        looks=Gathering(partial(questions.look_all, platform.bus)),
         hubs=Hubs(node, platform.bus, definitions, metrics, presence.hear),
         presence=presence,
         locks=locks,
@@ -169,6 +172,7 @@ def build(settings: Settings) -> Sockets:
         await live.presence.stop()
         await live.locks.stop()
         await live.states.stop()
+        await live.looks.stop()
         await live.hubs.stop()
 
     app = create_app(

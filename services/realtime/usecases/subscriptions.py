@@ -5,6 +5,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.errors import AppError, Forbidden, Gone, Invalid, NotFound, RateLimited
+from services.realtime.domain.changes import state
 from services.realtime.domain.channels import Channel
 from services.realtime.domain.definitions import Definition
 from services.realtime.domain.messages import Frame, Present, ResyncRequired, Subscribed, encode
@@ -188,10 +189,12 @@ async def _sees(live: Live, subscriber: Subscriber, definition: Definition, reco
     if any(grant.row_rule is None for grant in grants):
         return True
     sight = compile_sight(grants, definition, str(principal.id))
-    if sight.asks or sight.readable() == frozenset():
+    if sight.asks:
+        return await live.looks.find(principal.token, record_id) is not None
+    if sight.readable() == frozenset():
         return False
-    state = await live.states.find(principal.tenant_id, record_id)
-    return state is not None and sight.of(state) is not None
+    found = await live.states.find(principal.tenant_id, record_id)
+    return found is not None and sight.of(state(found)) is not None
 
 
 async def _check(live: Live, subscription: Subscription, *, new: bool = False) -> None:

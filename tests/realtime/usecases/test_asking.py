@@ -95,6 +95,21 @@ async def test_what_was_missed_is_asked_for_as_well(node: Node, world: World, pi
         assert [(await live.expect("record_created"))["record"]["id"] for _ in made] == [one["id"] for one in made]
 
 
+async def test_who_comes_back_is_let_in_by_what_records_shows(
+    node: Node, world: World, pipeline: UUID, token: str
+) -> None:
+    """Who resumes a record is let in where records shows it to them, and told that there is none where it is hidden."""
+    made = [await world.create(pipeline, name=str(number)) for number in range(3)]
+    async with node.live(token) as live:
+        starts = [(await live.subscribe(f"record:{one['id']}"))["seq"] for one in made]
+    made[2]["hidden"] = True
+    async with node.live(token) as live:
+        for one, seq in zip(made[:2], starts, strict=False):
+            assert (await live.subscribe(f"record:{one['id']}", from_seq=seq))["seq"] == seq
+        await live.send(type="subscribe", channel=f"record:{made[2]['id']}", from_seq=starts[2])
+        await live.expect("error", code="not-found")
+
+
 async def test_the_maker_of_a_field_update_is_only_acknowledged(
     node: Node, world: World, pipeline: UUID, token: str
 ) -> None:
