@@ -50,6 +50,8 @@ MAX_SCANNED = 10_000
 MAX_MEMBERS = 10_000
 MAX_CHANGED = 500
 MAX_OPERATIONS = 100
+# Of ten thousand members with all that may be said of each.
+MAX_VALUES = 60_000
 MAX_EXTERNAL_ID = 255
 
 
@@ -238,3 +240,15 @@ def _without_derived(operation: object) -> object:
         return operation
     value = {name: it for name, it in operation["value"].items() if name.lower() not in _DERIVED}
     return {**operation, "value": value}
+
+
+def is_large(document: object) -> bool:
+    """Whether a document has more values, at any depth, than are taken."""
+    count, ahead = 0, [document]
+    while ahead and count <= MAX_VALUES:
+        value = ahead.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += len(inner)
+        if count <= MAX_VALUES:
+            ahead += inner
+    return count > MAX_VALUES

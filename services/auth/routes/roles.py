@@ -32,7 +32,7 @@ class GrantInput(Input):
     """
 
     resource: str
-    actions: tuple[Action, ...]
+    actions: Annotated[tuple[Action, ...], Meta(max_length=8)]
     pipeline_id: UUID | None = None
     row_rule: dict[str, object] | None = None
     readable_fields: frozenset[str] | None = None

@@ -211,9 +211,12 @@ class ScimController(Controller):
 
 
 def _body(data: dict[str, Any]) -> dict[str, Any]:
+    """What may be read as a resource or a patch; reading takes some microseconds for each value."""
     given = data.get("Operations")
     if isinstance(given, list) and len(given) > MAX_OPERATIONS:
         raise InvalidSyntaxException(detail=f"At most {MAX_OPERATIONS} operations are taken")
+    if rules.is_large(data):
+        raise InvalidSyntaxException(detail=f"At most {rules.MAX_VALUES} values are taken")
     return data
 
 

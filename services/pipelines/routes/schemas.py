@@ -14,6 +14,7 @@ from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.pages import Page
 from services.pipelines.domain.caller import Caller
+from services.pipelines.domain.definitions import MAX_FIELDS
 from services.pipelines.domain.evolution import Pending
 from services.pipelines.domain.fields import AnyField
 from services.pipelines.domain.rules import Rule
@@ -23,14 +24,15 @@ from services.pipelines.routes.dependencies import CALLER
 from services.pipelines.usecases import schemas
 
 NEWEST = 2**62
+FEW = msgspec.Meta(max_length=MAX_FIELDS)
 
 
 class PlanInput(Input, kw_only=True):
     """Fields that are new or replace those of their name, names of fields that go, and old names with new ones."""
 
-    fields: list[Any] = msgspec.field(default_factory=list)
-    remove: list[str] = msgspec.field(default_factory=list)
-    rename: dict[str, str] = msgspec.field(default_factory=dict)
+    fields: Annotated[list[Any], FEW] = msgspec.field(default_factory=list)
+    remove: Annotated[list[str], FEW] = msgspec.field(default_factory=list)
+    rename: Annotated[dict[str, str], FEW] = msgspec.field(default_factory=dict)
 
 
 class PlanOutput(msgspec.Struct):

@@ -59,6 +59,8 @@ async def test_faults_of_grants_are_told_with_their_place(tenant: Tenant) -> Non
     }
     odd = await tenant.ask("POST", "/roles", json={"name": "R", "grants": [READ | {"actions": ["fly"]}]})
     assert list(faults(odd)) == ["/grants/0/actions/0"]
+    often = await tenant.ask("POST", "/roles", json={"name": "R", "grants": [READ | {"actions": ["read"] * 1000}]})
+    assert list(faults(often)) == ["/grants/0/actions"]
 
 
 async def test_what_is_inherited_is_granted(tenant: Tenant, heard: Heard) -> None:

@@ -159,6 +159,8 @@ async def test_a_user_is_patched(tenant: Tenant) -> None:
     for given in (7, 1e308, True, "replace", {"op": "replace"}):
         body = {"schemas": [PATCH], "Operations": given}
         assert error(await tenant.ask("PATCH", path, json=body))[0] == 400, given
+    for more in ({"schemas": [1] * 70_000}, {"emails": [{}] * 70_000}, {f"x{i}": 1 for i in range(70_000)}):
+        assert error(await tenant.ask("PUT", path, json={"userName": "a", **more})) == (400, "invalidSyntax")
     assert (await tenant.ask("GET", path)).json()["emails"][0]["value"] == "anna@example.com"
 
 

@@ -77,6 +77,15 @@ async def test_a_bad_name_of_a_field_is_told_beside_rules(service: Service) -> N
             assert (answer.status_code, (pointer, "invalid_name") in faults(answer.json())) == (422, True), answer.text
 
 
+async def test_a_plan_changes_no_more_than_a_pipeline_has(service: Service) -> None:
+    """Of a hundred thousand names none is looked at."""
+    made = await service.create("Deals", NAME)
+    many = [f"x{i}" for i in range(100_000)]
+    for given in ({"rename": dict.fromkeys(many, "y")}, {"remove": many}, {"fields": many}):
+        answer = await service.client.post(f"/pipelines/{made['id']}/schema/plan", json=given)
+        assert (answer.status_code, faults(answer.json())) == (422, {(f"/{next(iter(given))}", "invalid_value")})
+
+
 async def test_no_number_of_a_version_is_too_large_to_be_refused(service: Service) -> None:
     """Versions that no definition can have are refused like other input, whatever their size."""
     made = await service.create("Deals", NAME)
