@@ -111,11 +111,11 @@ async def test_what_is_looked_at_is_renamed_while_others_write(both: Both) -> No
             body = {"data": {names[0]: count % 7}}
             at = f"/api/v1/pipelines/{deals}/records/{ids[count % len(ids)]}"
             answer = await both.records.patch(at, json=body, headers=both.headers)
-            assert answer.status_code in (200, 422), answer.text
+            assert answer.status_code in (200, 409, 422, 503), answer.text
             if answer.status_code == 422:
                 names.reverse()
                 refused += 1
-            else:
+            elif answer.status_code == 200:
                 written += 1
             count += 3
 
