@@ -30,11 +30,15 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new record. `id` is chosen where its unique values are claimed before it is planned."""
+    """A new record. `id` is chosen where its unique values are claimed before it is planned.
+
+    `unlinked` is why the relationships that were asked for cannot be.
+    """
 
     data: Mapping[str, object]
     links: tuple[Link, ...] = ()
     id: UUID | None = None
+    unlinked: AppError | None = None
 
 
 class Update(msgspec.Struct, frozen=True):

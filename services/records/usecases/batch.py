@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.errors import AppError, Fault, Invalid
+from libs.common.errors import AppError, Fault, Forbidden, Invalid
 from services.records.domain import fields
 from services.records.domain.operations import Create, Delete, Link, Operation, Outcome, Update, Upsert
 from services.records.domain.permissions import escape
@@ -51,16 +51,25 @@ async def batch(
 
 
 async def _linked(caller: Caller, reach: Reach, asked: Sequence[Asked]) -> list[Operation]:
-    known: dict[tuple[LinkRequest, ...], tuple[Link, ...]] = {(): ()}
+    """The operations with their relationships; one whose relationships cannot be fails by itself."""
+    known: dict[tuple[LinkRequest, ...], tuple[Link, ...] | AppError] = {(): ()}
     operations: list[Operation] = []
-    for index, (operation, wanted) in enumerate(asked):
-        if wanted not in known:
-            pointer = f"/operations/{index}/relationships"
-            known[wanted] = await links(caller, reach.pipeline.id, wanted, pointer)
+    for operation, wanted in asked:
         if wanted and isinstance(operation, Create):
-            operation = msgspec.structs.replace(operation, links=known[wanted])
+            if wanted not in known:
+                known[wanted] = await _links(caller, reach, wanted)
+            found = known[wanted]
+            change = {"unlinked": found} if isinstance(found, AppError) else {"links": found}
+            operation = msgspec.structs.replace(operation, **change)
         operations.append(operation)
     return operations
+
+
+async def _links(caller: Caller, reach: Reach, wanted: tuple[LinkRequest, ...]) -> tuple[Link, ...] | AppError:
+    try:
+        return await links(caller, reach.pipeline.id, wanted)
+    except (Invalid, Forbidden) as error:
+        return error
 
 
 async def _refresh(caller: Caller, pipeline_id: UUID, asked: Sequence[Asked]) -> None:

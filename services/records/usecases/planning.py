@@ -60,6 +60,8 @@ async def _plan_one(scope: Scope, plan: Plan, index: int, operation: Operation, 
 def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> None:
     if not scope.create.alternatives:
         raise Forbidden("No grant allows records to be made in this pipeline")
+    if operation.unlinked is not None:
+        raise operation.unlinked
     names = frozenset(operation.data)
     numbers = plan.numbers.get(index, {})
     later = scope.pipeline.computing is not None and bool(scope.pipeline.computing.across)

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from libs.common.ids import new_id
 from services.records.usecases import ahead, writing
 from tests.records.support import Service
 
@@ -50,6 +51,27 @@ async def test_each_row_has_its_own_result(service: Service) -> None:
         {"name": "first", "email": "first@example.com", "score": 5},
         {"name": "z", "email": "z@example.com"},
     ]
+
+
+async def test_a_relationship_that_cannot_be_fails_its_own_row(service: Service) -> None:
+    """What is asked for beside a record is judged with it: the others are written, or with `atomic` nothing is."""
+    pipeline, nowhere = service.pipeline(*FIELDS), str(new_id())
+    link = {"relationship_type": "knows", "target_pipeline": nowhere, "target_record": nowhere}
+    operations = [
+        {"op": "create", "data": {"name": "a"}, "relationships": [link]},
+        {"op": "create", "data": {"name": "b"}},
+        {"op": "create", "data": {"name": "c"}, "relationships": [link]},
+    ]
+    answer = await service.client.batch(pipeline, operations)
+    assert [result["status"] for result in answer["results"]] == ["failed", "created", "failed"]
+    faults = [fault for result in answer["results"] for fault in result.get("errors", ())]
+    assert [(it["pointer"], it["code"]) for it in faults] == [("/relationships/0/target_pipeline", "not_found")] * 2
+    body = {"operations": operations, "atomic": True}
+    response = await service.client.post(f"/pipelines/{pipeline}/records/batch", body)
+    assert response.status_code == 422
+    pointers = [fault["pointer"] for fault in response.json()["errors"]]
+    assert pointers == [f"/operations/{place}/relationships/0/target_pipeline" for place in (0, 2)]
+    assert await listed(service, pipeline) == [{"name": "b"}]
 
 
 async def test_all_or_nothing(service: Service) -> None:
