@@ -1,5 +1,6 @@
 """Plan what a definition shall become, apply it, and go back."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -55,7 +56,7 @@ from services.pipelines.domain.schemas import (
 from services.pipelines.domain.titles import renamed_template
 from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import computed, evolve, pipelines, renames, views
+from services.pipelines.usecases import computed, evolve, pipelines, relations, renames, views
 
 FORECAST_SECONDS = 15.0
 
@@ -120,6 +121,8 @@ async def _computed(database: Database, caller: Caller, found: Pipeline, step: S
     given: list[Placed] = [
         (f"/fields/{names.index(it.name)}", it) for it in step.fields if it.name in names and it not in found.fields
     ]
+    if faults := await _unrelated(database, caller, found, step, given):
+        raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
     async with database.tenant(caller.tenant) as connection:
         named = _names(found, step)
         new, faults = await computed.settled(connection, caller, _renamed(found, step), given, named)
@@ -127,6 +130,23 @@ async def _computed(database: Database, caller: Caller, found: Pipeline, step: S
             raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
         await computed.check_types(connection, caller, found, new, named)
     return replace(step, fields=new.fields)
+
+
+class _Tried(Exception):
+    """Takes back what was only tried."""
+
+
+async def _unrelated(
+    database: Database, caller: Caller, found: Pipeline, step: Step, given: list[Placed]
+) -> list[Fault]:
+    """What relation fields cannot be joined to; types of relationships are not made before the plan is applied."""
+    faults: list[Fault] = []
+    with suppress(_Tried):
+        async with database.tenant(caller.tenant) as connection:
+            names = {field.name for field in step.fields}
+            faults = await relations.link(connection, caller, found.id, given, names)
+            raise _Tried
+    return faults
 
 
 async def apply(

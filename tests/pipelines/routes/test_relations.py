@@ -52,6 +52,24 @@ async def test_a_type_made_on_use_grows_with_its_use(service: Service) -> None:
     assert (grown["source_pipeline"], grown["target_pipeline"], grown["version"]) == (None, companies["id"], 2)
 
 
+async def test_a_plan_is_refused_where_it_could_not_be_applied(service: Service) -> None:
+    """A relation to nowhere is a fault of the plan, and a type that does not join makes no difference to the types."""
+    companies, people = await service.create("Companies"), await service.create("People")
+    kind = {"name": "employs", "source_pipeline": companies["id"], "target_pipeline": people["id"]}
+    assert (await service.client.post("/relationship-types", json=kind)).status_code == 201
+    wanted = [
+        {**company({"id": str(new_id())}), "name": "nowhere", "relationship_type": "leads_nowhere"},
+        company(companies, relationship_type="employs"),
+        company(companies, name="other"),
+    ]
+    answer = await service.client.post(f"/pipelines/{people['id']}/schema/plan", json={"fields": wanted})
+    assert faults(answer.json()) == {
+        ("/fields/0/target_pipeline", "unknown_pipeline"),
+        ("/fields/1/relationship_type", "mismatch"),
+    }
+    assert set(await types(service)) == {"employs"}
+
+
 async def test_a_type_made_by_hand_holds(service: Service) -> None:
     """A relation from another pipeline than the type's source is a fault at the field."""
     companies, people = await service.create("Companies"), await service.create("People")
