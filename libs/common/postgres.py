@@ -4,7 +4,8 @@ A task may hold one *outer* transaction: then all transactions of the same tenan
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -12,10 +13,12 @@ from uuid import UUID
 
 import asyncpg
 
+from libs.common import connections
+from libs.common.connections import Connections
 from libs.common.errors import AppError, Conflict, Unavailable
 from libs.common.settings import DatabaseSettings, Latest, latest
 
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = connections.Connection
 
 _AWAY: Final = (
     OSError,
@@ -58,8 +61,8 @@ class Database:
         self._dsn: Latest = dsn if callable(dsn) else lambda: dsn
         self._good = self._dsn()
         self._size = pool_size
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._lanes: dict[Lane, asyncpg.Pool[asyncpg.Record]] = {}
+        self._pool: Connections | None = None
+        self._lanes: dict[Lane, Connections] = {}
         self.announced: list[Callable[[], None]] = []
         self.written: list[Callable[[UUID], None]] = []
         self._server_settings = {
@@ -89,8 +92,8 @@ class Database:
         """Opens the pool; connections are made when they are needed."""
         self._pool = await self._made(self._size, {})
 
-    async def _made(self, size: int, settings: Mapping[str, str]) -> "asyncpg.Pool[asyncpg.Record]":
-        return await asyncpg.create_pool(
+    async def _made(self, size: int, settings: Mapping[str, str]) -> Connections:
+        pool = await asyncpg.create_pool(
             connect=self._dial,
             min_size=0,
             max_size=size,
@@ -98,6 +101,7 @@ class Database:
             connection_class=_Raw,
             server_settings={**self._server_settings, **settings},
         )
+        return Connections(pool, size)
 
     async def _dial(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         dsn = dsn or self._dsn()
@@ -126,24 +130,36 @@ class Database:
         return self._size
 
     @property
-    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        """The pool itself, for this module and its transactions."""
+    def pool(self) -> Connections:
+        """The connections themselves, for this module and its transactions."""
         if self._pool is None:
             raise Unavailable("The database pool is not open")
         return self._pool
 
-    async def lane(self, lane: Lane) -> "asyncpg.Pool[asyncpg.Record]":
+    async def lane(self, lane: Lane) -> Connections:
         """The connections of a lane, for this module; there are none before they are needed."""
         if lane not in self._lanes:
             made = await self._made(max(2, self._size // 3), dict(lane.settings))
             self._lanes.setdefault(lane, made)
         return self._lanes[lane]
 
-    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record] | None" = None) -> Connection:
-        """A connection, for this module; waits five seconds at most, and needs no timer where one is idle."""
-        pool = pool or self.pool
+    @asynccontextmanager
+    async def turn(self, lane: Lane) -> AsyncIterator[None]:
+        """A turn of what asks several times in a lane, so that it queues once; as many have one as can ask at once."""
+        places = await self.lane(lane)
         try:
-            return await pool.acquire(timeout=None if pool.get_idle_size() else 5.0)
+            await places.enter()
+        except TimeoutError as error:
+            raise translate(error) from error
+        try:
+            yield
+        finally:
+            places.leave()
+
+    async def acquire(self, pool: Connections | None = None) -> Connection:
+        """A connection, for this module; waits five seconds at most."""
+        try:
+            return await (pool or self.pool).take()
         except (*_AWAY, TimeoutError) as error:
             raise translate(error) from error
 
@@ -187,7 +203,7 @@ class Database:
         except Exception as error:
             raise translate(error) from error
         finally:
-            await pool.release(connection)
+            await pool.give(connection)
 
     def system(self) -> "Transaction":
         """A transaction without a tenant: no row of a tenant table is visible in it."""
@@ -221,7 +237,7 @@ class Transaction:
         try:
             await connection.execute(self._begin)
         except BaseException as error:
-            await self._database.pool.release(connection)
+            await self._database.pool.give(connection)
             raise translate(error) from error
         self._connection = connection
         _open[id(connection)] = self
@@ -242,7 +258,7 @@ class Transaction:
         except Exception as failure:
             raise translate(error or failure) from failure
         finally:
-            await self._database.pool.release(connection)
+            await self._database.pool.give(connection)
         _raise_translated(error, alive=alive)
         if self.announces and error is None:
             for callback in self._database.announced:

@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from libs.common import events
 from libs.common.bus import Bus
+from libs.common.connections import Connections
 from libs.common.errors import Unavailable
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running
@@ -66,7 +67,7 @@ class Standby(Database):
             raise
         return connection
 
-    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record] | None" = None) -> Connection:
+    async def acquire(self, pool: Connections | None = None) -> Connection:
         """A connection; the primary is asked when there is none at once."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -91,11 +91,12 @@ async def test_a_lane_has_connections_with_settings_of_its_own(database: Clone) 
     waiting = asyncio.create_task(db.look_through(ONE, asked, lane=lane))
     assert (await db.look_through(ONE, asked))[0]["own"] == 1
     assert not waiting.done()
-    await (await db.lane(lane)).release(held[0])
+    await (await db.lane(lane)).give(held[0])
     assert (await waiting)[0]["own"] == 1
-    await (await db.lane(lane)).release(held[1])
+    await (await db.lane(lane)).give(held[1])
     await db.stop()
-    assert (await db.lane(lane)).is_closing()
+    with pytest.raises(Unavailable):
+        await db.look_through(ONE, asked, lane=lane)
 
 
 async def test_an_error_takes_all_back(db: Database) -> None:

@@ -97,7 +97,7 @@ async def test_a_password_is_renewed_without_an_outage(postgres_server: Postgres
 
     async def fresh_connection_works() -> None:
         await (await database.connect()).close()
-        await database.pool.expire_connections()
+        await database.pool._pool.expire_connections()
         async with database.system() as connection:
             await connection.execute("select 1")
 

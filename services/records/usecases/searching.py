@@ -33,6 +33,7 @@ from services.records.domain.searching import (
 )
 from services.records.domain.snippets import Marker, Snippet
 from services.records.storage import jobs, records, search
+from services.records.storage.lanes import WORDS
 from services.records.storage.search import START, Hit, Outdated, Place, Target
 from services.records.usecases.ahead import beside
 from services.records.usecases.caller import Caller
@@ -99,8 +100,9 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
     language = asked.language or preferred(await caller.catalog.tongues.locale(caller.principal))
 
     async def work() -> FoundPage:
-        told = await _inflect(caller, words, _tags(targets), language)
-        return await _page(caller, asked, told, targets, cursor)
+        async with caller.reads.turn(WORDS):
+            told = await _inflect(caller, words, _tags(targets), language)
+            return await _page(caller, asked, told, targets, cursor)
 
     return await caller.warmed(work)
 
