@@ -11,11 +11,13 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.app import Platform, anonymous_tenant
+from libs.common.errors import Forbidden
 from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.tokens import bearer
 from services.auth.domain import second_factors
 from services.auth.domain.second_factors import MAX_CODE, Enrolment, Method
+from services.auth.domain.sessions import read_refresh_token
 from services.auth.routes.shapes import (
     ANYONE,
     OrganizationAnswer,
@@ -141,8 +143,11 @@ class SignInController(Controller):
         return await signed_in(auth, tenant_id, entered)
 
     @post("/mfa/enroll", summary="Make the second factor that signing in requires", status_code=200)
-    async def enrol(self, data: JSONBody[EnrolInput], auth: NamedDependency[Context]) -> Enrolment:
+    async def enrol(
+        self, request: Request[Any, Any, Any], data: JSONBody[EnrolInput], auth: NamedDependency[Context]
+    ) -> Enrolment:
         """For who must have a second factor and has none: its secret. The first code from it ends the sign-in."""
+        _agree(request, second_factors.read_challenge(data.mfa_token)[0])
         return await sign_in.enrol(auth, data.mfa_token)
 
     @post("/mfa/verify", summary="Sign in with the second factor", status_code=200)
@@ -150,8 +155,9 @@ class SignInController(Controller):
         self, request: Request[Any, Any, Any], data: JSONBody[VerifyInput], auth: NamedDependency[Context]
     ) -> LoginAnswer:
         """Ends a sign-in with a code of the authenticator, or a recovery code, which is used up by it."""
+        tenant_id = _agree(request, second_factors.read_challenge(data.mfa_token)[0])
         entered = await sign_in.verify(auth, data.mfa_token, data.code, client_of(request))
-        answer = await signed_in(auth, second_factors.read_challenge(data.mfa_token)[0], entered)
+        answer = await signed_in(auth, tenant_id, entered)
         assert isinstance(answer, LoginAnswer)
         return answer
 
@@ -160,6 +166,7 @@ class SignInController(Controller):
         self, request: Request[Any, Any, Any], data: JSONBody[RefreshInput], auth: NamedDependency[Context]
     ) -> TokenAnswer:
         """Rotates the refresh token. One that was used more than ten seconds ago ends the session."""
+        _agree(request, read_refresh_token(data.refresh_token)[0])
         _, tokens = await sessions.refresh(auth, data.refresh_token, client_of(request))
         return TokenAnswer(**_told(tokens))
 
@@ -173,6 +180,7 @@ class SignInController(Controller):
     ) -> None:
         """Ends the session of the refresh token in the body, or else of the access token."""
         if data is not None and data.refresh_token is not None:
+            _agree(request, read_refresh_token(data.refresh_token)[0])
             await sessions.leave(auth, data.refresh_token)
             return
         principal = await platform.verifier.verify(bearer(request.headers.get("authorization")))
@@ -193,6 +201,14 @@ async def signed_in(auth: Context, tenant_id: UUID, it: SignedIn | Challenge) ->
 def tenant_of(request: Request[Any, Any, Any]) -> UUID:
     """The tenant of the host."""
     return parse_id(anonymous_tenant(request))
+
+
+def _agree(request: Request[Any, Any, Any], tenant_id: UUID) -> UUID:
+    """The tenant of a token in the body, which is good at its own tenant's host only, as one in a header is."""
+    host = request.headers.get("x-millrace-tenant")
+    if host and parse_id(host) != tenant_id:
+        raise Forbidden("The token belongs to another organization than the host.", code="tenant-mismatch")
+    return tenant_id
 
 
 def _told(tokens: Tokens) -> dict[str, Any]:

@@ -32,6 +32,16 @@ async def test_sign_up_makes_an_organization_and_signs_its_owner_in(tenant: Tena
     assert tenant.told["organization"]["slug"] == tenant.slug
 
 
+async def test_a_token_in_a_body_is_good_at_its_own_host_only(tenant: Tenant, http: httpx.AsyncClient) -> None:
+    """At another organization's host it is refused as one in a header is, and is worth as much afterwards."""
+    other = await sign_up(http)
+    token, there = tenant.told["refresh_token"], {"x-millrace-tenant": str(other.id)}
+    for path in ("refresh", "logout"):
+        answer = await http.post(f"/api/v1/auth/{path}", json={"refresh_token": token}, headers=there)
+        assert problem(answer) == (403, "tenant-mismatch")
+    assert (await tenant.anonymous("/auth/refresh", {"refresh_token": token})).status_code == 200
+
+
 async def test_sign_up_announces_the_tenant_its_roles_and_its_owner(tenant: Tenant, heard: Heard) -> None:
     """One tenant, five roles with what they add up to, one user, in one transaction."""
     roles = {role["slug"]: role for role in await heard.wait(tenant.id, "auth.role.created", 5)}
