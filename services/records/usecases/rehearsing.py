@@ -25,8 +25,13 @@ class Rehearsal:
         self.updated: set[int] = set()
         self.claimed: dict[bytes, UUID] = {}
 
-    def take(self, number: int, record: Record, claims: Mapping[str, bytes], known: dict[bytes, UUID], by: str) -> None:
-        """Lets a row's record have its values, unless an earlier row's has one. By the value of `by` it is that one."""
+    def take(
+        self, number: int, record: Record, claims: Mapping[str, bytes], known: Mapping[bytes, UUID], by: str
+    ) -> None:
+        """Lets a row's record have its values, unless one of an earlier step has one. By the value of `by` it is that.
+
+        Rows of the same step were written beside each other, so what they take and set free is known to be right.
+        """
         present = known.get(claims[by]) if by in claims else None
         holder = present or record.id
         taken = [name for name, digest in claims.items() if known.get(digest, holder) != holder]
@@ -35,9 +40,7 @@ class Rehearsal:
             return
         if present is not None:
             self.updated.add(number)
-        new = {digest: holder for digest in claims.values() if digest not in known}
-        known |= new
-        self.claimed |= new
+        self.claimed |= {digest: holder for digest in claims.values() if digest not in known}
 
 
 async def rehearse(

@@ -110,6 +110,7 @@ people = st.lists(
 @settings(max_examples=15)
 @given(people, st.sampled_from([None, "email"]))
 @example([("a", "1", "4"), ("b", "2", "1"), ("", "1", "2")], "email")
+@example([("a", "1", "3"), ("a", "1", "4"), ("a", "2", "3")], "email")
 def test_a_dry_run_says_what_the_run_will_do(
     loop: tuple[asyncio.Runner, Service], rows: list[tuple[str, str, str]], by: str | None
 ) -> None:
