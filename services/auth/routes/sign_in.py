@@ -147,7 +147,7 @@ class SignInController(Controller):
         self, request: Request[Any, Any, Any], data: JSONBody[EnrolInput], auth: NamedDependency[Context]
     ) -> Enrolment:
         """For who must have a second factor and has none: its secret. The first code from it ends the sign-in."""
-        _agree(request, second_factors.read_challenge(data.mfa_token)[0])
+        _challenged(request, data.mfa_token)
         return await sign_in.enrol(auth, data.mfa_token)
 
     @post("/mfa/verify", summary="Sign in with the second factor", status_code=200)
@@ -155,7 +155,7 @@ class SignInController(Controller):
         self, request: Request[Any, Any, Any], data: JSONBody[VerifyInput], auth: NamedDependency[Context]
     ) -> LoginAnswer:
         """Ends a sign-in with a code of the authenticator, or a recovery code, which is used up by it."""
-        tenant_id = _agree(request, second_factors.read_challenge(data.mfa_token)[0])
+        tenant_id = _challenged(request, data.mfa_token)
         entered = await sign_in.verify(auth, data.mfa_token, data.code, client_of(request))
         answer = await signed_in(auth, tenant_id, entered)
         assert isinstance(answer, LoginAnswer)
@@ -166,7 +166,7 @@ class SignInController(Controller):
         self, request: Request[Any, Any, Any], data: JSONBody[RefreshInput], auth: NamedDependency[Context]
     ) -> TokenAnswer:
         """Rotates the refresh token. One that was used more than ten seconds ago ends the session."""
-        _agree(request, read_refresh_token(data.refresh_token)[0])
+        _agree(request, data.refresh_token)
         _, tokens = await sessions.refresh(auth, data.refresh_token, client_of(request))
         return TokenAnswer(**_told(tokens))
 
@@ -180,7 +180,7 @@ class SignInController(Controller):
     ) -> None:
         """Ends the session of the refresh token in the body, or else of the access token."""
         if data is not None and data.refresh_token is not None:
-            _agree(request, read_refresh_token(data.refresh_token)[0])
+            _agree(request, data.refresh_token)
             await sessions.leave(auth, data.refresh_token)
             return
         principal = await platform.verifier.verify(bearer(request.headers.get("authorization")))
@@ -203,12 +203,24 @@ def tenant_of(request: Request[Any, Any, Any]) -> UUID:
     return parse_id(anonymous_tenant(request))
 
 
-def _agree(request: Request[Any, Any, Any], tenant_id: UUID) -> UUID:
-    """The tenant of a token in the body, which is good at its own tenant's host only, as one in a header is."""
-    host = request.headers.get("x-millrace-tenant")
-    if host and parse_id(host) != tenant_id:
+def _agree(request: Request[Any, Any, Any], token: str) -> None:
+    """A token in the body is good at its own tenant's host only, as one in a header is."""
+    if not _is_of_host(request, read_refresh_token(token)[0]):
         raise Forbidden("The token belongs to another organization than the host.", code="tenant-mismatch")
+
+
+def _challenged(request: Request[Any, Any, Any], token: str) -> UUID:
+    """The tenant of a sign-in that is half done; at another's host it is not good, like any that is not."""
+    tenant_id, _ = second_factors.read_challenge(token)
+    if not _is_of_host(request, tenant_id):
+        raise second_factors.bad_challenge()
     return tenant_id
+
+
+def _is_of_host(request: Request[Any, Any, Any], tenant_id: UUID) -> bool:
+    """Whether the host is of a tenant, or of none."""
+    host = request.headers.get("x-millrace-tenant")
+    return not host or parse_id(host) == tenant_id
 
 
 def _told(tokens: Tokens) -> dict[str, Any]:
