@@ -56,21 +56,39 @@ select {_COLUMNS_AS_TEXT} from bench.words
 where tenant_id = $1::text::uuid and document @@ to_tsquery('simple', $2 || ':*')
 order by ts_rank(document, to_tsquery('simple', $2 || ':*')) desc, words.id limit 20
 """  # noqa: S608
-_HOP = "select distinct e.target_id as id from {near} near join records.edges e on {on}"
-_ALONG = "e.tenant_id = $1::text::uuid and e.source_id = near.id and e.type = 'knows'"
+# The same for words with a slip: titles that are spelt alike.
+SIMILAR = f"""
+select {_COLUMNS_AS_TEXT} from bench.words
+where tenant_id = $1::text::uuid and title operator(extensions.%) $2
+order by extensions.similarity(title, $2) desc, words.id limit 20
+"""  # noqa: S608
+_HOP = """
+select distinct e.{far}_id as id from {place} near join records.edges e
+    on e.tenant_id = $1::text::uuid and e.{near}_id = near.id and e.type = '{kind}'
+"""
 
 
-def _hops(number: int) -> str:
+def _hops(*kinds: str, near: str, far: str) -> str:
     """Plain SQL for the records some steps away."""
     hops = ["h0 as (select $2::text::uuid as id)"]
-    hops += [f"h{n + 1} as ({_HOP.format(near=f'h{n}', on=_ALONG)})" for n in range(number)]
+    for n, kind in enumerate(kinds):
+        hops.append(f"h{n + 1} as ({_HOP.format(place=f'h{n}', kind=kind, near=near, far=far)})")
     return f"""
-    with {", ".join(hops)} select r.id::text, r.title, r.data::text from h{number} reached
+    with {", ".join(hops)} select r.id::text, r.title, r.data::text from h{len(kinds)} reached
     join records.records r on r.tenant_id = $1::text::uuid and r.id = reached.id order by r.id limit 200
     """  # noqa: S608
 
 
-MANY = {"scale": SCALE, "search": SEARCH, "expand": EXPAND, "three-hops": _hops(3), "list": LIST, "filter": FILTER}
+MANY = {
+    "scale": SCALE,
+    "search": SEARCH,
+    "similar": SIMILAR,
+    "expand": EXPAND,
+    "two-hops": _hops("belongs_to", "works_in", near="target", far="source"),
+    "three-hops": _hops("knows", "knows", "knows", near="source", far="target"),
+    "list": LIST,
+    "filter": FILTER,
+}
 PAYLOAD = b'{"type":"record_updated","channel":"pipeline:bench","seq":%d,"record":{"data":{"text":"%s"}}}'
 _encode = msgspec.json.Encoder().encode
 
