@@ -91,7 +91,7 @@ class Definitions:
         self.bus.serve("rpc.pipelines.relationship_type", TypeQuestion, relationship_type)
 
 
-@dataclass
+@dataclass(repr=False)
 class Service:
     """The service, a tenant in it, and whoever is allowed what."""
 
