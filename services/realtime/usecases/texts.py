@@ -70,7 +70,7 @@ class Texts:
                 await documents.rest(connection, key)
         except AppError as error:
             await log.awarning("a document's text waits", record=str(key.record_id), error=error.code)
-            await self._postpone(key, REFUSED_SECONDS)
+            await self._postpone(key, error.retry_after or REFUSED_SECONDS)
 
     async def write(self, key: Key) -> None:
         """Writes a document's text into its field; raises what records raises."""

@@ -411,11 +411,14 @@ async def test_another_ways_change_goes_into_the_document(node: Node, world: Wor
         await has_text(record, ">Hello, world!")
 
 
-async def test_a_text_that_cannot_be_written_is_written_later(node: Node, world: World, record: Json) -> None:
-    """While records is away the text waits, and comes when it is back; once, as the latest."""
+@pytest.mark.parametrize("why", [Unavailable(), Conflict(code="busy", retry_after=0.1)])
+async def test_a_text_that_cannot_be_written_is_written_later(
+    node: Node, world: World, record: Json, why: AppError
+) -> None:
+    """While records is away, or others are changing the record, the text waits, and comes soon; once, as the latest."""
     async with peer(node, record, world.token()).online() as one:
         await one.reads("Hello")
-        world.away = Unavailable()
+        world.away = why
         for number in (1, 2):
             one.text += str(number)
             before = world.refusals
