@@ -69,7 +69,9 @@ class Past:
         One at a time reads for a tenant; the others find what they wait for in what it has read.
         """
         while (found := self._find(era, after)) is None:
-            reading = self._reading.get(era) or self._begin(era, self._read(era, tenant_id, after, proof))
+            reading = self._reading.get(era)
+            if reading is None or reading.done():  # One that is over was not of what is wanted here.
+                reading = self._begin(era, self._read(era, tenant_id, after, proof))
             await asyncio.shield(reading)
         return found
 
@@ -82,7 +84,8 @@ class Past:
         task = self._reading[era] = asyncio.create_task(work)
 
         def ended(task: asyncio.Task[None]) -> None:
-            del self._reading[era]
+            if self._reading.get(era) is task:
+                del self._reading[era]
             if not task.cancelled():
                 task.exception()  # Nobody may be waiting any more to hear of it.
 

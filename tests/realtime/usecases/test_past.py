@@ -63,3 +63,13 @@ async def test_all_hear_of_a_stream_that_is_away(
     waiting = [past.page(era, world.tenant, made[-1], made[-1] + 10**9) for _ in range(20)]
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(error, Unavailable) for error in found)
+
+
+async def test_a_reading_that_is_over_is_not_waited_for(world: World, made: list[int]) -> None:
+    """Who comes at the moment when a reading of something else has ended begins one of their own."""
+    past, era = Past(world.bus), object()
+    over = asyncio.create_task(asyncio.sleep(0))
+    await over
+    past._reading[era] = over
+    page = await past.page(era, world.tenant, made[PAGE], made[-1])
+    assert page.start == made[PAGE]

@@ -20,6 +20,8 @@ from tests.realtime.support import Node, World, quiet, reader, running_node
 from tests.support.issuer import issuing
 from tests.support.waiting import eventually
 
+CHANGES = 150
+
 
 @pytest.fixture(params=[3, 500], ids=["from the stream", "from memory"])
 def recent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -104,24 +106,20 @@ async def test_no_interleaving_loses_or_doubles_a_change(node: Node, world: Worl
     async with node.live(world.token()) as live:
         start = (await live.subscribe(channel))["seq"]
     made: list[int] = []
-    done = asyncio.Event()
 
     async def make() -> None:
-        for number in range(150):
+        for number in range(CHANGES):
             made.append(await world.update(record, {"score": number}))
             if number % 10 == 0:
                 await asyncio.sleep(random.uniform(0, 0.02))
-        done.set()
 
     async def follow(seed: int) -> list[int]:
         dice, seen, token = random.Random(seed), [start], world.token()
-        while not done.is_set() or seen[-1] < made[-1]:
+        while (left := CHANGES + 1 - len(seen)) > 0:
             async with node.live(token) as live:
                 await live.subscribe(channel, from_seq=seen[-1])
-                for _ in range(dice.randint(0, 40)):
-                    if done.is_set() and seen[-1] >= made[-1]:
-                        break
-                    seen.append((await live.expect("record_updated"))["seq"])
+                some = range(min(left, dice.randint(0, 40)))
+                seen += [(await live.expect("record_updated"))["seq"] for _ in some]
                 live._connection.transport.abort()
         return seen[1:]
 
