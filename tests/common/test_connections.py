@@ -76,10 +76,10 @@ async def test_a_place_is_queued_for_once(connections: Connections) -> None:
 
 async def test_waiting_has_an_end(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits too long for a connection or a place is told so, and others have them afterwards."""
-    monkeypatch.setattr("libs.common.connections.WAIT_SECONDS", 0.01)
     held = [await connections.take() for _ in range(SIZE)]
     for _ in range(SIZE):
         await connections.enter()
+    monkeypatch.setattr("libs.common.connections.WAIT_SECONDS", 0.01)
     for waiting in (connections.take, connections.enter):
         with pytest.raises(TimeoutError):
             await waiting()
