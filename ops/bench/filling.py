@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
+
 from ops.bench.requests import BenchFailed
 from ops.bench.stage import Stage
 
@@ -17,3 +19,13 @@ async def fill(stage: Stage, pipeline: str, rows: Sequence[dict[str, Any]], batc
             raise BenchFailed(f"{answer['failed']} records were not made: {answer['results'][0]}")
         ids += [result["id"] for result in answer["results"]]
     return ids
+
+
+async def settle(stage: Stage) -> None:
+    """Does at once what autovacuum does within minutes of so many new rows, or would do while others are measured."""
+    connection = await asyncpg.connect(stage.plan.admin_url)
+    try:
+        for table in ("records", "edges"):
+            await connection.execute(f"vacuum analyze records.{table}", timeout=180)
+    finally:
+        await connection.close()

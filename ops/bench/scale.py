@@ -12,7 +12,7 @@ from urllib.parse import quote
 import asyncpg
 
 from ops.bench.figures import Figure
-from ops.bench.filling import fill
+from ops.bench.filling import fill, settle
 from ops.bench.generator import Result
 from ops.bench.requests import Side, request, run
 from ops.bench.stage import Stage
@@ -32,8 +32,6 @@ _INDEX = """
 alter table bench.scale add primary key (tenant_id, pipeline_id, id);
 create index on bench.scale (tenant_id, pipeline_id, ((data->'score')::numeric) desc, id);
 analyze bench.scale;
-analyze records.records;
-analyze records.edges;
 """
 _NUMBERED = """
 create table bench.numbered as select row_number() over (order by id) - 1 as n, tenant_id, id, pipeline_id, created_by
@@ -123,6 +121,7 @@ async def _graph(stage: Stage, pipeline: str) -> None:
         await connection.execute(_INDEX)
     finally:
         await connection.close()
+    await settle(stage)
 
 
 async def _pages(stage: Stage, place: Place) -> tuple[Result, Result]:

@@ -4,7 +4,7 @@ import time
 from statistics import median
 
 from ops.bench.figures import Figure
-from ops.bench.filling import fill
+from ops.bench.filling import fill, settle
 from ops.bench.requests import BenchFailed, Side, request, run
 from ops.bench.stage import Stage
 
@@ -17,6 +17,7 @@ _TIMES = 15
 async def measure(stage: Stage) -> list[Figure]:
     """All 500, in pages of 200 and by the count, by one client; a page and the count by many, beside plain SQL."""
     company = await _people(stage)
+    await settle(stage)
     path = {"path": "belongs_to,works_in"}
     pages, counts = [], []
     for _ in range(_TIMES):
