@@ -4,17 +4,35 @@ A kind survives the wire: an answer over NATS names it and the caller raises the
 The first line of each docstring is the default detail.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
+# What an error tells may repeat what was sent, which may be megabytes long.
+MAX_DETAIL: Final = 500
+MAX_POINTER: Final = 300
+
+
+def clipped(text: str, most: int = MAX_DETAIL) -> str:
+    """The text if it has at most so many characters, else its beginning and its end around an ellipsis."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 1]}…{text[-end:]}"
+
 
 class Fault(msgspec.Struct, frozen=True):
-    """One fault of an input: where (RFC 6901 pointer), which, and in words."""
+    """One fault of an input: where (RFC 6901 pointer), which, and in words; both are clipped."""
 
     pointer: str
     code: str
     detail: str
+
+    def __post_init__(self) -> None:
+        if len(self.pointer) > MAX_POINTER:
+            msgspec.structs.force_setattr(self, "pointer", clipped(self.pointer, MAX_POINTER))
+        if len(self.detail) > MAX_DETAIL:
+            msgspec.structs.force_setattr(self, "detail", clipped(self.detail))
 
 
 class AppError(Exception):
@@ -31,7 +49,7 @@ class AppError(Exception):
         retry_after: float | None = None,
         extra: dict[str, object] | None = None,
     ) -> None:
-        self.detail = detail or (type(self).__doc__ or "").partition("\n")[0]
+        self.detail = clipped(detail or (type(self).__doc__ or "").partition("\n")[0])
         self.code = code or self.kind
         self.errors = tuple(errors)
         self.retry_after = retry_after

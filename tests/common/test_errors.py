@@ -1,7 +1,20 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from libs.common.errors import KINDS, AppError, Conflict, Fault, WireError, from_wire, to_wire
+from libs.common.errors import (
+    KINDS,
+    MAX_DETAIL,
+    MAX_POINTER,
+    AppError,
+    Conflict,
+    Fault,
+    WireError,
+    clipped,
+    from_wire,
+    to_wire,
+)
 from libs.common.problems import MAX_FAULTS, STATUS, render
 
 
@@ -79,3 +92,28 @@ def test_faults_are_told_up_to_a_bound() -> None:
     assert document["errors"] == [
         {"pointer": f"/{i}", "code": "unknown_field", "detail": "?"} for i in range(MAX_FAULTS)
     ]
+
+
+@given(
+    some.text(some.characters(exclude_characters="…"), max_size=12),
+    some.integers(0, 3 * MAX_DETAIL),
+    some.integers(3, MAX_DETAIL),
+)
+def test_what_is_clipped_keeps_its_beginning_and_its_end(unit: str, times: int, most: int) -> None:
+    """A text of any length has at most so many characters afterwards; a short one is as it was."""
+    text = unit * times
+    short = clipped(text, most)
+    assert len(short) <= most
+    assert short == text if len(text) <= most else all(map(text.__contains__, short.split("…", 1)))
+
+
+@given(some.text(min_size=1, max_size=3), some.integers(1, 100_000))
+def test_an_error_repeats_no_more_than_a_line_of_what_was_sent(unit: str, times: int) -> None:
+    """Details and pointers that name what is megabytes long are clipped wherever they are made, and by whom."""
+    name = unit * times
+    fault = Fault(f"/data/{name}", "unknown_field", f"There is no field '{name}'")
+    error = from_wire(to_wire(Conflict(f"'{name}' is taken", errors=[fault])))
+    assert len(error.detail) <= MAX_DETAIL
+    assert len(error.errors[0].pointer) <= MAX_POINTER
+    assert len(error.errors[0].detail) <= MAX_DETAIL
+    assert error.errors[0].pointer.startswith("/data/")
