@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ from ops.backup.manifest import Manifest, Table
 from ops.backup.store import BackupFailed, read_manifest
 from ops.backup.tables import SETTINGS, has_rows, tables
 
+_CONNECTED = """
+    select usename, application_name, count(*) from pg_stat_activity
+    where datname = current_database() and usename = any($1::text[]) group by 1, 2 order by 1, 2
+"""
+_ENDING_SECONDS = 5.0
 _NO_WAITING = "-c lock_timeout=30s -c statement_timeout=0"
 
 
@@ -57,6 +63,25 @@ async def holds_data(dsn: str, services: tuple[str, ...]) -> bool:
         return any([await has_rows(connection, service, besides="schema_migrations") for service in services])
     finally:
         await connection.close()
+
+
+async def connected(dsn: str, services: Iterable[str]) -> list[str]:
+    """Who of the services is connected to a database, each with the number of its connections.
+
+    The role of migrations is one of theirs: whoever builds indexes or migrates has it. Those that are just being
+    stopped are waited for.
+    """
+    roles = [f"millrace_{name}" for name in (*services, "migrate")]
+    connection = await asyncpg.connect(dsn, timeout=10, server_settings=SETTINGS)
+    try:
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while found := await connection.fetch(_CONNECTED, roles):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
+    return [f"{role} ({', '.join(filter(None, (name, str(count))))})" for role, name, count in found]
 
 
 def _told(table: object) -> str:

@@ -11,6 +11,7 @@ from threading import Event
 
 import asyncpg
 import click
+import psutil
 
 from libs.common import logging
 from ops.backup.physical import Archive, BaseManifest, open_objects
@@ -66,12 +67,26 @@ def stream(dsn: str, recipient: str, objects: Objects, spool: Path | None, every
 def restore(objects: Objects, to: str, data: Path, replace: bool) -> None:
     """Makes a cluster in `data` as it was at a time."""
     moment = moment_of(to)
-    if (data / "postmaster.pid").exists():
-        raise Refused(f"A server runs on {data}, or died there: stop it, or delete its postmaster.pid")
+    if fault := _in_use(data / "postmaster.pid"):
+        raise Refused(fault)
     if data.exists() and any(data.iterdir()) and not replace:
         raise Refused(f"There is data in {data}; --replace puts it aside and the backup in its place")
     base, aside = restore_to(objects, needed("BACKUP_IDENTITY"), moment, data)
     click.echo(f"{data}: as of {to}, from {base}{f'; what was there is in {aside}' if aside else ''}")
+
+
+def _in_use(lock: Path) -> str | None:
+    """What is said of a cluster that a server has, or had when it died. Its file names its process and its port."""
+    if not lock.exists():
+        return None
+    pid, *more = lock.read_text().splitlines()
+    if pid.isdigit() and psutil.pid_exists(int(pid)):
+        port = more[2] if len(more) > 2 else "unknown"
+        return f"A server runs on {lock.parent} (process {pid}, port {port}): stop the services, then it."
+    return (
+        f"A server died on {lock.parent}, or runs there in another container or on another machine. "
+        f"Make sure that none runs, delete {lock}, and try again."
+    )
 
 
 def moment_of(text: str) -> datetime | None:

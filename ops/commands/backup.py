@@ -10,7 +10,7 @@ import pyrage
 
 from libs.common.migrate import SERVICES
 from ops.backup import Manifest, Store
-from ops.backup.load import compare, holds_data, load
+from ops.backup.load import compare, connected, holds_data, load
 from ops.backup.take import take
 from ops.backup.verify import verify as prove
 from ops.commands import archive
@@ -96,10 +96,12 @@ def stream(store: Store, spool: Path | None, every: float) -> None:
 @click.option("--to", help="From physical backups: as of a time such as 2026-11-21T13:45:00Z, or latest.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="With --to: the cluster's directory.")
 @click.option("--replace", is_flag=True, help="Replace data that is there.")
-def restore(name: str, folder: Path | None, to: str | None, data: Path | None, replace: bool) -> None:
+@click.option("--connected", "anyway", is_flag=True, help="Even under services that are connected; never with --to.")
+def restore(name: str, folder: Path | None, to: str | None, data: Path | None, replace: bool, anyway: bool) -> None:
     """Put a backup in the place of the data of all services, as a whole or not at all.
 
-    Stop the services first and start them afterwards. A new server needs its roles before: millrace bootstrap.
+    Stop the services first and start them afterwards: while one is connected nothing is restored. A new server needs
+    its roles before: millrace bootstrap.
     With --to a whole cluster is made, roles included, in the directory of a server that is stopped: by default the
     one of the stack here.
     """
@@ -107,7 +109,7 @@ def restore(name: str, folder: Path | None, to: str | None, data: Path | None, r
     if to:
         return archive.restore(archive.opened(folder), to, data or Home.of(os.environ).data / "postgres", replace)
     directory = Store(folder).path(name)
-    manifest = asyncio.run(_restore(_admin_url(), directory, needed("BACKUP_IDENTITY"), replace))
+    manifest = asyncio.run(_restore(_admin_url(), directory, needed("BACKUP_IDENTITY"), replace, anyway))
     click.echo(f"{directory.name}: restored, {_told(manifest)}")
 
 
@@ -118,8 +120,14 @@ async def _take(dsn: str, recipient: str, store: Store) -> tuple[str, Manifest]:
         raise Refused(f"No backup was made: {error}") from error
 
 
-async def _restore(dsn: str, directory: Path, identity: str, replace: bool) -> Manifest:
+async def _restore(dsn: str, directory: Path, identity: str, replace: bool, anyway: bool) -> Manifest:
     try:
+        if not anyway and (there := await connected(dsn, SERVICES)):
+            raise Refused(
+                f"Services are connected to this database: {', '.join(there)}. They would go on with what they have "
+                "read before, and write it back: stop them first. With --connected it is restored all the same; "
+                "restart them then."
+            )
         if not replace and await holds_data(dsn, SERVICES):
             raise Refused("There is data in this database; --replace puts the backup in its place")
         manifest = await load(dsn, directory, identity)

@@ -118,7 +118,7 @@ def _migrations() -> int:
 
 
 async def test_a_restored_schema_is_the_migrated_one(filled: Database, tmp_path: Path) -> None:
-    """After restoring over another state migrations find nothing to do, and every table is as it was."""
+    """Restored over another state every table is as it was, and migrations find nothing to do; not under a service."""
     environ = {"ADMIN_DATABASE_URL": filled.admin_dsn, "BACKUP_FOLDER": str(tmp_path)}
     made = await asyncio.to_thread(millrace, "backup", **environ)
     assert made.returncode == 0, made.stderr
@@ -129,8 +129,14 @@ async def test_a_restored_schema_is_the_migrated_one(filled: Database, tmp_path:
         "records.inbox",
         "realtime.inbox",
     ]
-    done = await asyncio.to_thread(millrace, "restore", "--replace", BACKUP_IDENTITY=str(IDENTITY), **environ)
+    service = await asyncpg.connect(filled.dsn("records"), server_settings={"application_name": "records 7"})
+    replace = ("restore", "--replace")
+    refused = await asyncio.to_thread(millrace, *replace, BACKUP_IDENTITY=str(IDENTITY), **environ)
+    assert (refused.returncode, "millrace_records (records 7, 1)" in refused.stderr) == (1, True), refused.stderr
+    assert await compare(filled.admin_dsn, manifest) != []
+    done = await asyncio.to_thread(millrace, *replace, "--connected", BACKUP_IDENTITY=str(IDENTITY), **environ)
     assert done.returncode == 0, done.stderr
+    await service.close()
     assert await compare(filled.admin_dsn, manifest) == []
     migrated = await asyncio.to_thread(millrace, "migrate", MIGRATION_DATABASE_URL=filled.dsn("migrate"))
     assert {line.partition(": ")[2] for line in migrated.stdout.splitlines()} == {"nothing to do"}, migrated.stderr

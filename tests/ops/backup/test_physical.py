@@ -176,10 +176,13 @@ async def test_a_destroyed_cluster_goes_back_to_a_second(cluster: Postgres, tmp_
             async with second.at_work():
                 await second.more(50)
             await archived(cluster, spool)
-    again = ("--to", "latest", "--data", str(cluster.data))
+        again = ("--to", "latest", "--data", str(cluster.data))
+        replace = ("restore", *again, "--replace")
+        runs = await asyncio.to_thread(millrace, *replace, BACKUP_IDENTITY=str(IDENTITY), **environ)
+        assert (runs.returncode, f"port {cluster.port}): stop" in runs.stderr) == (1, True), runs.stderr
     refused = await asyncio.to_thread(millrace, "restore", *again, BACKUP_IDENTITY=str(IDENTITY), **environ)
     assert "--replace puts it aside" in refused.stderr
-    done = await asyncio.to_thread(millrace, "restore", *again, "--replace", BACKUP_IDENTITY=str(IDENTITY), **environ)
+    done = await asyncio.to_thread(millrace, *replace, BACKUP_IDENTITY=str(IDENTITY), **environ)
     assert done.returncode == 0, done.stderr
     with running(cluster):
         assert await rows(cluster) >= found | second.acknowledged.keys()
