@@ -106,8 +106,8 @@ def build(given: Settings) -> ASGIApp:
     )
     runner.add(searching.REBUILD, searching.rebuild)
     runner.add(SCHEMA, evolve)
-    runner.add(COMPUTE, recompute)
-    settler = Settler(platform.database)
+    settler = Settler(platform.database, catalog.heavy)
+    runner.add(COMPUTE, recompute, settler.heed, lane="computed")
     start, stop = [listen, runner.start, settler.start], [runner.stop, settler.stop]
     if reads is not None:
         start.append(reads.start)

@@ -383,6 +383,25 @@ CREATE TABLE records.jobs (
 
 ALTER TABLE ONLY records.jobs FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE records.late_jobs (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    job_id uuid
+);
+
+ALTER TABLE ONLY records.late_jobs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE records.late_values (
+    tenant_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    record_id uuid NOT NULL,
+    id uuid NOT NULL,
+    names text[] NOT NULL,
+    by jsonb NOT NULL
+);
+
+ALTER TABLE ONLY records.late_values FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE records.links (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -691,6 +710,12 @@ ALTER TABLE ONLY records.job_queue
 ALTER TABLE ONLY records.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY records.late_jobs
+    ADD CONSTRAINT late_jobs_pkey PRIMARY KEY (tenant_id, pipeline_id);
+
+ALTER TABLE ONLY records.late_values
+    ADD CONSTRAINT late_values_pkey PRIMARY KEY (tenant_id, pipeline_id, record_id, id);
+
 ALTER TABLE ONLY records.links
     ADD CONSTRAINT links_pkey PRIMARY KEY (tenant_id, id);
 
@@ -878,6 +903,12 @@ CREATE POLICY job_queue_runner ON records.job_queue TO millrace_records_relay US
 
 ALTER TABLE records.jobs ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE records.late_jobs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE records.late_values ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY late_values_runner ON records.late_values FOR SELECT TO millrace_records_relay USING (true);
+
 ALTER TABLE records.links ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE records.match_keys ENABLE ROW LEVEL SECURITY;
@@ -947,6 +978,10 @@ CREATE POLICY tenant_isolation ON records.inbox USING ((tenant_id = records.curr
 CREATE POLICY tenant_isolation ON records.job_queue USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.jobs USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.late_jobs USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
+
+CREATE POLICY tenant_isolation ON records.late_values USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
 CREATE POLICY tenant_isolation ON records.links USING ((tenant_id = records.current_tenant())) WITH CHECK ((tenant_id = records.current_tenant()));
 
@@ -1055,6 +1090,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.job_queue TO millrace_records
 GRANT SELECT,UPDATE ON TABLE records.job_queue TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.jobs TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.late_jobs TO millrace_records;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.late_values TO millrace_records;
+GRANT SELECT ON TABLE records.late_values TO millrace_records_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE records.links TO millrace_records;
 

@@ -120,12 +120,25 @@ async def dependents(
     return [row[0] for row in rows]
 
 
+async def depending(
+    connection: Connection, tenant_id: UUID, it: Across, pipeline_id: UUID, sources: Collection[UUID]
+) -> int:
+    """For how many records of a pipeline a field looks at any of these."""
+    statement = SQL["depending_against" if it.inverse and not it.own else "depending_along"]
+    found: int = await connection.fetchval(statement, tenant_id, list(sources), it.type, pipeline_id)
+    return found
+
+
 async def mark(
     connection: Connection, tenant_id: UUID, pipeline_id: UUID, ids: Collection[UUID], by: Mapping[str, Any]
 ) -> None:
     """Marks records, to follow when this is committed and nobody else writes them."""
     text = msgspec.json.encode(by).decode()
     await connection.execute(SQL["mark"], tenant_id, [new_id() for _ in ids], pipeline_id, list(ids), text)
+
+
+async def tell(connection: Connection) -> None:
+    """Wakes those who look for what was marked or put off, when this is committed."""
     await connection.execute(SQL["told"])
 
 
@@ -148,6 +161,6 @@ async def waiting(connection: Connection, tenant_id: UUID, kind: str, pipeline_i
 
 
 async def open_jobs(connection: Connection, tenant_id: UUID, kind: str) -> int:
-    """How many jobs of a kind have not ended."""
+    """How many jobs of a kind have not ended, but for those of values that were put off."""
     found: int = await connection.fetchval(SQL["open"], tenant_id, kind)
     return found

@@ -63,13 +63,23 @@ select distinct e.target_id as id from edges e
 where e.tenant_id = $1 and e.source_id = any($2::uuid[]) and e.type = $3 and e.target_pipeline = $4 and e.target_id > $5
 order by id limit $6;
 
+-- name: depending_along
+-- How many records of a pipeline are related to these by a type.
+select count(distinct e.source_id) from edges e
+where e.tenant_id = $1 and e.target_id = any($2::uuid[]) and e.type = $3 and e.source_pipeline = $4;
+
+-- name: depending_against
+-- How many records of a pipeline these are related to by a type.
+select count(distinct e.target_id) from edges e
+where e.tenant_id = $1 and e.source_id = any($2::uuid[]) and e.type = $3 and e.target_pipeline = $4;
+
 -- name: mark
 -- Records that follow as soon as nobody else writes them.
 insert into computed_marks (tenant_id, id, pipeline_id, record_id, by)
 select $1, new.id, $3, new.record_id, $5::text::jsonb from unnest($2::uuid[], $4::uuid[]) as new(id, record_id);
 
 -- name: told
--- Whoever settles marks is woken when they are committed.
+-- Whoever settles marks, and sees to what was put off, is woken when they are committed.
 select pg_notify('computed', '');
 
 -- name: marked -> Mark
@@ -87,5 +97,6 @@ where q.tenant_id = $1 and q.kind = $2 and j.pipeline_id = $3 and j.state = 'que
 limit 1 for update of j skip locked;
 
 -- name: open
--- How many jobs of a kind a tenant has that have not ended.
-select count(1) from job_queue where tenant_id = $1 and kind = $2;
+-- How many jobs of a kind a tenant has that have not ended, but for those of values that were put off.
+select count(1) from job_queue q join jobs j on j.tenant_id = q.tenant_id and j.id = q.job_id
+where q.tenant_id = $1 and q.kind = $2 and not j.input ? 'late';

@@ -70,12 +70,12 @@ async def take(connection: Connection, tenant_id: UUID, limit: int) -> list[tupl
 
 async def insert(
     connection: Connection, by: Principal, job_id: UUID, kind: str, given: object, pipeline_id: UUID | None,
-    total: int | None,
+    total: int | None, seconds: float = 0.0,
 ) -> Job:  # fmt: skip
-    """A new job that waits for someone to work on it."""
+    """A new job that waits for someone to work on it, and so many seconds at least."""
     principal = _text(msgspec.structs.replace(by, token=""))
     row = await connection.fetchrow(
-        SQL["insert"], by.tenant_id, job_id, kind, pipeline_id, _text(given), total, principal, by.id
+        SQL["insert"], by.tenant_id, job_id, kind, pipeline_id, _text(given), total, principal, by.id, seconds
     )
     return _job(row)
 
@@ -102,7 +102,7 @@ async def page(
 
 
 async def claim(database: Database, owner: UUID, seconds: float, most: int, kinds: Collection[str]) -> Claim | None:
-    """A job of any tenant that waits, leased for so long, unless its tenant has so many at work."""
+    """A job of these kinds that waits, of any tenant that has not so many of them at work, leased for so long."""
     async with database.relay(RELAY) as connection:
         row = await connection.fetchrow(SQL["claim"], owner, seconds, most, list(kinds))
     return None if row is None else Claim(*row)

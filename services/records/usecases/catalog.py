@@ -19,6 +19,7 @@ from services.records.domain.definitions import Definition, RelationshipType
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.storage import definitions
+from services.records.usecases.heavy import Heavy
 from services.records.usecases.people import People
 from services.records.usecases.plans import RecordPlans
 from services.records.usecases.remembered import Views
@@ -64,6 +65,7 @@ class Catalog:
         self.tongues = Tongues(bus)
         self.record_plans = RecordPlans()
         self.views = Views()
+        self.heavy = Heavy()
         self._pipelines: dict[Key, Pipeline] = {}
         self._types: dict[tuple[UUID, str], RelationshipType] = {}
         self._reaches: dict[tuple[UUID, UUID, tuple[UUID, ...]], tuple[int, Permissions, Reach]] = {}

@@ -13,7 +13,7 @@ from services.records.domain.fields import Data
 from services.records.domain.operations import related_ids
 from services.records.domain.pipelines import Pipeline, schema
 from services.records.storage import computing, definitions
-from services.records.usecases import heavy
+from services.records.usecases.heavy import Heavy
 
 CACHED = 1_000
 _TIMELESS = Context(datetime(1970, 1, 1, tzinfo=UTC), None)
@@ -45,7 +45,7 @@ async def known(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> P
 
 
 async def across(
-    connection: Connection, tenant_id: UUID, looking: Sequence[Across], rows: Sequence[Row], own: Pipeline
+    connection: Connection, tenant_id: UUID, looking: Sequence[Across], rows: Sequence[Row], own: Pipeline, heavy: Heavy
 ) -> dict[UUID, dict[str, Any]]:
     """The values of lookups and rollups for records with these data: by record, by field. What looks at a field that
     goes by another name by now is left as it is: its own definition follows, and then it is computed anew.
@@ -55,7 +55,7 @@ async def across(
     for it in looking:
         if it.target not in targets:
             targets[it.target] = await pipeline(connection, tenant_id, it.target)
-        values = await _gathered(connection, tenant_id, it, targets[it.target], rows)
+        values = await _gathered(connection, tenant_id, it, targets[it.target], rows, heavy)
         if values is not None:
             for record_id in found:
                 found[record_id][it.name] = values.get(record_id, it.of_none)
@@ -63,8 +63,9 @@ async def across(
 
 
 async def _gathered(
-    connection: Connection, tenant_id: UUID, it: Across, target: Pipeline | None, rows: Sequence[Row]
-) -> Mapping[UUID, Any] | None:
+    connection: Connection, tenant_id: UUID, it: Across, target: Pipeline | None, rows: Sequence[Row],
+    heavy: Heavy,
+) -> Mapping[UUID, Any] | None:  # fmt: skip
     if target is None:
         return {}
     if it.field is not None and it.field not in target.fields:

@@ -170,10 +170,11 @@ class Evolution:
             definition = await definitions.pipeline(connection, self._tenant_id, self._pipeline_id)
             if definition is None or not self._take(definition):
                 return 0, []
-        reshaping = Reshaping(connection, self._tenant_id, self._pipeline, clock.now())
+        heavy = self._steps.heavy
+        reshaping = Reshaping(connection, self._tenant_id, self._pipeline, clock.now(), heavy)
         changed = await reshaping.bring(rows, self._job.id)
         by = principal(self._tenant_id, self._pending.by)
-        await Follower(connection, self._tenant_id, by, clock.now()).go(reshaping.changes)
+        await Follower(connection, self._tenant_id, by, clock.now(), heavy).go(reshaping.changes)
         if not self._pending.claims or len(self._at.duplicates) >= MAX_DUPLICATES:
             return changed, []
         if changed:

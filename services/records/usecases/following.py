@@ -1,9 +1,9 @@
 """Computed values follow what they look at, in the transaction that changes it.
 
 Records that follow are locked without waiting. Those that somebody else writes at that moment are marked, and follow
-when that is over (`settling`), as do those that are computed from very many (`heavy`); where very many follow, a job
-sees to it. Each is computed from its sources, under its lock and after the lock was taken, so that of two who change
-sources at once the second to lock it sees what both did.
+when that is over (`settling`); values that are computed from very many (`heavy`) are put off, to a job (`lagging`),
+and where very many records follow, a job sees to them. Each is computed from its sources, under its lock and after the
+lock was taken, so that of two who change sources at once the second to lock it sees what both did.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,9 +21,10 @@ from services.records.domain.definitions import By
 from services.records.domain.fields import differing
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.records import Change, Edge, advanced
-from services.records.storage import computing, evolutions, records
+from services.records.storage import computing, evolutions, lagging, records
 from services.records.storage.records import Locked
-from services.records.usecases import deriving, heavy, searching
+from services.records.usecases import deriving, searching
+from services.records.usecases.heavy import Heavy
 from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import Reshaping
 
@@ -53,11 +54,12 @@ class Wanted:
 class Follower:
     """What follows from changes in one transaction, made by whoever made these."""
 
-    def __init__(self, connection: Connection, tenant_id: UUID, by: Principal, at: datetime) -> None:
+    def __init__(self, connection: Connection, tenant_id: UUID, by: Principal, at: datetime, heavy: Heavy) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
         self._by = by
         self._at = at
+        self._heavy = heavy
         self._pipelines: dict[UUID, Pipeline | None] = {}
         self._looking: dict[UUID, list[tuple[UUID, tuple[Across, ...]]]] = {}
         self.changes: list[tuple[Pipeline, Change]] = []
@@ -111,21 +113,26 @@ class Follower:
             await self._mark(pipeline_id, left)
 
     async def _put_off(self, pipeline_id: UUID, wanted: Wanted) -> set[UUID]:
-        """Marks records whose values are computed from very many: they follow in a moment, and nobody waits for it."""
-        later = heavy.among(self._tenant_id, wanted.ids, wanted.names)
+        """Puts values off that are computed from very many: they follow in a moment, and nobody waits for it."""
+        later = self._heavy.among(self._tenant_id, wanted.ids, wanted.names)
         if later:
-            await self._mark(pipeline_id, later)
+            by = self._maker()
+            await lagging.put_off(self._connection, self._tenant_id, pipeline_id, sorted(later), wanted.names, by)
+            await computing.tell(self._connection)
         return later
 
     async def _mark(self, pipeline_id: UUID, ids: Collection[UUID]) -> None:
-        by = msgspec.to_builtins(By(self._by.id, self._by.kind, self._by.name, self._by.roles))
-        await computing.mark(self._connection, self._tenant_id, pipeline_id, sorted(ids), by)
+        await computing.mark(self._connection, self._tenant_id, pipeline_id, sorted(ids), self._maker())
+        await computing.tell(self._connection)
+
+    def _maker(self) -> Any:
+        return msgspec.to_builtins(By(self._by.id, self._by.kind, self._by.name, self._by.roles))
 
     async def _brought(self, pipeline: Pipeline, rows: Sequence[Locked]) -> Sequence[Locked]:
-        reshaping = Reshaping(self._connection, self._tenant_id, pipeline, self._at)
+        reshaping = Reshaping(self._connection, self._tenant_id, pipeline, self._at, self._heavy)
         if not await reshaping.bring(rows):
             return rows
-        await Follower(self._connection, self._tenant_id, self._by, self._at).go(reshaping.changes)
+        await Follower(self._connection, self._tenant_id, self._by, self._at, self._heavy).go(reshaping.changes)
         return await evolutions.lock(self._connection, self._tenant_id, [row.id for row in rows])
 
     async def go(self, changes: Sequence[Change]) -> None:
@@ -136,7 +143,7 @@ class Follower:
     async def _write(self, pipeline: Pipeline, rows: Sequence[Locked], looking: Sequence[Across]) -> None:
         before = [row.record() for row in rows]
         data = [(it.id, it.data) for it in before]
-        values = await deriving.across(self._connection, self._tenant_id, looking, data, pipeline)
+        values = await deriving.across(self._connection, self._tenant_id, looking, data, pipeline, self._heavy)
         changes: list[Change] = []
         for record in before:
             after = deriving.with_values(pipeline, record.data, values[record.id])

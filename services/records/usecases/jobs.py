@@ -31,10 +31,13 @@ async def enqueue(
 
 
 async def insert(
-    connection: Connection, by: Principal, kind: str, given: object, pipeline_id: UUID, total: int | None = None
-) -> Job:
-    """A new job that follows from what is done within the transaction, and therefore cannot be refused."""
-    job = await jobs.insert(connection, by, new_id(), kind, given, pipeline_id, total)
+    connection: Connection, by: Principal, kind: str, given: object, pipeline_id: UUID, total: int | None = None,
+    *, seconds: float = 0.0,
+) -> Job:  # fmt: skip
+    """A new job that follows from what is done within the transaction, and therefore cannot be refused; it begins after
+    so many seconds.
+    """
+    job = await jobs.insert(connection, by, new_id(), kind, given, pipeline_id, total, seconds)
     await outbox.record(connection, by.tenant_id, [job.event("created")])
     return job
 

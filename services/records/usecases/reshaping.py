@@ -17,6 +17,7 @@ from services.records.domain.records import Change, Edge, Record, advanced
 from services.records.storage import edges, evolutions, records
 from services.records.storage.records import Locked
 from services.records.usecases import deriving, searching
+from services.records.usecases.heavy import Heavy
 
 
 class Reshaping:
@@ -26,11 +27,12 @@ class Reshaping:
     are a change of the record as any other, made by who changed the definition.
     """
 
-    def __init__(self, connection: Connection, tenant_id: UUID, pipeline: Pipeline, at: datetime) -> None:
+    def __init__(self, connection: Connection, tenant_id: UUID, pipeline: Pipeline, at: datetime, heavy: Heavy) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
         self._pipeline = pipeline
         self._at = at
+        self._heavy = heavy
         self.changes: list[Change] = []
         """What was changed in records that are not in the trash, for others to follow."""
 
@@ -81,7 +83,9 @@ class Reshaping:
         if computing is None:
             return founds
         rows = list(zip(ids, (found.data for found in founds), strict=True))
-        values = await deriving.across(self._connection, self._tenant_id, computing.across, rows, self._pipeline)
+        values = await deriving.across(
+            self._connection, self._tenant_id, computing.across, rows, self._pipeline, self._heavy
+        )
         made: list[Reshaped] = []
         for record_id, found in zip(ids, founds, strict=True):
             data = deriving.with_values(self._pipeline, found.data, values[record_id])

@@ -25,6 +25,7 @@ from services.records.storage import jobs
 from services.records.storage.jobs import Advance, Claim
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
+from services.records.usecases.heavy import Heavy
 
 POLL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 1.0
@@ -69,6 +70,11 @@ class Steps:
         self._seconds = seconds
         self._told = 0.0
         self._known: tuple[Principal, float] | None = None
+
+    @property
+    def heavy(self) -> Heavy:
+        """What is known of values that are computed from very many."""
+        return self._catalog.heavy
 
     async def caller(self) -> Caller:
         """Who asked for the job, with what their roles allow at this moment; `Forbidden` where they were let go."""
@@ -119,7 +125,10 @@ in it is shown as the job's own.
 
 
 class Runner:
-    """Does the jobs of the kinds it knows, so many at once in this process, and so many of one tenant in all."""
+    """Does the jobs of the kinds it knows, of each lane so many at once in this process and so many of a tenant in all.
+
+    Kinds in different lanes do not wait for each other.
+    """
 
     def __init__(
         self, database: Database, roles: RoleStore, catalog: Catalog, *, concurrency: int, lease_seconds: float
@@ -130,14 +139,16 @@ class Runner:
         self._concurrency = concurrency
         self._seconds = lease_seconds
         self._kinds: dict[str, Run] = {}
+        self._lanes: dict[str, list[str]] = {}
         self._forget: dict[str, Forget] = {}
         self._wake = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
         self._loop: asyncio.Task[None] | None = None
 
-    def add(self, kind: str, run: Run, forget: Forget | None = None) -> None:
+    def add(self, kind: str, run: Run, forget: Forget | None = None, *, lane: str = "asked") -> None:
         """Lets the runner do a kind of job; `forget` is called with each that has ended, here or by being cancelled."""
         self._kinds[kind] = run
+        self._lanes.setdefault(lane, []).append(kind)
         if forget is not None:
             self._forget[kind] = forget
 
@@ -171,16 +182,17 @@ class Runner:
                 await listener.close(timeout=2)
 
     async def _fill(self) -> None:
-        while self._kinds and len(self._running) < self._concurrency:
-            claim = await jobs.claim(self._database, new_id(), self._seconds, MAX_PER_TENANT, self._kinds)
-            if claim is None:
-                return
-            task = asyncio.create_task(self._work(claim))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+        for lane, kinds in self._lanes.items():
+            while list(self._running.values()).count(lane) < self._concurrency:
+                claim = await jobs.claim(self._database, new_id(), self._seconds, MAX_PER_TENANT, kinds)
+                if claim is None:
+                    break
+                task = asyncio.create_task(self._work(claim))
+                self._running[task] = lane
+                task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self._wake.set()
 
     async def _work(self, claim: Claim) -> None:

@@ -49,7 +49,8 @@ class Scope:
         accesses = self.read, self.update, self.delete
         found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)
         if found and self.pipeline.definition.pending:
-            reshaping = Reshaping(self.connection, self.tenant_id, self.pipeline, self.caller.now)
+            heavy = self.caller.catalog.heavy
+            reshaping = Reshaping(self.connection, self.tenant_id, self.pipeline, self.caller.now, heavy)
             if await reshaping.bring(list(found.values())):
                 self.brought += reshaping.changes
                 found = await records.lock(self.connection, self.tenant_id, ids, self.caller.context, *accesses)

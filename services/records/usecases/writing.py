@@ -83,15 +83,16 @@ class Writer(Scope):
 
     async def _follow(self, changes: list[Change], edges: list[Edge], fresh: set[UUID]) -> None:
         """Lets computed values follow, here and in other pipelines; what could not, as soon as this is committed."""
-        follower = Follower(self.connection, self.tenant_id, self.caller.principal, self.caller.now)
+        by, at, heavy = self.caller.principal, self.caller.now, self.caller.catalog.heavy
+        follower = Follower(self.connection, self.tenant_id, by, at, heavy)
         brought, self.brought = self.brought, []
         own = {change.after.id for change in changes} - fresh
         await follower.follow([*brought, *changes], edges, fresh | {change.after.id for change in brought} - own)
         await follower.tell()
         self._latest |= {change.after.id: change.after for _, change in follower.changes}
         if follower.marked:
-            database, tenant_id, marked = self.caller.database, self.tenant_id, follower.marked
-            self.caller.afterwards.append(partial(settle_all, database, tenant_id, marked))
+            settled = partial(settle_all, self.caller.database, self.tenant_id, follower.marked, heavy)
+            self.caller.afterwards.append(settled)
 
     def latest(self, record: Record) -> Record:
         """A record that was written, as it is when computed values have followed."""
@@ -223,9 +224,8 @@ class Writer(Scope):
             if change.operation == "created" or (change.operation == "updated" and relations & set(change.changed))
         }
         rows = [(change.after.id, change.after.data) for change in moved.values()]
-        values = (
-            await deriving.across(self.connection, self.tenant_id, computing.own, rows, self.pipeline) if rows else {}
-        )
+        heavy, own = self.caller.catalog.heavy, computing.own if rows else ()
+        values = await deriving.across(self.connection, self.tenant_id, own, rows, self.pipeline, heavy)
         none = {it.name: it.of_none for it in computing.across if not it.own}
         for index, change in moved.items():
             found = values[change.after.id] | (none if change.operation == "created" else {})
