@@ -33,12 +33,14 @@ AWAY = {"redis_url": "redis://127.0.0.1:9/0", "nats_url": "nats://127.0.0.1:9"}
 # Told by Prometheus itself, by kube-state-metrics and by the exporters of the servers.
 FOREIGN = {
     "up",
+    "kube_cronjob_created",
     "kube_cronjob_status_last_successful_time",
     "kube_statefulset_status_replicas_ready",
     "pg_up",
     "pg_stat_activity_count",
     "pg_settings_max_connections",
     "redis_up",
+    "gnatsd_healthz_status",
 }
 
 Rule = dict[str, Any]

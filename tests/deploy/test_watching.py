@@ -47,6 +47,12 @@ def test_everybody_who_is_asked_is_there_and_in_reach() -> None:
     assert {name for name in names if not together("prometheus", name)} == set()
 
 
+def test_the_broker_is_asked_how_it_is() -> None:
+    """Its exporter is up without it; only what `-healthz` adds tells that it is away, and the rule goes by that."""
+    assert "-healthz" in CONTAINERS["nats-exporter"]["command"]
+    assert "gnatsd_healthz_status" in (RULES / "servers.yml").read_text()
+
+
 def test_the_rules_are_those_that_are_tested() -> None:
     """All but those of the cluster, which nobody here tells of."""
     loaded = {Path(path).name for path in PROMETHEUS["rule_files"]}

@@ -6,6 +6,7 @@ class LiveMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sockets = Gauge("realtime_sockets", "Open, authenticated sockets", registry=registry)
+        self.most_sockets = Gauge("realtime_max_sockets", "Sockets that this process takes", registry=registry)
         self.subscriptions = Gauge("realtime_subscriptions", "Live subscriptions", registry=registry)
         self.hubs = Gauge("realtime_tenants", "Tenants that somebody listens to", registry=registry)
         self.deliveries = Counter("realtime_deliveries_total", "Changes given to sockets", registry=registry)

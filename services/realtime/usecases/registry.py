@@ -38,6 +38,7 @@ class Registry:
 
     def __init__(self, metrics: LiveMetrics, per_node: int, per_tenant: int, per_user: int) -> None:
         self._metrics = metrics
+        metrics.most_sockets.set(per_node)
         self._per_node = per_node
         self._per_tenant = per_tenant
         self._per_user = per_user
