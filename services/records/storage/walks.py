@@ -110,7 +110,7 @@ def stating_at_once(steps: Sequence[Step], masks: Masks, params: list[object], *
         hops=_hops(steps, masks, params, "(select id from tenant)"),
         wanted=" union all ".join(SQL["wanted"].format(place=place) for place in wanted),
         counted=" union all ".join(SQL["counted"].format(place=place) for place in places),
-        body=records.OPEN,
+        shown=" union all ".join(SQL["shown"].format(place=place, body=records.OPEN) for place in wanted),
     )
 
 

@@ -23,14 +23,7 @@ with live0 as materialized (
 select (
     select json_agg(json_build_array(depth, pipeline_id, count))::text from ({counted}) counted
 ) as counts, (
-    select string_agg(left(shown.body, -1) || ',"depth":' || page.depth || '}}', ',' order by page.id)
-    from page cross join lateral (
-        select {body} as body from records r
-        where r.tenant_id = (select id from tenant) and r.id = page.id and r.pipeline_id = page.pipeline_id
-            and r.deleted_at is null
-        offset 0
-    ) shown
-    where page.place <= $4
+    select string_agg(left(body, -1) || ',"depth":' || depth || '}}', ',' order by id) from ({shown}) shown
 ) as items, (
     select id from page where place = $4 and exists (select from page more where more.place > $4)
 ) as last;
@@ -43,19 +36,25 @@ select {place} as depth, pipeline_id, count(1) as count from live{place} group b
 -- Those that one step led to.
 select id, pipeline_id, {place} as depth from live{place};
 
+-- name: shown
+-- The bodies of those of a page that one step led to, all by one look into the index.
+select r.id, {body} as body, {place} as depth from records r
+where r.tenant_id = (select id from tenant) and r.deleted_at is null
+    and r.id = any(array(select id from page where depth = {place} and place <= $4));
+
 -- name: live
 -- The live records one step on that were not come to before. Relationships are looked up record by record ("offset 0"),
 -- in indexes that have all that is asked, so that the plan does not hang on statistics. Whoever is purged has none, so
--- those who live are those who are not in the trash; no row of them is read. The order is that of the trash's index.
-live{place} as materialized (
+-- those who live are those who are not in the trash, which is asked once for all of them; no row of them is read.
+come{place} as materialized (
     select distinct away.id, away.pipeline_id from live{near} near cross join lateral ({ways} offset 0) away
-    where away.id not in ({seen}) and (
-        select true from records r
-        where r.tenant_id = {tenant} and r.pipeline_id = away.pipeline_id and r.id between away.id and away.id
-            and r.deleted_at is not null
-        order by r.id limit 1
-    ) is null
-    limit {limit}
+), live{place} as materialized (
+    select id, pipeline_id from come{place} where id not in (
+        {seen} union all
+        select r.id from records r
+        where r.tenant_id = {tenant} and r.pipeline_id = any(array(select distinct pipeline_id from come{place}))
+            and r.id = any(array(select id from come{place})) and r.deleted_at is not null
+    ) limit {limit}
 );
 
 -- name: along
