@@ -47,6 +47,21 @@ def test_what_a_hook_needs_is_there_before_it(example: str) -> None:
             assert weight(manifest) < weight(job)  # type: ignore[operator]
 
 
+def test_nothing_of_a_hook_outlives_it(example: str) -> None:
+    """Helm uninstalls no hooks, so each goes when it has succeeded, and nothing that stays needs anything of one."""
+    hooks = [found for found in rendered(example) if "helm.sh/hook" in found["metadata"].get("annotations", {})]
+    assert {found["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for found in hooks} == {
+        "before-hook-creation,hook-succeeded"
+    }
+    gone = {(found["kind"], found["metadata"]["name"]) for found in hooks}
+    for found in rendered(example):
+        if found["kind"] in ("Deployment", "StatefulSet", "CronJob"):
+            spec = found["spec"].get("jobTemplate", found)["spec"]["template"]["spec"]
+            secrets = {v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v}
+            needed = {("ServiceAccount", spec["serviceAccountName"])} | {("Secret", name) for name in secrets}
+            assert (needed | {("ExternalSecret", name) for name in secrets}) & gone == set()
+
+
 def test_jobs_run_commands_that_exist(example: str) -> None:
     """Each job's command is one of `millrace`."""
     for name, container in containers(example).items():

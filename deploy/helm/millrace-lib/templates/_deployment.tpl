@@ -57,7 +57,7 @@ spec:
           image: {{ include "millrace-lib.image" (dict "root" . "image" $values.image "name" .Chart.Name) }}
           imagePullPolicy: {{ $values.image.pullPolicy }}
           ports:
-            - {name: http, containerPort: {{ $values.port }}}
+            - {name: http, containerPort: {{ $values.port }}, protocol: TCP}
           envFrom:
             - configMapRef:
                 name: {{ $name }}

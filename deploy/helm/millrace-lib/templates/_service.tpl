@@ -9,7 +9,7 @@ spec:
   type: ClusterIP
   selector: {{- include "millrace-lib.selector" . | nindent 4 }}
   ports:
-    - {name: http, port: {{ $values.port }}, targetPort: http, appProtocol: http}
+    - {name: http, port: {{ $values.port }}, targetPort: http, protocol: TCP, appProtocol: http}
 {{- end -}}
 
 {{- define "millrace-lib.serviceAccount" -}}
