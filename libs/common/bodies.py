@@ -4,6 +4,7 @@ A Struct whose rules go further than its types may have a class method `more_fau
 the body is wrong anywhere, what it finds in the decoded JSON is told in the same answer.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,8 +18,8 @@ from libs.common.errors import Fault, Invalid, Malformed
 T = TypeVar("T")
 
 MAX_FAULTS = 100
-_NOT_JSON = "The body is not JSON"
 _AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$(.*)`)?", re.DOTALL)
+_NO_OPTION = "Invalid enum value"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
@@ -32,8 +33,8 @@ def decode(body: bytes, type_: type[T]) -> T:
     except msgspec.ValidationError as error:
         found = faults(_value(body), type_) or [_fault(str(error), "")]
         raise _invalid(found) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Malformed(_NOT_JSON) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _malformed(error) from None
 
 
 def convert(form: dict[str, object], type_: type[T]) -> T:
@@ -47,9 +48,27 @@ def _value(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except msgspec.ValidationError as error:  # a number that no type here can hold
-        raise _invalid([_fault(str(error), "")]) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Malformed(_NOT_JSON) from None
+        read = msgspec.json.Decoder(float_hook=float).decode(body)
+        raise _invalid(list(islice(_endless(read, ""), MAX_FAULTS)) or [_fault(str(error), "")]) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _malformed(error) from None
+
+
+def _endless(value: object, pointer: str) -> Iterator[Fault]:
+    """The numbers that no double holds."""
+    if isinstance(value, float) and math.isinf(value):
+        yield Fault(pointer, "out_of_range", "A number that a double or a 64-bit integer holds is expected")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _endless(item, f"{pointer}/{_escape(name)}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _endless(item, f"{pointer}/{index}")
+
+
+def _malformed(error: Exception) -> Malformed:
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return Malformed(f"The body is not JSON: {reason.removeprefix('JSON is malformed: ')}")
 
 
 def _invalid(found: list[Fault]) -> Invalid:
@@ -130,8 +149,18 @@ def _convert(value: object, type_: Any, pointer: str) -> list[Fault]:
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
-        return [_fault(str(error), pointer)]
+        return [_fault(worded(str(error), type_), pointer)]
     return []
+
+
+def worded(message: str, type_: Any) -> str:
+    """A fault in words; where a value is none of several, with these."""
+    if not message.startswith(_NO_OPTION) or " - at " in message:
+        return message
+    info = _info(type_)
+    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    options = [value for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType) for value in kind.values]
+    return f"One of {', '.join(map(str, options))} is expected" if options else message
 
 
 def _fault(message: str, pointer: str) -> Fault:

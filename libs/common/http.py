@@ -1,6 +1,8 @@
 """What Litestar routes share: strict JSON bodies, problem documents, the principal of a request."""
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +16,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
@@ -34,6 +37,7 @@ from libs.common.errors import (
 T = TypeVar("T")
 log = structlog.get_logger()
 
+_MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
 JSON_TYPES = (
     "application/json",
     "application/merge-patch+json",
@@ -97,7 +101,13 @@ def problem(request: Request[Any, Any, Any], error: AppError) -> Response[bytes]
 
 
 def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    return problem(request, translate(error))
+    return problem(request, translate(error, _parameters(request)))
+
+
+def _parameters(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]:
+    """The parameters of the handler, by their names in Python."""
+    handler = request.scope.get("route_handler")
+    return handler.parsed_fn_signature.parameters if isinstance(handler, HTTPRouteHandler) else {}
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -105,12 +115,10 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[b
     return problem(request, AppError())
 
 
-def translate(error: HTTPException) -> AppError:
-    """The kind of error that a framework's exception is."""
+def translate(error: HTTPException, parameters: Mapping[str, FieldDefinition] = MappingProxyType({})) -> AppError:
+    """The kind of error that a framework's exception is, with `parameters` of the handler that raised it."""
     if isinstance(error, ValidationException):
-        extra = error.extra if isinstance(error.extra, list) else []
-        faults = [Fault(f"/{e.get('key', '')}", "invalid_value", str(e.get("message", ""))) for e in extra]
-        return Invalid("The request's parameters are not valid", errors=faults)
+        return _of_parameters(error, parameters)
     if isinstance(error, NotFoundException):
         return NotFound()
     if isinstance(error, MethodNotAllowedException):
@@ -120,6 +128,24 @@ def translate(error: HTTPException) -> AppError:
     if isinstance(error, ClientException):
         return Malformed(error.detail)
     return AppError(error.detail)
+
+
+def _of_parameters(error: ValidationException, parameters: Mapping[str, FieldDefinition]) -> AppError:
+    extra: list[dict[str, str]] = error.extra if isinstance(error.extra, list) else []
+    if any(found.get("source") == "body" for found in extra):
+        return Malformed("A JSON body is expected")
+    faults = [_fault(found, parameters.get(found.get("key", ""))) for found in extra]
+    if missing := _MISSING.match(error.detail):
+        faults.append(Fault(f"/{missing[1]}", "required", f"'{missing[1]}' is required"))
+    return Invalid("The request's parameters are not valid", errors=faults)
+
+
+def _fault(found: Mapping[str, str], parameter: FieldDefinition | None) -> Fault:
+    key, message = found.get("key", ""), found.get("message", "")
+    if parameter is None:
+        return Fault(f"/{key}", "invalid_value", message)
+    name = getattr(parameter.kwarg_definition, "name", None) or key
+    return Fault(f"/{name}", "invalid_value", bodies.worded(message, parameter.annotation))
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {

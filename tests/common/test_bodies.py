@@ -1,5 +1,6 @@
+import re
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -32,6 +33,13 @@ class Square(msgspec.Struct, tag_field="type", tag="square", forbid_unknown_fiel
     """A Struct with a tag."""
 
     side: int
+
+
+class Choice(Input, kw_only=True):
+    """A body with a choice, and one that may be left out."""
+
+    size: Literal["small", "large"]
+    colour: Literal["red", "blue"] | None = None
 
 
 class Even(Input, kw_only=True):
@@ -130,8 +138,27 @@ def test_an_escaped_backslash_is_no_nul() -> None:
 
 
 def test_a_number_beyond_all_types_is_a_fault() -> None:
-    """1e400 is JSON, but fits nothing."""
-    assert {code for _, code in faults(b'{"name": 1e400, "lines": []}')} == {"invalid_value"}
+    """1e400 is JSON, but fits nothing; the fault says where it stands, however deep."""
+    assert faults(b'{"name": 1e400, "lines": []}') == {("/name", "out_of_range")}
+    body = b'{"name": "a", "lines": [{"sku": [1, {"x/y": -1e999}]}]}'
+    assert faults(body) == {("/lines/0/sku/1/x~1y", "out_of_range")}
+
+
+def test_a_body_that_is_not_json_is_told_where() -> None:
+    """The refusal names the byte, or that the body goes too deep."""
+    for body, reason in ((b"{]", "(byte 1)"), (b"\xff", "(byte 0)"), (b"[" * 5000, "nested too deeply")):
+        with pytest.raises(Malformed, match=re.escape(reason)):
+            bodies.decode(body, Order)
+
+
+def test_a_choice_names_what_may_be_chosen() -> None:
+    """A value that is none of several is told which there are."""
+    with pytest.raises(Invalid) as caught:
+        bodies.decode(b'{"size": "huge", "colour": "pink"}', Choice)
+    assert [fault.detail for fault in caught.value.errors] == [
+        "One of large, small is expected",
+        "One of blue, red is expected",
+    ]
 
 
 @settings(max_examples=500)

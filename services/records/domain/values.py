@@ -6,7 +6,7 @@ numbers that a double or a signed 64-bit integer holds.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -25,6 +25,7 @@ MAX_URL = 2_048
 MAX_TAGS = 100
 MAX_TAG = 100
 MAX_RELATED = 1_000
+MAX_NAMED = 20
 INT64 = 2**63
 MAX_LOCAL = 64
 MAX_ADDRESS = 200
@@ -74,7 +75,7 @@ def text_check(field: Field) -> Check:
         if text and len(text) < least:
             raise Wrong("too_short", f"At least {least} characters are expected")
         if pattern is not None and text and pattern.search(text) is None:
-            raise Wrong("pattern_mismatch", "The text does not have the expected form")
+            raise Wrong("pattern_mismatch", f"Text that matches {field.pattern} is expected")
         return text
 
     if field.case == "keep":
@@ -221,12 +222,15 @@ def _is_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not blank
 
 
-def _choice(values: frozenset[str]) -> Check:
+def _choice(values: Sequence[str]) -> Check:
+    known = frozenset(values)
+    named = ", ".join(f"'{value}'" for value in values[:MAX_NAMED]) + (", …" if len(values) > MAX_NAMED else "")
+
     def check(value: object) -> object:
         if not isinstance(value, str):
-            raise Wrong("wrong_type", "One of the options is expected")
-        if value not in values:
-            raise Wrong("invalid_option", "The value is not one of the options")
+            raise Wrong("wrong_type", f"One of the options is expected: {named}")
+        if value not in known:
+            raise Wrong("invalid_option", f"The value is not one of the options: {named}")
         return value
 
     return check
@@ -234,12 +238,12 @@ def _choice(values: frozenset[str]) -> Check:
 
 def select_check(field: Field) -> Check:
     """One of the options."""
-    return _choice(frozenset(option.value for option in field.options))
+    return _choice([option.value for option in field.options])
 
 
 def stage_check(field: Field) -> Check:
     """One of the stages."""
-    return _choice(frozenset(stage.value for stage in field.stages))
+    return _choice([stage.value for stage in field.stages])
 
 
 def listed(check: Check, most: int) -> Check:

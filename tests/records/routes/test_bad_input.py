@@ -61,3 +61,26 @@ async def test_a_long_value_in_a_path_is_one_as_any(service: Service) -> None:
     pipeline = service.pipeline({"name": "u", "type": "text", "unique": True})
     made = await service.client.put(f"/pipelines/{pipeline}/records/by/u/{'x' * 5000}", {"data": {}})
     assert made.status_code == 201
+
+
+async def test_a_refusal_says_what_would_be_right(service: Service) -> None:
+    """Parameters are called as in the address; options, forms and what is missing are named; no body is no JSON."""
+    sizes = {"name": "size", "type": "select", "options": [{"value": "s"}, {"value": "l"}]}
+    pipeline = service.pipeline(sizes, {"name": "code", "type": "text", "pattern": "^[A-Z]+$"})
+    base = f"/pipelines/{pipeline}"
+    told = []
+    for answer in (
+        await service.client.get(f"{base}/exports?format=pdf"),
+        await service.client.get("/search"),
+        await service.client.post(f"{base}/records", {"data": {"size": "m", "code": "a"}}),
+    ):
+        assert answer.status_code == 422
+        told += [(fault["pointer"], fault["detail"]) for fault in answer.json()["errors"]]
+    assert told == [
+        ("/format", "One of csv, ndjson, xlsx is expected"),
+        ("/q", "'q' is required"),
+        ("/data/size", "The value is not one of the options: 's', 'l'"),
+        ("/data/code", "Text that matches ^[A-Z]+$ is expected"),
+    ]
+    empty = await service.client.call("POST", f"{base}/records", content=b"")
+    assert (empty.status_code, empty.json()["detail"]) == (400, "A JSON body is expected")

@@ -125,6 +125,7 @@ async def test_the_field_bounds_type_and_size(service: Service) -> None:
     pipeline = service.pipeline(*FIELDS)
     path = f"/pipelines/{pipeline}/files"
     post = service.client.post
+    assert refused(await post(path, content=b"text")) == (422, [("/field", "required")])
     assert refused(await post(f"{path}?field=photo", content=b"text")) == (422, [("/file", "type_not_allowed")])
     assert (await post(f"{path}?field=photo", content=PNG + bytes(20_000))).status_code == 413
     assert refused(await post(f"{path}?field=papers", content=b"")) == (422, [("/file", "required")])
