@@ -1,6 +1,8 @@
 """Many operations at once."""
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, count, islice
 
 from litestar import Controller, post
 from litestar.di import NamedDependency
@@ -15,6 +17,10 @@ from services.records.usecases.batch import MAX_OPERATIONS, Asked, batch, faults
 from services.records.usecases.caller import Caller
 
 _NEEDED = {"create": ("data",), "update": ("id", "data"), "upsert": ("by", "data"), "delete": ("id",)}
+_MAY_HAVE = {"create": ("relationships",), "update": ("version",), "upsert": (), "delete": ("version",)}
+_MEMBERS = ("id", "by", "data", "version", "relationships")
+MAX_ROW_FAULTS = 100
+MAX_FAULTS = 10_000
 
 
 class BatchController(Controller):
@@ -28,7 +34,10 @@ class BatchController(Controller):
     async def run_batch(
         self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], data: JSONBody[BatchInput]
     ) -> BatchAnswer:
-        """Create, update, upsert and delete, with a result for each."""
+        """Create, update, upsert and delete, with a result for each.
+
+        A result tells up to 100 faults, all of them together up to 10,000 and then one each.
+        """
         asked = _operations(data.operations)
         outcomes = await batch(caller, parse_id(pipeline_id), asked, atomic=data.atomic, dry_run=data.dry_run)
         return _answer(outcomes)
@@ -38,15 +47,20 @@ def _operations(given: list[BatchOperation]) -> list[Asked]:
     if len(given) > MAX_OPERATIONS:
         detail = f"At most {MAX_OPERATIONS} operations are taken at once"
         raise Invalid(errors=[Fault("/operations", "too_many", detail)])
-    faults = [
-        Fault(f"/operations/{index}/{name}", "required", f"'{operation.op}' needs '{name}'")
-        for index, operation in enumerate(given)
-        for name in _NEEDED[operation.op]
-        if getattr(operation, name) is None
-    ]
+    faults = list(islice(chain.from_iterable(map(_faults, count(), given)), 1000))
     if faults:
-        raise Invalid(errors=faults[:1000])
+        raise Invalid(errors=faults)
     return [(_operation(it), tuple(link.request() for link in it.relationships)) for it in given]
+
+
+def _faults(index: int, operation: BatchOperation) -> Iterator[Fault]:
+    needed, op = _NEEDED[operation.op], operation.op
+    for name in _MEMBERS:
+        has = getattr(operation, name) not in (None, ())
+        if name in needed and not has:
+            yield Fault(f"/operations/{index}/{name}", "required", f"'{op}' needs '{name}'")
+        elif has and name not in needed and name not in _MAY_HAVE[op]:
+            yield Fault(f"/operations/{index}/{name}", "unknown_field", f"'{op}' takes no '{name}'")
 
 
 def _operation(it: BatchOperation) -> Operation:
@@ -61,6 +75,10 @@ def _operation(it: BatchOperation) -> Operation:
 
 def _answer(outcomes: list[Outcome]) -> BatchAnswer:
     results = [_result(outcome) for outcome in outcomes]
+    told = 0
+    for result in results:
+        result.errors = result.errors[: max(1, min(MAX_ROW_FAULTS, MAX_FAULTS - told))]
+        told += len(result.errors)
     counts = Counter(result.status for result in results)
     return BatchAnswer(
         results, counts["created"], counts["updated"], counts["unchanged"], counts["deleted"], counts["failed"]

@@ -47,7 +47,7 @@ async def upsert(
 
     async def work(reach: Reach) -> tuple[Record | str, Outcome]:
         given = {by: _typed(reach, by, value), **data}
-        if str(given[by]).lower() != value.lower():
+        if _is_key(reach, by) and str(given[by]).lower() != value.lower():
             raise Invalid(errors=[Fault(f"/data/{by}", "mismatch", "The body names another value than the address")])
         async with caller.database.tenant(caller.tenant_id) as connection:
             writer = Writer(caller, reach, connection)
@@ -56,6 +56,11 @@ async def upsert(
             return await writer.shown(outcome.record), outcome
 
     return await caller.settled(pipeline_id, work)
+
+
+def _is_key(reach: Reach, name: str) -> bool:
+    field = reach.pipeline.fields.get(name)
+    return field is not None and field.unique and reach.access("read").names(name)
 
 
 def _typed(reach: Reach, name: str, text: str) -> object:
@@ -72,19 +77,27 @@ def _typed(reach: Reach, name: str, text: str) -> object:
 async def links(
     caller: Caller, pipeline_id: UUID, wanted: Sequence[LinkRequest], pointer: str = "/relationships"
 ) -> tuple[Link, ...]:
-    """The relationships asked for, with their types; a type that does not exist is made where the caller may."""
+    """The relationships asked for, with their types; a type that does not exist is made where the caller may.
+
+    Without a pointer there is one, which is the body.
+    """
     found: list[Link] = []
     faults: list[Fault] = []
     for index, link in enumerate(wanted):
-        kind = await _type(caller, pipeline_id, link)
+        place = f"{pointer}/{index}" if pointer else ""
+        try:
+            kind = await _type(caller, pipeline_id, link)
+        except Invalid as error:
+            faults += [Fault(f"{place}/relationship_type", it.code, it.detail) for it in error.errors]
+            continue
         if kind is None:
-            faults.append(Fault(f"{pointer}/{index}/target_pipeline", "not_found", "There is no such pipeline"))
+            faults.append(Fault(f"{place}/target_pipeline", "not_found", "There is no such pipeline"))
             continue
         if not _joins(kind, pipeline_id, link):
             kind = await _present_type(caller, pipeline_id, link, kind)
         if not _joins(kind, pipeline_id, link):
             detail = f"'{link.relationship_type}' does not join these pipelines"
-            faults.append(Fault(f"{pointer}/{index}/relationship_type", "wrong_pipelines", detail))
+            faults.append(Fault(f"{place}/relationship_type", "wrong_pipelines", detail))
         found.append(Link(kind, kind.name != link.relationship_type, link.target_record, link.target_pipeline))
     if faults:
         raise Invalid(errors=faults)

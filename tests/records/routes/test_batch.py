@@ -112,7 +112,28 @@ async def test_bounds_and_shapes_are_told(service: Service) -> None:
     assert (many.status_code, many.json()["errors"][0]["code"]) == (422, "too_many")
     missing = await service.client.post(path, {"operations": [{"op": "update", "data": {}}]})
     assert missing.json()["errors"][0]["pointer"] == "/operations/0/id"
-    assert (await service.client.post(path, {"operations": [{"op": "drop"}]})).status_code == 422
+    unknown = await service.client.post(path, {"operations": [{"op": "drop"}]})
+    assert unknown.json()["errors"] == [
+        {
+            "pointer": "/operations/0/op",
+            "code": "invalid_value",
+            "detail": "One of create, delete, update, upsert is expected",
+        }
+    ]
+    strange = [{"op": "create", "data": {}, "version": 1}, {"op": "upsert", "by": "email", "data": {}, "version": 1}]
+    refused = await service.client.post(path, {"operations": strange})
+    assert [fault["pointer"] for fault in refused.json()["errors"]] == [
+        "/operations/0/version",
+        "/operations/1/version",
+    ]
+
+
+async def test_what_is_told_of_rows_is_bounded(service: Service) -> None:
+    """Rows with faults by the thousand are told up to a hundred each, and when that is much, one each."""
+    pipeline = service.pipeline(*FIELDS)
+    data = {f"k{index}": 1 for index in range(200)}
+    answer = await service.client.batch(pipeline, [{"op": "create", "data": data}] * 150)
+    assert [len(result["errors"]) for result in answer["results"]] == [100] * 100 + [1] * 50
 
 
 async def test_upsert_by_address(service: Service) -> None:
@@ -121,9 +142,10 @@ async def test_upsert_by_address(service: Service) -> None:
     path = f"/pipelines/{pipeline}/records/by/email/u@example.com"
     made = await service.client.put(path, {"data": {"name": "U"}})
     assert (made.status_code, made.json()["data"]["email"]) == (201, "u@example.com")
+    assert made.headers["location"] == f"/api/v1/pipelines/{pipeline}/records/{made.json()['id']}"
     changed = await service.client.put(path, {"data": {"score": 3}})
     assert (changed.status_code, changed.json()["id"], changed.json()["version"]) == (200, made.json()["id"], 2)
-    wrong = await service.client.put(f"/pipelines/{pipeline}/records/by/name/x", {"data": {}})
+    wrong = await service.client.put(f"/pipelines/{pipeline}/records/by/name/x", {"data": {"name": "y"}})
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "not_unique_field")
 
 

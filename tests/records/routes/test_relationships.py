@@ -81,6 +81,10 @@ async def test_a_relation_to_what_does_not_exist_is_refused(service: Service) ->
         response = await service.client.post(f"/pipelines/{contact}/records", {"data": {"company": target}})
         faults = [(fault["pointer"], fault["code"]) for fault in response.json()["errors"]]
         assert (response.status_code, faults) == (422, [("/data/company", "not_found")])
+    path, link = f"/pipelines/{contact}/records/{other['id']}/relationships", {"relationship_type": "works_in"}
+    nowhere = {**link, "target_pipeline": str(UUID(int=7)), "target_record": other["id"]}
+    answer = await service.client.post(path, nowhere)
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/target_pipeline"]
 
 
 async def test_a_relation_field_and_its_relationship_are_one(service: Service) -> None:
