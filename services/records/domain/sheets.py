@@ -14,7 +14,7 @@ Format = Literal["csv", "ndjson", "xlsx"]
 Cell: TypeAlias = str | int | float | bool | None
 
 MEDIA_TYPES: Final = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "ndjson": "application/x-ndjson",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }

@@ -98,7 +98,7 @@ class ImportJobsController(Controller):
         """The refused rows as CSV: each with its number, why it was refused, and what was in it."""
         lines = await reports.refused(caller, parse_id(job_id))
         headers = {"content-disposition": 'attachment; filename="refused.csv"'}
-        return Stream(lines, media_type="text/csv; charset=utf-8", headers=headers)
+        return Stream(lines, media_type="text/csv", headers=headers)
 
 
 def _options(given: dict[str, Any], dry_run: bool) -> Options:

@@ -70,6 +70,10 @@ def _patch(record_id: UUID, data: DataInput | list[Step], version: int | None, t
     return Update(record_id, {}, version, steps=tuple(data), tokens=tokens)
 
 
+def _location(record: Record) -> str:
+    return f"/api/v1/pipelines/{record.pipeline_id}/records/{record.id}"
+
+
 async def _version(caller: Caller, pipeline_id: str, if_match: str | None) -> int | None:
     """The version that a change was made to; `VersionRequired` where one must be named."""
     if if_match is None:
@@ -168,8 +172,7 @@ class RecordsController(Controller):
         wanted = [relationship.request() for relationship in data.relationships]
         shown, outcome = await create(caller, parse_id(pipeline_id), data.data, wanted)
         assert outcome.record is not None
-        location = f"/api/v1/pipelines/{outcome.record.pipeline_id}/records/{outcome.record.id}"
-        return made_answer(shown, outcome.record.version, outcome.relationships, location)
+        return made_answer(shown, outcome.record.version, outcome.relationships, _location(outcome.record))
 
     @get("/{record_id:str}", responses=answers(Record), operation_id="GetRecord")
     async def get_record(
@@ -183,12 +186,15 @@ class RecordsController(Controller):
         as_of: FromQuery[str | None] = None,
         if_none_match: IfNoneMatch = None,
     ) -> ASGIResponse:
-        """One record; its version is its entity tag. With `as_of`, a version or a time, it is shown as it was then."""
+        """One record; its version is its entity tag. With `as_of`, a version or a time, it is shown as it was then.
+
+        What is expanded has versions of its own, so it is sent whatever `If-None-Match` says.
+        """
         position = str(caller.position(platform.bus))
         if as_of is not None:
             return await _past(caller, parse_id(pipeline_id), parse_id(record_id), (as_of, fields, expand), position)
         version, body = await read.get(caller, parse_id(pipeline_id), parse_id(record_id), fields, expand)
-        if not_modified(if_none_match, version):
+        if expand is None and not_modified(if_none_match, version):
             return answer(b"", 304, {"etag": f'"{version}"', "change-seq": position})
         return record_answer(body, version, headers={"change-seq": position})
 
@@ -281,7 +287,7 @@ class RecordsController(Controller):
         shown, record = await increment(caller, parse_id(pipeline_id), parse_id(record_id), data.field, data.by)
         return record_answer(shown, record.version)
 
-    @put("/by/{field:str}/{value:path}", responses=answers(Record), operation_id="UpsertRecord")
+    @put("/by/{field:str}/{value:path}", responses=answers(Record) | answers(Record, 201), operation_id="UpsertRecord")
     async def upsert_record(
         self,
         caller: NamedDependency[Caller],
@@ -296,5 +302,6 @@ class RecordsController(Controller):
         text = str(value).removeprefix("/")
         shown, outcome = await upsert(caller, parse_id(pipeline_id), field, text, data.data, version)
         assert outcome.record is not None
-        status = 201 if outcome.status == "created" else 200
-        return record_answer(shown, outcome.record.version, status)
+        if outcome.status != "created":
+            return record_answer(shown, outcome.record.version)
+        return record_answer(shown, outcome.record.version, 201, {"location": _location(outcome.record)})

@@ -63,6 +63,8 @@ async def test_what_the_client_has_is_not_sent_again(service: Service) -> None:
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", '"1"')
     projected = await service.client.get(f"{path}?fields=a", headers={"If-None-Match": '"1"'})
     assert projected.status_code == 304
+    expanded = await service.client.get(f"{path}?expand=", headers={"If-None-Match": '"1"'})
+    assert expanded.status_code == 200
     await service.client.patch(path, {"data": {"a": "a1"}})
     assert (await service.client.get(path, headers={"If-None-Match": '"1"'})).status_code == 200
 
