@@ -28,7 +28,7 @@ from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
 from libs.common.plan_store import Plans
-from libs.common.postgres import Database, translate
+from libs.common.postgres import Database
 from libs.common.purge import Purger
 from libs.common.resilience import backoff, end, keep_running
 from libs.common.roles import RoleStore
@@ -36,6 +36,7 @@ from libs.common.server import Server
 from libs.common.settings import DatabaseSettings, ServiceSettings, latest
 from libs.common.tls import certificates, serving
 from libs.common.tokens import Fetch, KeySet, TokenVerifier, bearer
+from libs.common.transactions import translate
 
 log = structlog.get_logger()
 

@@ -24,8 +24,9 @@ from libs.common import clock, events, tracing
 from libs.common.bus import Bus, Outgoing
 from libs.common.errors import Unavailable
 from libs.common.events import NewEvent
-from libs.common.postgres import Connection, Database, announce
+from libs.common.postgres import Connection, Database
 from libs.common.resilience import keep_running, woken
+from libs.common.transactions import announce
 
 BATCH = 500
 POLL_SECONDS = 1.0

@@ -14,7 +14,8 @@ from libs.common.errors import Conflict, Unauthenticated
 from libs.common.idempotency import Idempotent
 from libs.common.identity import Principal
 from libs.common.ids import new_id
-from libs.common.postgres import Database, after_commit
+from libs.common.postgres import Database
+from libs.common.transactions import after_commit
 from tests.support.postgres import Database as Clone
 from tests.support.waiting import eventually
 

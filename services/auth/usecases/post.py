@@ -23,8 +23,9 @@ import structlog
 from libs.common import clock
 from libs.common.errors import Unavailable
 from libs.common.ids import new_id
-from libs.common.postgres import Connection, Database, after_commit
+from libs.common.postgres import Connection, Database
 from libs.common.resilience import end, keep_running, woken
+from libs.common.transactions import after_commit
 from services.auth.domain.mails import MAX_ATTEMPTS, Mail
 from services.auth.domain.sealing import Seal
 from services.auth.storage import mails

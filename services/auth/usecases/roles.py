@@ -13,8 +13,9 @@ from libs.common.events import encode
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Grant, Permissions, RoleGrants
-from libs.common.postgres import Connection, after_commit
+from libs.common.postgres import Connection
 from libs.common.roles import HINTS
+from libs.common.transactions import after_commit
 from services.auth.domain import events, people, seeds
 from services.auth.domain import grants as grant_rules
 from services.auth.domain import roles as rules

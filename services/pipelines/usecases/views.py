@@ -9,7 +9,8 @@ from libs.common import clock, outbox
 from libs.common.bus import Bus
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import NewEvent, encode
-from libs.common.postgres import Connection, Database, after_commit
+from libs.common.postgres import Connection, Database
+from libs.common.transactions import after_commit
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.pipelines import Pipeline, check_version
 from services.pipelines.domain.views import (
