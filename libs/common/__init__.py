@@ -12,6 +12,6 @@ purge · persons      the end of a tenant, and what is held on a person, in ever
 filters · formulas      the filter language: parser, syntax tree, SQL, evaluation; expressions of computed fields
 edge · http · bodies · pages · conditions      the outermost layer, strict bodies, bounded lists
 openapi · closing      the document, and which bodies refuse what they do not name
-idempotency      one effect and one answer for one key
+idempotency · answers · asides      one effect and one answer for one key, and questions asked on the way
 buckets · resilience · clock · ids      small mechanisms
 """

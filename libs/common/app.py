@@ -18,6 +18,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from libs.common import cache, health, idempotency, logging, migrate, openapi, tracing
+from libs.common.answers import Seal
 from libs.common.bus import Bus
 from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
@@ -156,7 +157,7 @@ def create_app(
     on_stop: Sequence[Hook] = (),
     shortcut: Callable[[ASGIApp], ASGIApp] | None = None,
     idempotent: bool = False,
-    seal: idempotency.Seal | None = None,
+    seal: Seal | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application. `routes` live below `/api/v1`, `root_routes` below `/`.
 

@@ -4,25 +4,24 @@ The whole request runs in one outer transaction, in which its answer is kept bes
 then told, or neither is. What is not answered with 2xx is rolled back, so the key may be used again. An advisory lock
 puts requests with one key into order; it needs no transaction id, so nothing else waits for what a handler waits for.
 
-What a handler asks of servers out there it asks by `aside(…)`: the transaction ends, the question is asked, and the
-handler runs once more from its beginning, with what came of the question.
+What a handler asks of servers out there it asks by `asides.aside(…)`: the transaction ends, the question is asked, and
+the handler runs once more from its beginning, with what came of the question.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from hashlib import sha256
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 from weakref import WeakValueDictionary
 
 import asyncpg
-import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.common import answers, asides
+from libs.common.answers import Answer, Asked, Plain, Seal
 from libs.common.edge import respond
-from libs.common.errors import AppError, Conflict, Invalid, Malformed, TooLarge, Unavailable
+from libs.common.errors import AppError, Conflict, Malformed, TooLarge, Unavailable
 from libs.common.identity import Principal
 from libs.common.postgres import Connection, Database
 from libs.common.resilience import keep_running
@@ -35,86 +34,11 @@ MAX_KEY = 255
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 WAIT_SECONDS = 5.0
 PRUNE_SECONDS = 60.0
-PRUNED_AT_ONCE = 1000
 
 _OURS = frozenset((b"content-length", b"date", b"server", b"set-cookie"))
-
 _LOCK = "select pg_advisory_xact_lock($1)"
-_FIND = """
-select fingerprint, status, headers, body from idempotency
-where tenant_id = $1 and principal_id = $2 and request = $3 and created_at >= now() - interval '24 hours'
-"""
-_KEEP = """
-insert into idempotency as kept (tenant_id, principal_id, request, fingerprint, status, headers, body)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (tenant_id, principal_id, request) do update
-set fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers, body = excluded.body,
-    created_at = excluded.created_at
-where kept.created_at < now() - interval '24 hours'
-"""
-_PRUNE = """
-delete from idempotency as kept
-using (
-    select tenant_id, principal_id, request from idempotency
-    where created_at < now() - interval '24 hours' order by created_at limit $1
-) as old
-where (kept.tenant_id, kept.principal_id, kept.request) = (old.tenant_id, old.principal_id, old.request)
-"""
 
-Headers = list[tuple[bytes, bytes]]
 Authenticate = Callable[[str], Awaitable[tuple[Principal, object]]]
-
-
-class Seal(Protocol):
-    """Encrypts what is kept, where answers may tell secrets."""
-
-    def close(self, plain: bytes, bound: bytes) -> bytes:
-        """What is kept."""
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        """What was given."""
-
-
-class _Open:
-    def close(self, plain: bytes, bound: bytes) -> bytes:
-        return plain
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        return sealed
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A whole response."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-    async def send(self, send: Send) -> None:
-        """Answers with it."""
-        headers = [*self.headers, (b"content-length", str(len(self.body)).encode())]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A request with a key: whose, which (a hash of method, path and key), and a hash of what it says."""
-
-    tenant_id: UUID
-    principal_id: UUID
-    request: bytes
-    fingerprint: bytes
-    body: bytes
-
-    @property
-    def name(self) -> bytes:
-        """What no other request has."""
-        return self.tenant_id.bytes + self.principal_id.bytes + self.request
-
-    @property
-    def lock(self) -> int:
-        """The number of its advisory lock."""
-        return int.from_bytes(sha256(self.name).digest()[:8], signed=True)
 
 
 class _Refused(Exception):
@@ -123,41 +47,6 @@ class _Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         super().__init__()
-
-
-class _Asides:
-    """The question of a handler that has to be asked outside of the transaction, and what came of it."""
-
-    def __init__(self) -> None:
-        self.waiting: Callable[[], Awaitable[None]] | None = None
-        self.asked = False
-        self.error: AppError | None = None
-
-    async def ask(self, question: Callable[[], Awaitable[None]]) -> None:
-        """Asks, and keeps what is wrong."""
-        self.waiting, self.asked = None, True
-        try:
-            await question()
-        except AppError as error:
-            self.error = error
-
-
-_asides: ContextVar[_Asides | None] = ContextVar("asides", default=None)
-
-
-async def aside(question: Callable[[], Awaitable[None]]) -> None:
-    """Asks something that may take long, never within the one transaction of a request with a key.
-
-    A handler may do so once, and before it changes anything. Other handlers than those of such requests just ask.
-    """
-    asides = _asides.get()
-    if asides is None:
-        return await question()
-    if not asides.asked:
-        asides.waiting = question
-        raise Unavailable("The request goes on when its question is answered", code="busy", retry_after=1)
-    if asides.error is not None:
-        raise asides.error
 
 
 class Idempotent:
@@ -172,7 +61,7 @@ class Idempotent:
         self._database = database
         self._authenticate = authenticate
         self._max_body = max_body
-        self._seal = seal or _Open()
+        self._seal = seal or Plain()
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         # Handlers may need a second connection, for what is of no tenant: half of the pool is left for those.
         self._room = asyncio.Semaphore(max(1, database.size // 2))
@@ -219,19 +108,19 @@ class Idempotent:
         return TooLarge(detail, code="idempotent-body-too-large")
 
     async def _answer(self, scope: Any, receive: Receive, asked: Asked) -> Answer:
-        asides, fresh = _Asides(), {**scope, "state": {**scope.get("state", {})}}
-        token = _asides.set(asides)
+        aside, fresh = asides.Asides(), {**scope, "state": {**scope.get("state", {})}}
+        token = asides.running.set(aside)
         try:
             async with self._turn(asked):
                 answer = await self._whole(scope, receive, asked)
-                if asides.waiting is None:
+                if aside.waiting is None:
                     return answer
-                await asides.ask(asides.waiting)
+                await aside.ask(aside.waiting)
                 scope.clear()
                 scope.update(fresh)
                 return await self._whole(scope, receive, asked)
         finally:
-            _asides.reset(token)
+            asides.running.reset(token)
 
     async def _whole(self, scope: Any, receive: Receive, asked: Asked) -> Answer:
         """The answer in a transaction of its own, which is rolled back where it is none of success."""
@@ -269,46 +158,26 @@ class Idempotent:
             await connection.execute(_LOCK, asked.lock)
         except asyncpg.LockNotAvailableError:
             raise _in_use() from None
-        row = await connection.fetchrow(_FIND, asked.tenant_id, asked.principal_id, asked.request)
-        if row is not None:
+        kept = await answers.find(connection, asked, self._seal)
+        if kept is not None:
             scope["path_template"] = "replayed"
-            return self._replayed(asked, row)
+            return kept
         answer = await _run(self._app, scope, receive, asked.body)
         if not 200 <= answer.status < 300:
             raise _Refused(answer)
-        body = self._seal.close(answer.body, asked.name)
-        headers = msgspec.json.encode([(n.decode("latin-1"), v.decode("latin-1")) for n, v in answer.headers])
-        await connection.execute(
-            _KEEP, asked.tenant_id, asked.principal_id, asked.request, asked.fingerprint, answer.status, headers, body
-        )
+        await answers.keep(connection, asked, answer, self._seal)
         return answer
-
-    def _replayed(self, asked: Asked, row: "asyncpg.Record") -> Answer:
-        if row["fingerprint"] != asked.fingerprint:
-            detail = "The Idempotency-Key was used for a request that said something else"
-            raise Invalid(detail, code="idempotency-key-reused")
-        kept = msgspec.json.decode(row["headers"], type=list[tuple[str, str]])
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept]
-        body = self._seal.open(row["body"], asked.name)
-        return Answer(row["status"], [*headers, (b"idempotency-replayed", b"true")], body)
 
     async def run(self) -> None:
         """Takes away, for ever, what was kept for a day."""
 
         async def rounds() -> None:
             while True:
-                while await prune(self._database, self._service) == PRUNED_AT_ONCE:
+                while await answers.prune(self._database, self._service) == answers.PRUNED_AT_ONCE:
                     pass
                 await asyncio.sleep(PRUNE_SECONDS)
 
         await keep_running("idempotency keys", rounds, cap=PRUNE_SECONDS)
-
-
-async def prune(database: Database, service: str, limit: int = PRUNED_AT_ONCE) -> int:
-    """Takes away up to so many answers of all tenants that are older than a day; returns how many there were."""
-    async with database.relay(f"millrace_{service}_relay") as connection:
-        done: str = await connection.execute(_PRUNE, limit)
-    return int(done.split()[-1])
 
 
 def document(schema: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from libs.common import idempotency
+from libs.common import answers, idempotency
 from libs.common.errors import Conflict, Unauthenticated
 from libs.common.idempotency import Idempotent
 from libs.common.identity import Principal
@@ -389,7 +389,7 @@ async def test_old_answers_are_pruned_in_batches(service: Service, admin: Admin,
     await aged(admin, timedelta(hours=25))
     young = Person()
     await young.post(service)
-    assert [await idempotency.prune(service.db, "pipelines", 3) for _ in range(3)] == [3, 2, 0]
+    assert [await answers.prune(service.db, "pipelines", 3) for _ in range(3)] == [3, 2, 0]
     assert (await young.post(service)).headers["idempotency-replayed"] == "true"
     async with service.db.relay("millrace_pipelines_relay") as connection:
         assert await connection.execute("delete from idempotency") == "DELETE 0"

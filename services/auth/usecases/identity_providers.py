@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 
 from libs.common import clock
+from libs.common.asides import aside
 from libs.common.errors import Conflict, Fault, Invalid, NotFound, Unavailable
-from libs.common.idempotency import aside
 from libs.common.identity import Principal
 from libs.common.ids import new_id
 from libs.common.permissions import Permissions
