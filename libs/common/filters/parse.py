@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from libs.common.errors import Fault, Invalid
+from libs.common.errors import Fault, Invalid, clipped
 from libs.common.filters import literals
 from libs.common.filters.operators import Shape, allowed, shape
 from libs.common.filters.schema import Field, Kind, Schema
@@ -19,6 +19,7 @@ MAX_FAULTS = 1000
 T = TypeVar("T")
 
 _ANYTHING: Node = And(())
+RELATED = ("some", "none")
 _OPERATORS = {op.value: op for op in Op}
 
 
@@ -55,6 +56,8 @@ class Parser:
             self.fault(pointer, "invalid_filter", "An object is expected.")
             return _ANYTHING
         keys = [key for key in ("and", "or", "not", "some", "none") if key in value]
+        if not keys and value.get("op") in RELATED:
+            return self._of_operator(value, schema, pointer, depth, hops)
         if not keys:
             return self._leaf(value, schema, pointer, hops)
         self._refuse_others(value, {keys[0]}, pointer)
@@ -98,11 +101,21 @@ class Parser:
         nodes = (self.node(item, schema, f"{pointer}/{index}", depth + 1, hops) for index, item in enumerate(rest))
         return And(tuple(nodes)) if key == "and" else Or(tuple(nodes))
 
-    def _related(self, key: str, value: object, schema: Schema, pointer: str, depth: int, hops: int) -> Node:
+    def _of_operator(self, value: Mapping[str, object], schema: Schema, pointer: str, depth: int, hops: int) -> Node:
+        if "value" not in value:
+            self.fault(f"{pointer}/value", "required", "A filter of the related records is expected.")
+            return _ANYTHING
+        self._refuse_others(value, {"field", "op", "value"}, pointer)
+        related = {"field": value.get("field"), "value": value["value"]}
+        return self._related(str(value["op"]), related, schema, pointer, depth, hops, inner="value")
+
+    def _related(
+        self, key: str, value: object, schema: Schema, pointer: str, depth: int, hops: int, inner: str = "filter"
+    ) -> Node:
         if not isinstance(value, Mapping):
             self.fault(pointer, "invalid_filter", "An object with field and filter is expected.")
             return _ANYTHING
-        self._refuse_others(value, {"field", "filter"}, pointer)
+        self._refuse_others(value, {"field", inner}, pointer)
         path = self._path(value.get("field"), f"{pointer}/field")
         found = self._field(path, schema, f"{pointer}/field", hops) if path else None
         if path is None or found is None:
@@ -115,8 +128,8 @@ class Parser:
         if hops > MAX_HOPS:
             self._too_far(f"{pointer}/field")
             return _ANYTHING
-        inner = self.node(value.get("filter", {}), found.target, f"{pointer}/filter", depth + 1, hops)
-        return Some(names, inner) if key == "some" else NoneOf(names, inner)
+        node = self.node(value.get(inner, {}), found.target, f"{pointer}/{inner}", depth + 1, hops)
+        return Some(names, node) if key == "some" else NoneOf(names, node)
 
     def _leaf(self, value: Mapping[str, object], schema: Schema, pointer: str, hops: int) -> Node:
         if not value:
@@ -165,7 +178,8 @@ class Parser:
     def _operator(self, value: object, field: Field | None, pointer: str) -> Op | None:
         op = _OPERATORS.get(value) if isinstance(value, str) else None
         if op is None:
-            self.fault(pointer, "unknown_operator", f"There is no operator {value!r}.")
+            takes = ", ".join(Op if field is None else allowed(field))
+            self.fault(pointer, "unknown_operator", f"There is no operator {_brief(value)!r}; there are {takes}.")
         elif field is not None and op not in (ops := allowed(field)):
             takes = ", ".join(ops)
             self.fault(pointer, "invalid_operator", f"{field.name!r} ({field.stored_kind}) takes {takes}.")
@@ -228,6 +242,10 @@ def steps(path: str, schema: Schema) -> tuple[str, ...]:
         found.append(name)
         names = names[name.count(".") + 1 :]
     return tuple(found)
+
+
+def _brief(value: object) -> str:
+    return clipped(str(value), 40)
 
 
 def escape(key: str) -> str:

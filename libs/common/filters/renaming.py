@@ -31,7 +31,9 @@ class Renaming:
                 tree = {"filter": self.condition(inner["filter"], end)} if "filter" in inner else {}
                 found[key] = {**inner, "field": path, **tree}
         if "field" in found:
-            found["field"] = self._path(found["field"], at)[0]
+            found["field"], end = self._path(found["field"], at)
+            if found.get("op") in ("some", "none") and "value" in found:
+                found["value"] = self.condition(found["value"], end)
         return found
 
     def _path(self, path: object, at: UUID) -> tuple[object, UUID | None]:

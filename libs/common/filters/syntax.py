@@ -7,6 +7,8 @@ A node in JSON is one of::
     {"and": [...]}  {"or": [...]}  {"not": {...}}         groups; `{}` is true, `{"or": []}` false
     {"some": {"field": "contacts", "filter": {...}}}      a related record passes the inner filter
     {"none": {"field": "contacts", "filter": {...}}}      no related record does
+
+The last two may be written as comparisons too: `{"field": "contacts", "op": "some", "value": {...}}`.
 """
 
 from dataclasses import dataclass

@@ -156,7 +156,8 @@ def reaches(tree: Tree, parts: Container[str] = ()) -> bool:
     if not isinstance(tree, dict):
         return False
     field = tree.get("field")
-    if "some" in tree or "none" in tree or (isinstance(field, str) and "." in field and field not in parts):
+    related = "some" in tree or "none" in tree or tree.get("op") in ("some", "none")
+    if related or (isinstance(field, str) and "." in field and field not in parts):
         return True
     return any(reaches(tree[key], parts) for key in ("and", "or", "not") if key in tree)
 

@@ -14,7 +14,7 @@ MAX_METRICS = 20
 MAX_GROUPS = 3
 UNITS = ("day", "week", "month", "quarter", "year")
 
-_METRIC = re.compile(r"(count|(sum|avg|min|max|p50|p95|p99):([a-z][a-z0-9_]{0,62}))")
+_METRIC = re.compile(r"(count|(sum|avg|min|max|p50|p95|p99):([a-z][a-z0-9_]{0,62}(?:\.[a-z0-9_]{1,63})?))")
 _DAY = "^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _GROUPABLE = frozenset(Kind) - {Kind.JSON, Kind.LIST}
 _NUMERIC = {"sum": "sum({})", "avg": "avg({})"} | {
@@ -22,6 +22,7 @@ _NUMERIC = {"sum": "sum({})", "avg": "avg({})"} | {
     for percent in (50, 95, 99)
 }
 _ORDERED = {"min": "min({})", "max": "max({})"}
+_OF_FIELDS = ", ".join((*_NUMERIC, *_ORDERED))
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -132,15 +133,15 @@ def _zones() -> frozenset[str]:
 
 
 def _metric(text: str, schema: Schema, faults: list[Fault]) -> Metric | None:
+    """The metric; one of a currency is that of its amounts, whatever their currency."""
     match = _METRIC.fullmatch(text)
     if match is None:
-        faults.append(
-            Fault("/metrics", "unknown_metric", f"'{text}' is not count or sum, avg, min, max, p95 of a field")
-        )
+        detail = f"'{text}' is not count, or one of {_OF_FIELDS} and a field: sum:amount"
+        faults.append(Fault("/metrics", "unknown_metric", detail))
         return None
     if match[2] is None:
         return Metric("count", "count")
-    field = schema.fields.get(match[3])
+    field = schema.fields.get(f"{match[3]}.amount") or schema.fields.get(match[3])
     if field is None:
         faults.append(Fault("/metrics", "unknown_field", f"There is no field '{match[3]}'"))
     elif not _measurable(match[2], field):

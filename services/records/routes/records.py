@@ -156,8 +156,9 @@ class RecordsController(Controller):
     ) -> ASGIResponse:
         """Count, sum, avg, min, max, p50, p95 and p99 over the records that may be seen, with the filters of a list.
 
-        Times are grouped by `day`, `week`, `month`, `quarter` or `year` (`group_by=won_at:month`), in the time zone of
-        the organization or in `time_zone`.
+        Of a currency these are over its amounts (`sum:price`, or `sum:price.amount`), which `group_by=price.currency`
+        keeps apart. Times are grouped by `day`, `week`, `month`, `quarter` or `year` (`group_by=won_at:month`), in the
+        time zone of the organization or in `time_zone`.
         """
         position = str(caller.position(platform.bus))
         pairs = list(request.query_params.multi_items())

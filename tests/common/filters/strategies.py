@@ -196,7 +196,10 @@ def _related(draw: st.DrawFn, schema: Schema) -> object:
     field = schema.fields[draw(st.sampled_from(["company", "clients"]))]
     assert field.target is not None
     inner = draw(leaves(field.target) | st.just({}))
-    return {draw(st.sampled_from(["some", "none"])): {"field": field.name, "filter": inner}}
+    word = draw(st.sampled_from(["some", "none"]))
+    if draw(st.booleans()):
+        return {"field": field.name, "op": word, "value": inner}
+    return {word: {"field": field.name, "filter": inner}}
 
 
 def _groups(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:

@@ -138,6 +138,26 @@ def test_some_and_none_lead_to_related_records() -> None:
     assert parse_tree({"none": {"field": "clients", "filter": inner}}, CONTACT) == NoneOf(("clients",), expected)
 
 
+def test_some_and_none_may_be_written_as_operators() -> None:
+    """A comparison by them takes a filter for its value, and its faults point into that."""
+    inner = {"field": "name", "value": "a"}
+    for op in ("some", "none"):
+        written = {"field": "clients", "op": op, "value": inner}
+        assert parse_tree(written, CONTACT) == parse_tree({op: {"field": "clients", "filter": inner}}, CONTACT)
+    wrong: list[dict[str, object]] = [
+        {"field": "clients", "op": "some", "value": {"field": "nope", "value": 1}},
+        {"field": "name", "op": "none", "value": inner},
+        {"field": "clients", "op": "some"},
+    ]
+    with pytest.raises(Invalid) as caught:
+        parse_tree({"and": wrong}, CONTACT)
+    assert [(fault.pointer, fault.code) for fault in caught.value.errors] == [
+        ("/filter/and/0/value/field", "unknown_field"),
+        ("/filter/and/1/field", "not_a_relation"),
+        ("/filter/and/2/value", "required"),
+    ]
+
+
 def test_a_field_the_caller_may_not_read_does_not_exist() -> None:
     """A field left out of the target's schema is unknown, though the guard may use it."""
     with pytest.raises(Invalid) as raised:

@@ -85,11 +85,13 @@ def test_only_some_types_become_others() -> None:
 def test_conditions_follow_a_new_name() -> None:
     """Groups, paths and relations are renamed at their first step; what is said of other records is not."""
     some = {"some": {"field": "a", "filter": {"field": "a", "op": "eq", "value": "a"}}}
-    when = {"and": [{"field": "a.b", "op": "eq", "value": "a"}, {"not": some}]}
+    none = {"field": "a", "op": "none", "value": {"field": "a", "op": "eq", "value": "a"}}
+    when = {"and": [{"field": "a.b", "op": "eq", "value": "a"}, {"not": some}, none]}
     found = renamed_condition(when, {"a": "z"})
     assert msgspec.json.decode(msgspec.json.encode(found)) == {
         "and": [
             {"field": "z.b", "op": "eq", "value": "a"},
             {"not": {"some": {"field": "z", "filter": {"field": "a", "op": "eq", "value": "a"}}}},
+            {**none, "field": "z"},
         ]
     }

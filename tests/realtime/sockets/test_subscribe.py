@@ -215,6 +215,7 @@ UNJUDGED: list[tuple[str, dict[str, object], str]] = [
     ("pipeline", {"field": "title", "value": "x"}, "validation-failed"),
     ("pipeline", {"field": "name.other", "value": 1}, "filter-reaches"),
     ("pipeline", {"not": {"some": {"field": "name", "filter": {}}}}, "filter-reaches"),
+    ("pipeline", {"field": "name", "op": "none", "value": {}}, "filter-reaches"),
     ("tenant", {"field": "name", "value": "x"}, "filter-not-taken"),
 ]
 

@@ -24,6 +24,13 @@ async def test_groups_have_their_metrics(service: Service) -> None:
     assert {item["group"]["stage"] for item in answer.json()["items"]} == {"new", "won", None}
     total = await service.client.get(f"{path}?metrics=count,sum:amount&filter[amount][gte]=2")
     assert total.json()["items"] == [{"group": {}, "metrics": {"count": 3, "sum:amount": 15}}]
+    priced = service.pipeline({"name": "price", "type": "currency"})
+    for amount, currency in (("0.10", "EUR"), ("0.20", "EUR"), ("5", "USD")):
+        await service.client.create(priced, {"price": {"amount": amount, "currency": currency}})
+    by_currency = "group_by=price.currency&metrics=sum:price,max:price.amount"
+    of_prices = await service.client.get(f"/pipelines/{priced}/records/aggregate?{by_currency}")
+    assert [item["metrics"]["sum:price"] for item in of_prices.json()["items"]] == [0.3, 5]
+    assert of_prices.json()["items"][1]["group"] == {"price.currency": "USD"}
     ruled = service.principal(Grant("records", ("read",), row_rule={"field": "stage", "op": "eq", "value": "won"}))
     assert (await ruled.get(path)).json()["items"] == [{"group": {}, "metrics": {"count": 1}}]
     masked = service.principal(Grant("records", ("read",), readable_fields=frozenset({"stage"})))
