@@ -13,6 +13,7 @@ from libs.common.errors import Fault, Invalid
 from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.pages import Page
+from services.pipelines.domain import planning
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.definitions import MAX_FIELDS
 from services.pipelines.domain.evolution import Pending
@@ -107,7 +108,7 @@ class SchemaRoutes(Controller):
         data: JSONBody[PlanInput],
     ) -> PlanOutput:  # fmt: skip
         """Tell what would change, how many records would not fit, and some of these."""
-        wanted = schemas.Wanted(data.fields, data.remove, data.rename)
+        wanted = planning.Wanted(data.fields, data.remove, data.rename)
         made = await schemas.plan(platform.database, platform.bus, caller, parse_id(pipeline_id), wanted)
         return PlanOutput(made.id, made.version, clock.rfc3339(made.expires_at), made.changes)
 

@@ -5,109 +5,32 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from libs.common import clock
 from libs.common.bus import Bus
-from libs.common.errors import Conflict, Fault, Gone, Invalid, NotFound, StaleVersion
-from libs.common.filters.renaming import renamed_condition
+from libs.common.errors import Fault, Gone, Invalid, NotFound, StaleVersion
 from libs.common.ids import new_id
 from libs.common.postgres import Connection, Database
+from services.pipelines.domain import planning
 from services.pipelines.domain.caller import Caller
-from services.pipelines.domain.computed import renamed_field
-from services.pipelines.domain.definitions import (
-    MAX_FAULTS,
-    Placed,
-    attribute_faults,
-    read_field,
-    reference_faults,
-    size_faults,
-)
-from services.pipelines.domain.evolution import (
-    TREATMENTS,
-    Change,
-    Effect,
-    Move,
-    Pending,
-    Step,
-    convertible,
-    differences,
-    hidden,
-    pairs,
-    removed,
-    renamed_display,
-    renamed_fields,
-)
-from services.pipelines.domain.fields import AnyField
-from services.pipelines.domain.names import field_name_faults
+from services.pipelines.domain.definitions import MAX_FAULTS, Placed
+from services.pipelines.domain.evolution import Move, Pending, Step, hidden, removed
 from services.pipelines.domain.pipelines import Pipeline
-from services.pipelines.domain.rules import rules_faults
-from services.pipelines.domain.schemas import (
-    PLAN_SECONDS,
-    Difference,
-    Plan,
-    PlannedChange,
-    Sample,
-    Version,
-    between,
-    check_fit,
-)
-from services.pipelines.domain.titles import renamed_template
+from services.pipelines.domain.schemas import PLAN_SECONDS, Difference, Plan, Version, between, check_fit
 from services.pipelines.storage import pipelines as storage
 from services.pipelines.storage import schemas
-from services.pipelines.usecases import computed, evolve, pipelines, relations, renames, views
-
-FORECAST_SECONDS = 15.0
+from services.pipelines.usecases import computed, evolve, foresight, pipelines, relations, renames, views
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What shall change: fields that are new or replace those of their name, names that go, names that change."""
-
-    fields: list[Any] = []
-    remove: list[str] = []
-    rename: dict[str, str] = {}
-
-
-class Proposal(msgspec.Struct, frozen=True):
-    """A change as records are asked about it."""
-
-    name: str
-    effect: Effect
-    field: AnyField
-
-
-class Question(msgspec.Struct, frozen=True):
-    """`rpc.records.plan`: what changes would do to records."""
-
-    token: str
-    pipeline_id: UUID
-    proposals: list[Proposal]
-
-
-class Foreseen(msgspec.Struct, frozen=True):
-    """What one change would do."""
-
-    records_affected: int | None
-    records_failing: int | None
-    samples: list[Sample]
-
-
-class Forecast(msgspec.Struct, frozen=True):
-    """What changes would do, in their order."""
-
-    changes: list[Foreseen]
-    estimated: bool
-
-
-async def plan(database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, wanted: Wanted) -> Plan:
+async def plan(database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, wanted: planning.Wanted) -> Plan:
     """What would change, and how many records would not fit; it holds for an hour, and for this definition only."""
     caller.require("update", pipeline_id)
     found = await pipelines.get(database, caller, pipeline_id)
-    step, faults = _read(found, wanted)
-    _check(found, step, faults)
+    step, faults = planning.read(found, wanted)
+    planning.check(found, step, faults)
     step = await _computed(database, caller, found, step, wanted)
-    changes = await foresee(bus, caller, found, step)
+    changes = await foresight.foresee(bus, caller, found, step)
     until = clock.now() + timedelta(seconds=PLAN_SECONDS)
     made = Plan(new_id(), found.version, step, changes, until)
     async with database.tenant(caller.tenant) as connection:
@@ -115,7 +38,7 @@ async def plan(database: Database, bus: Bus, caller: Caller, pipeline_id: UUID, 
     return made
 
 
-async def _computed(database: Database, caller: Caller, found: Pipeline, step: Step, wanted: Wanted) -> Step:
+async def _computed(database: Database, caller: Caller, found: Pipeline, step: Step, wanted: planning.Wanted) -> Step:
     """The way with what follows for computed fields."""
     names = [value.get("name") for value in wanted.fields]
     given: list[Placed] = [
@@ -125,7 +48,7 @@ async def _computed(database: Database, caller: Caller, found: Pipeline, step: S
         raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
     async with database.tenant(caller.tenant) as connection:
         named = _names(found, step)
-        new, faults = await computed.settled(connection, caller, _renamed(found, step), given, named)
+        new, faults = await computed.settled(connection, caller, planning.renamed(found, step), given, named)
         if faults:
             raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
         await computed.check_types(connection, caller, found, new, named)
@@ -182,7 +105,7 @@ async def rollback(
     found = await pipelines.get(database, caller, pipeline_id)
     async with database.tenant(caller.tenant) as connection:
         step, stashes, rules, title = await _way_back(connection, caller, found, version)
-    changes = await foresee(bus, caller, found, step)
+    changes = await foresight.foresee(bus, caller, found, step)
     if not force:
         check_fit(changes)
     async with database.tenant(caller.tenant) as connection:
@@ -217,98 +140,10 @@ async def version(
     return found, between(earlier, found, asked)
 
 
-async def foresee(bus: Bus, caller: Caller, pipeline: Pipeline, step: Step) -> list[PlannedChange]:
-    """The differences, with what they would do to the records that are there."""
-    changes = differences(pipeline.fields, step)
-    if not changes:
-        return []
-    before = {field.name: field for field in pipeline.fields}
-    asked = [Proposal(it.name, it.effect, it.after or before[it.name]) for it in changes]
-    question = Question(caller.principal.token, pipeline.id, asked)
-    forecast = await bus.request("rpc.records.plan", question, Forecast, seconds=FORECAST_SECONDS)
-    return [_planned(it, found, forecast.estimated) for it, found in zip(changes, forecast.changes, strict=True)]
-
-
-def _planned(change: Change, found: Foreseen, estimated: bool) -> PlannedChange:
-    counts = found.records_affected, found.records_failing
-    return PlannedChange(change.field, change.kind, *counts, found.samples, TREATMENTS[change.effect], estimated)
-
-
-def _read(pipeline: Pipeline, wanted: Wanted) -> tuple[Step, list[Fault]]:
-    """The way to what is wanted, and all that is wrong with it."""
-    faults = _names_faults(pipeline, wanted)
-    given: dict[str, Placed] = {}
-    for index, value in enumerate(wanted.fields):
-        field, found = read_field(value, f"/fields/{index}")
-        faults += found
-        if field is not None:
-            if field.name in given:
-                faults.append(Fault(f"/fields/{index}/name", "duplicate", f"'{field.name}' is given twice"))
-            given.setdefault(field.name, (f"/fields/{index}", field))
-    left = tuple(field for field in pipeline.fields if field.name not in wanted.remove)
-    called = (renamed_display(it, wanted.rename, pipeline.id) for it in renamed_fields(left, wanted.rename))
-    kept = tuple(renamed_field(it, wanted.rename, pipeline.id) for it in called)
-    known = {field.name for field in kept}
-    merged = tuple(given[field.name][1] if field.name in given else field for field in kept)
-    fields = (*merged, *(field for _, field in given.values() if field.name not in known))
-    freed = {*wanted.remove, *wanted.rename}
-    reused = [pointer for pointer, field in given.values() if field.name in freed]
-    faults += [Fault(f"{at}/name", "in_use", "A name that becomes free is free when the job is done") for at in reused]
-    step = Step(fields=fields, renames=wanted.rename)
-    for was, now in pairs(pipeline.fields, step):
-        if was is not None and now.name in given and not convertible(was, now):
-            detail = f"Values of '{was.name}' cannot become those of such a field"
-            faults.append(Fault(f"{given[now.name][0]}/type", "type_change", detail))
-    return step, faults
-
-
-def _names_faults(pipeline: Pipeline, wanted: Wanted) -> list[Fault]:
-    known = {field.name for field in pipeline.fields}
-    faults = [
-        Fault(f"/remove/{index}", "unknown_name", f"There is no field '{name}'")
-        for index, name in enumerate(wanted.remove)
-        if name not in known
-    ]
-    for old, new in wanted.rename.items():
-        if old not in known or old in wanted.remove:
-            faults.append(Fault(f"/rename/{old}", "unknown_name", f"There is no field '{old}'"))
-        if new in known or list(wanted.rename.values()).count(new) > 1:
-            faults.append(Fault(f"/rename/{old}", "duplicate", f"There is another field '{new}'"))
-        faults += field_name_faults(new, f"/rename/{old}")
-    return faults
-
-
-def _renamed(pipeline: Pipeline, step: Step) -> Pipeline:
-    """The pipeline with the fields of a step, and with its rules and title in their names."""
-    rules = tuple(
-        replace(
-            rule,
-            when=renamed_condition(rule.when, step.renames),
-            fields=tuple(step.renames.get(name, name) for name in rule.fields),
-        )
-        for rule in pipeline.rules
-    )
-    title = pipeline.title_template
-    title = None if title is None else renamed_template(title, step.renames)
-    return replace(pipeline, fields=step.fields, rules=rules, title_template=title)
-
-
-def _check(pipeline: Pipeline, step: Step, faults: list[Fault]) -> None:
-    """`Invalid` with all that is wrong with a definition, `Conflict` where a job is still busy with an earlier one."""
-    new = _renamed(pipeline, step)
-    names = [field.name for field in step.fields]
-    placed: list[Placed] = [(f"/fields/{index}", field) for index, field in enumerate(step.fields)]
-    faults += attribute_faults(msgspec.structs.asdict(new), names)
-    faults += [*reference_faults(placed, names), *size_faults(step.fields, "/fields")]
-    faults += rules_faults(new.rules, step.fields)
-    if faults:
-        raise Invalid("The definition would not be valid", errors=faults[:MAX_FAULTS])
-
-
 async def _take(
     connection: Connection, caller: Caller, old: Pipeline, step: Step, stashes: tuple[Move, ...] = ()
 ) -> tuple[Pipeline, Pending]:
-    new = _renamed(old, step)
+    new = planning.renamed(old, step)
     before = {field.name: field for field in old.fields}
     fresh: list[Placed] = [
         (f"/fields/{i}", field) for i, field in enumerate(step.fields) if before.get(field.name) != field
@@ -358,15 +193,5 @@ async def _way_back(
     )
     fields = await renames.caught_up(connection, caller, pipeline.id, target.fields)
     step = Step(fields=fields, renames=named, restores=restores)
-    _check_way(pipeline, step)
+    planning.check_way(pipeline, step)
     return step, back, target.rules, target.title_template
-
-
-def _check_way(pipeline: Pipeline, step: Step) -> None:
-    faults = [
-        Fault(f"/fields/{now.name}/type", "type_change", f"Values of '{was.name}' cannot become those of such a field")
-        for was, now in pairs(pipeline.fields, step)
-        if was is not None and not convertible(was, now)
-    ]
-    if faults:
-        raise Conflict("There is no way back to that definition", code="no-way-back", errors=faults)
