@@ -105,7 +105,12 @@ def _kept(
     numbers = pipeline.given & patch.keys()
     changed = [name for name in sorted(numbers) if not same(patch[name], current.get(name))]
     rest = {name: value for name, value in patch.items() if name not in numbers} if numbers else patch
-    return rest, [Fault(f"/data/{name}", "read_only", f"'{name}' is given by the platform") for name in changed]
+    return rest, [given(name) for name in changed]
+
+
+def given(name: str) -> Fault:
+    """The fault of giving what the platform gives."""
+    return Fault(f"/data/{name}", "read_only", f"'{name}' is given by the platform")
 
 
 def checked(pipeline: Pipeline, values: Mapping[str, object]) -> tuple[Data, list[Fault]]:
@@ -139,6 +144,16 @@ def entering(pipeline: Pipeline, before: Mapping[str, object], after: Mapping[st
         needed = next((stage.required_fields for stage in field.stages if stage.value == new), ())
         faults += [_for_stage(name, str(new)) for name in needed if _blank(after.get(name))]
     return faults
+
+
+def told_to(readable: Container[str] | None, faults: Iterable[Fault]) -> list[Fault]:
+    """The faults in words that repeat nothing of what may not be seen: the stage that a record comes from."""
+    return [
+        Fault(it.pointer, it.code, "No transition leads there from the present stage")
+        if it.code == "invalid_transition" and readable is not None and it.pointer.rpartition("/")[2] not in readable
+        else it
+        for it in faults
+    ]
 
 
 def ruled(rules: Rules, before: Mapping[str, object], after: Mapping[str, object]) -> list[Fault]:

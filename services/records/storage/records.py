@@ -278,7 +278,7 @@ async def increment(
         by.tenant_id, read.pipeline.id, record_id, field, amount, at, by.id, by.kind, by.name, noted(by),
     ]  # fmt: skip
     name = frozenset((field,))
-    condition = read.condition(params, context)
+    condition = read.condition(params, context, using=name)
     writable = update.condition_to_write(params, context, name)
     return await connection.fetchrow(
         fill("increment", condition=condition, writable=writable, unfenced="true" if passed else "not r.fenced"),

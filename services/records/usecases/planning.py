@@ -1,15 +1,16 @@
 """From operations to a plan: what each of a wave's changes, judged by domain rules and what the caller may."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
 from libs.common.clock import rfc3339
-from libs.common.errors import AppError, Forbidden, Invalid
+from libs.common.errors import AppError, Fault, Forbidden, Invalid
 from libs.common.ids import new_id
 from services.records.domain import fields, json_patch
 from services.records.domain.operations import Create, Delete, Operation, Update, field_edge, related_ids
+from services.records.domain.permissions import Fields
 from services.records.domain.pipelines import numbered, unique_key
 from services.records.domain.records import Change, Record, advanced, collisions, stale
 from services.records.storage import counters, records
@@ -62,14 +63,15 @@ def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> Non
         raise Forbidden("No grant allows records to be made in this pipeline")
     if operation.unlinked is not None:
         raise operation.unlinked
+    unknown, given = _known(scope.read.hidden(operation.data, scope.create), operation.data)
     names = frozenset(operation.data)
     numbers = plan.numbers.get(index, {})
     later = scope.pipeline.computing is not None and bool(scope.pipeline.computing.across)
     rules = None if later else scope.rules
-    data, faults = fields.created(scope.pipeline, operation.data, _presets(scope, names), numbers, rules)
+    data, faults = fields.created(scope.pipeline, given, _presets(scope, names), numbers, rules)
     if later:
         plan.judges[index] = lambda found: fields.judged_new(scope.pipeline, found, names, scope.rules)
-    if faults := scope.read.hidden(names, scope.create) + faults:
+    if faults := unknown + faults:
         raise Invalid(errors=faults)
     scope.create.check_writing(names & scope.pipeline.fields.keys(), None)
     at, by = rfc3339(scope.caller.now), scope.caller.principal.id
@@ -89,26 +91,46 @@ def _presets(scope: Scope, names: frozenset[str]) -> dict[str, object]:
 
 async def _plan_update(scope: Scope, plan: Plan, index: int, operation: Update, row: Locked) -> None:
     scope.update.check_writing(frozenset(), row.updates)
-    before = row.record()
+    before, readable = row.record(), scope.read.readable_of(row.reads)
     patch = _patch(scope, operation, row, before)
+    unknown, patch = _known(scope.read.hidden(patch, scope.update), patch)
     later = scope.pipeline.computing is not None and bool(scope.pipeline.computing.relations & patch.keys())
     rules = None if later else scope.rules
     data, faults = fields.changed(scope.pipeline, before.data, patch, rules, whole=operation.whole)
     if later:
         judge = partial(fields.judged_changed, scope.pipeline, before.data, named=patch, rules=scope.rules)
-        plan.judges[index] = judge
-    if faults := scope.read.hidden(patch, scope.update) + faults:
+        plan.judges[index] = lambda found: fields.told_to(readable, judge(found))
+    # What cannot be seen counts as changed by whoever writes it, who would learn otherwise that it was the same.
+    unseen = _unseen(scope, patch, readable)
+    if unknown and unseen:
+        raise Invalid(errors=unknown)
+    scope.update.check_writing(frozenset(unseen) - scope.pipeline.computed, row.updates)
+    faults += [fault for name in sorted(unseen & scope.pipeline.given) if (fault := fields.given(name)) not in faults]
+    if faults := unknown + fields.told_to(readable, faults):
         raise Invalid(errors=faults)
-    changed = fields.differing(before.data, data)
+    changed = sorted({*fields.differing(before.data, data), *unseen})
     scope.update.check_writing(frozenset(changed) - scope.pipeline.computed, row.updates)
     if operation.version is not None and operation.version != before.version:
-        await _check_stale(scope, patch, operation, row, before, data)
+        await _check_stale(scope, patch, operation, before, data, readable)
     if not changed:
         plan.unchanged[index] = before
         return
     await fencing.check(scope, row, changed, operation.tokens)
     after = advanced(before, data, scope.pipeline.title(data), scope.caller.principal.id, scope.caller.now)
     _note(scope, plan, index, Change("updated", after, changed, before))
+
+
+def _known(unknown: list[Fault], given: Mapping[str, object]) -> tuple[list[Fault], Mapping[str, object]]:
+    """The faults of naming what does not exist for the caller, and the rest, which alone is judged."""
+    if not unknown:
+        return unknown, given
+    pointers = {fault.pointer for fault in unknown}
+    return unknown, {name: value for name, value in given.items() if f"/data/{name}" not in pointers}
+
+
+def _unseen(scope: Scope, names: Iterable[str], readable: Fields) -> set[str]:
+    """Those of the fields that may not be seen."""
+    return set() if readable is None else (set(names) & scope.pipeline.fields.keys()) - readable
 
 
 def _patch(scope: Scope, operation: Update, row: Locked, before: Record) -> Mapping[str, object]:
@@ -129,17 +151,16 @@ async def _check_stale(
     scope: Scope,
     patch: Mapping[str, object],
     operation: Update,
-    row: Locked,
     before: Record,
     data: Mapping[str, object],
+    readable: Fields,
 ) -> None:
     version = operation.version or 0
-    since = await records.changes_since(scope.connection, scope.tenant_id, row.id, version)
+    since = await records.changes_since(scope.connection, scope.tenant_id, before.id, version)
     attempted = {name: data.get(name) for name in patch}
-    found = collisions(before.data, attempted, since)
-    if found or operation.exact or version > before.version:
-        readable = scope.read.readable_of(row.reads)
-        raise stale(before.version, [c for c in found if readable is None or c.field in readable])
+    found, unseen = collisions(before.data, attempted, since), _unseen(scope, patch, readable)
+    if found or unseen & since.keys() or operation.exact or version > before.version:
+        raise stale(before.version, [c for c in found if c.field not in unseen])
 
 
 def _plan_delete(scope: Scope, plan: Plan, index: int, operation: Delete, row: Locked) -> None:

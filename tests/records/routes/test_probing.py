@@ -1,7 +1,7 @@
 """Nobody learns what they may not read: two worlds that differ in hidden values alone answer every question alike."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,15 @@ FIELDS: list[dict[str, Any]] = [
     {"name": "wealth", "type": "number", "indexed": True},
     {"name": "mail", "type": "email", "searchable": True},
     {"name": "marks", "type": "tags", "searchable": True},
+    {"name": "twice", "type": "formula", "expression": "wealth * 2", "result_type": "number"},
+    {"name": "price", "type": "currency"},
 ]
+STAGE: dict[str, Any] = {
+    "name": "stage",
+    "type": "stage",
+    "stages": [{"value": value} for value in ("old", "new", "won")],
+    "transitions": {"old": ["won"], "new": ["won"]},
+}
 SHOWN = frozenset({"name", "size", "parent"})
 ACTIONS = frozenset({"read", "create", "update", "delete", "export"})
 GUESSES = ("alphabet", "zeppelim", "1000", "a@alphabet.example")
@@ -74,7 +82,7 @@ class World:
         for field in ("secret", "-wealth", "mail", "title", "-title", "parent.secret", "name"):
             yield "GET", path, {"params": {"sort": field, "limit": 1}}
             yield "GET", path, {"params": {"sort": field, "count": "exact"}}
-        for field in ("secret", "wealth", "title", "parent.secret", "marks"):
+        for field in ("secret", "wealth", "title", "parent.secret", "marks", "twice", "price", "price.amount"):
             for metrics in ("count", f"max:{field}", f"avg:{field}"):
                 yield "GET", f"{path}/aggregate", {"params": {"group_by": field, "metrics": metrics}}
             yield "GET", f"{path}/aggregate", {"params": {"metrics": f"min:{field}"}}
@@ -135,11 +143,33 @@ class World:
         yield "GET", f"/records/{self.parent}/traverse", {"params": {"path": "~belongs_to"}}
         yield "GET", f"/records/{self.thing}/shortest-path/{self.twin}", {}
 
+    def dry_runs(self, *stages: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """What would become of changes that write what cannot be seen, to old versions and to the present one.
+
+        Who writes a stage learns by which ways it may be come to, so not all try these.
+        """
+        path = f"/pipelines/{self.things}/records/batch"
+        for record in (self.thing, self.twin):
+            for name, values in (
+                ("secret", GUESSES), ("wealth", (1000, 3, 7, 9000)), ("mail", GUESSES), ("twice", (2000, 6, 14, 18000)),
+                ("marks", (["alphabet"], ["zeppelin"])),
+                ("stage", stages), ("price", ({"amount": 1000, "currency": "EUR"}, {"amount": 3})),
+            ):  # fmt: skip
+                for value in values:
+                    for version in (None, 1, 2, 3):
+                        update = {"op": "update", "id": record, "data": {name: value}, "version": version}
+                        yield "POST", path, {"json": {"operations": [update], "dry_run": True}}
+        merge = {"target": self.thing, "sources": [self.twin]}
+        for name in ("secret", "wealth", "name"):
+            yield "POST", "/records/merge", {"json": {**merge, "fields": {name: self.twin}}}
+
     def _writes(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         path = f"/pipelines/{self.things}/records"
         patch = {"content-type": "application/json-patch+json"}
         for guess in GUESSES:
-            for name, value in (("secret", guess), ("wealth", 7), ("mail", guess), ("marks", [guess])):
+            twice = ("twice", 2000 if guess == "1000" else 14)
+            stage = ("stage", "new")
+            for name, value in (("secret", guess), ("wealth", 7), ("mail", guess), ("marks", [guess]), twice, stage):
                 data = {"name": "new", name: value}
                 yield "POST", path, {"json": {"data": data}}
                 yield "PATCH", f"{path}/{self.thing}", {"json": {"data": data}}
@@ -163,13 +193,22 @@ class World:
         yield "DELETE", f"{path}/{self.twin}", {"headers": stale}
 
 
-async def world(service: Service, hidden: list[tuple[str, int, str]], **options: Any) -> World:
-    """A world with these hidden values: of the first thing, the second, and the parent."""
-    parents = service.pipeline(*FIELDS, **options)
+async def world(
+    service: Service,
+    hidden: list[tuple[str, int, str]],
+    granted: Callable[[UUID], list[Grant]] | None = None,
+    **options: Any,
+) -> World:
+    """A world with these hidden values: of the first thing, the second, and the parent.
+
+    Where something else is granted no value is unique, because who writes those learns which are taken.
+    """
+    own = FIELDS if granted is None else [{**field, "unique": False} for field in FIELDS]
+    parents = service.pipeline(*own, **options)
     relation = {
         "name": "parent", "type": "relation", "target_pipeline": str(parents), "relationship_type": "belongs_to",
     }  # fmt: skip
-    things = service.pipeline(*FIELDS, relation, **options)
+    things = service.pipeline(*own, STAGE, relation, **options)
     admin = service.client
     made = []
     for pipeline, name, (secret, wealth, mail) in (
@@ -183,16 +222,34 @@ async def world(service: Service, hidden: list[tuple[str, int, str]], **options:
             "mail": mail,
             "marks": [secret],
         }
+        data["price"] = {"amount": wealth, "currency": "EUR"}
         if pipeline == things:
             data["parent"] = made[0]
+            data["stage"] = "new" if wealth > 5 else "old"
         record = await admin.create(pipeline, data)
         path = f"/pipelines/{pipeline}/records/{record['id']}"
         answer = await admin.patch(path, {"data": {"secret": secret, "wealth": wealth}})
         assert answer.status_code == 200, answer.text
         made.append(record["id"])
-    grants = [Grant("records", ACTIONS, p, readable_fields=SHOWN, writable_fields=SHOWN) for p in (parents, things)]
+    grants = [grant for pipeline in (parents, things) for grant in (granted or _shown)(pipeline)]
     views = {it.id: it for it in _views(things)}
     return World(service.principal(*grants), things, parents, made[1], made[2], made[0], views)
+
+
+def _shown(pipeline: UUID) -> list[Grant]:
+    """Some fields of every record, to read and to write."""
+    return [Grant("records", ACTIONS, pipeline, readable_fields=SHOWN, writable_fields=SHOWN)]
+
+
+def _of_some(pipeline: UUID) -> list[Grant]:
+    """All fields of records that there are none of, and some of the others."""
+    rule = {"field": "name", "op": "eq", "value": "Nothing"}
+    return [*_shown(pipeline), Grant("records", ACTIONS, pipeline, row_rule=rule)]
+
+
+def _unseen(pipeline: UUID) -> list[Grant]:
+    """All fields to write, of which some may be read."""
+    return [Grant("records", ACTIONS, pipeline, readable_fields=SHOWN)]
 
 
 def _views(pipeline: UUID) -> Iterator[View]:
@@ -220,7 +277,7 @@ ONE = [("alphabet", 1000, "a@alphabet.example"), ("beta", 7, "a@alphabet.example
 OTHER = [("zeppelin", 3, "z@zeppelin.example"), ("yard", 9000, "y@yard.example"), ("xylophone", 1, "x@x.example")]
 
 
-async def _compare(service: Service, one: World, other: World) -> None:
+async def _compare(service: Service, one: World, other: World, *, dry: bool = False) -> None:
     views = one.views | other.views
 
     async def view(question: Question) -> View:
@@ -229,8 +286,18 @@ async def _compare(service: Service, one: World, other: World) -> None:
     service.bus.serve("rpc.pipelines.view", Question, view)
     await service.bus.client.flush()
     told = await _behind(service, one, other)
-    for mine, theirs in zip(one.probes(), other.probes(), strict=True):
-        answers = [await w.prober.call(p[0], p[1], **p[2]) for w, p in ((one, mine), (other, theirs))]
+    probes = [[*(it.dry_runs("old", "new", "won") if dry else ()), *it.probes()] for it in (one, other)]
+    told += await _told(service, probes, [one, other])
+    assert told == []
+
+
+async def _told(
+    service: Service, probes: list[list[tuple[str, str, dict[str, Any]]]], worlds: list[World]
+) -> list[str]:
+    """What differs between the answers of two worlds, and what of hidden values stands in them."""
+    told = []
+    for mine, theirs in zip(*probes, strict=True):
+        answers = [await w.prober.call(p[0], p[1], **p[2]) for w, p in zip(worlds, (mine, theirs), strict=True)]
         shown = [alike(answer) for answer in answers]
         if shown[0] != shown[1]:
             told.append(f"{mine[0]} {mine[1]} {mine[2]}: {shown[0]} but {shown[1]}")
@@ -238,7 +305,7 @@ async def _compare(service: Service, one: World, other: World) -> None:
             hidden = [value for secret, _, mail in values for value in (secret, mail) if value not in str(asked)]
             told += [f"{asked}: tells {value!r}: {answer.text}" for value in hidden if value in answer.text]
             assert answer.status_code < 500, (asked, answer.text)
-    assert told == []
+    return told
 
 
 async def _behind(service: Service, one: World, other: World) -> list[str]:
@@ -269,6 +336,17 @@ async def test_hidden_values_change_no_answer(service: Service) -> None:
     nothing, nor does what sockets are answered.
     """
     await _compare(service, await world(service, ONE), await world(service, OTHER))
+
+
+async def test_hidden_values_of_some_records_change_no_answer(service: Service) -> None:
+    """Who may see fields in some records only learns nothing of the others, neither by asking nor by writing."""
+    await _compare(service, await world(service, ONE, _of_some), await world(service, OTHER, _of_some), dry=True)
+
+
+async def test_who_writes_what_they_cannot_see_learns_nothing(service: Service) -> None:
+    """Whether a value that is written was there already is not told, nor what it was, nor by which version."""
+    worlds = [await world(service, hidden, _unseen) for hidden in (ONE, OTHER)]
+    assert await _told(service, [list(it.dry_runs()) for it in worlds], worlds) == []
 
 
 async def test_titles_made_of_hidden_values_change_no_answer(service: Service) -> None:
