@@ -25,6 +25,7 @@ from services.auth.usecases.audit import Auditor
 from services.auth.usecases.older_keys import OlderKeys
 from services.realtime.usecases.metrics import LiveMetrics
 from tests.deploy.charts import of_kind
+from tests.faults.test_alerts import FIRED
 
 ROOT = Path(__file__).parents[2]
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -146,6 +147,14 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert {check["alertname"] for check in tested if check.get("exp_alerts")} == ALERTS.keys()
     assert {check["alertname"] for check in tested if not check.get("exp_alerts")} == ALERTS.keys()
     assert {Path(path).name for path in cases["rule_files"]} == {p.name for p in (OBSERVABILITY / "rules").iterdir()}
+
+
+def test_every_alert_is_fired_by_a_platform_that_is_broken() -> None:
+    """It is among those of a test that watches a real platform, and the table for readers has it."""
+    assert ALERTS.keys() == FIRED
+    page = (ROOT / "docs" / "artifacts.md").read_text().partition("| alert | how it is fired |\n")[2]
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    assert sorted(name.strip() for cell in cells for name in cell.split(",")) == sorted(ALERTS)
 
 
 def test_what_is_critical_is_known_within_a_minute() -> None:

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,19 +17,24 @@ from tests.support.fixtures import ENVIRONMENT
 from tests.support.platform import Tenant
 
 
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running stack that belongs to one module of tests."""
+@contextmanager
+def own_stack(root: Path, **more: str) -> Iterator[Stack]:
+    """A running stack for the length of a block, with these settings as well."""
     environ = {name: value for name, value in os.environ.items() if name not in SERVERS.values()}
-    home = Home(tmp_path_factory.mktemp("victim"))
-    stack = Stack(
-        home, {**environ, "PORT": str(free_port()), "JOB_LEASE_SECONDS": "3", "WEBHOOK_LOCAL": "true", **ENVIRONMENT}
-    )
+    given = {"PORT": str(free_port()), "JOB_LEASE_SECONDS": "3", "WEBHOOK_LOCAL": "true", **ENVIRONMENT, **more}
+    stack = Stack(Home(root), {**environ, **given})
     try:
         stack.up(tied=True)
         yield stack
     finally:
         stack.reset()
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack that belongs to one module of tests."""
+    with own_stack(tmp_path_factory.mktemp("victim")) as stack:
+        yield stack
 
 
 @pytest.fixture
