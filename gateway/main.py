@@ -40,13 +40,13 @@ from gateway.tunnel import Tunnel
 from gateway.upstream.ask import ask
 from gateway.upstream.balance import Service, revive_forever
 from gateway.upstream.pool import sweep_forever
-from libs.common import cache, events, logging, tracing
+from libs.common import cache, events, tracing
 from libs.common.bus import Bus
 from libs.common.errors import Unavailable
 from libs.common.metrics import Metrics
 from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
-from libs.common.settings import latest, load
+from libs.common.settings import latest, of_process
 from libs.common.tls import certificates, serving
 from libs.common.tokens import KeySet, TokenVerifier
 
@@ -202,8 +202,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
 
 def main() -> None:
     """Runs the gateway until SIGTERM or SIGINT, then lets what is in flight finish."""
-    settings = load(Settings)
-    logging.configure("gateway", settings.log_level)
+    settings = of_process(Settings, "gateway")
     gc.freeze()  # what was imported stays: a full collection would walk it for 20 ms
     with suppress(KeyboardInterrupt):
         server(Gateway(settings)).run()

@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import threading
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -47,6 +49,18 @@ def configure(service: str, level: str) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, _render])
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def catch_all() -> None:
+    """What ends the process or one of its threads, what is lost in a finalizer, and warnings become lines as well."""
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda it: _uncaught(it.exc_type, it.exc_value, it.exc_traceback)
+    sys.unraisablehook = lambda it: _uncaught(it.exc_type, it.exc_value, it.exc_traceback)
+    logging.captureWarnings(True)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    structlog.get_logger().critical("uncaught", error=repr(error), exc_info=(kind, error, trace))
 
 
 class _Service:

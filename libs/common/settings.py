@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
+import structlog
 from msgspec import Meta
+
+from libs.common import logging
 
 
 class SettingsError(Exception):
@@ -94,6 +97,19 @@ def load(struct: type[S], environ: Mapping[str, str] = os.environ) -> S:
     if problems:
         raise SettingsError("; ".join(problems))
     return msgspec.convert(given, struct, strict=False)
+
+
+def of_process(struct: type[S], service: str) -> S:
+    """The settings of this process, whose logging is set up by them; without them it ends, and a line says why."""
+    logging.configure(service, "INFO")
+    logging.catch_all()
+    try:
+        given = load(struct)
+    except SettingsError as error:
+        structlog.get_logger().critical("not started", error=str(error))
+        raise SystemExit(1) from error
+    logging.configure(service, given.log_level)
+    return given
 
 
 def _lookup(name: str, environ: Mapping[str, str], problems: list[str]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from litestar.types import ASGIApp
 
-from libs.common import logging, settings
+from libs.common import settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.outward import Outward
 from libs.common.postgres import Database
@@ -95,6 +95,5 @@ def _sender(given: Settings) -> Send | None:
 
 
 if __name__ == "__main__":
-    loaded = settings.load(Settings)
-    logging.configure("auth", loaded.log_level)
+    loaded = settings.of_process(Settings, "auth")
     serve(build(loaded), loaded)

@@ -1,6 +1,6 @@
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from libs.common import logging, settings
+from libs.common import settings
 from libs.common.app import Platform, create_app, serve
 from services.pipelines.consumers import persons, questions, records
 from services.pipelines.routes.fields import FieldRoutes, field_types
@@ -38,8 +38,7 @@ def build(given: Settings) -> ASGIApp:
 
 def main() -> None:
     """Runs the service."""
-    given = settings.load(Settings)
-    logging.configure("pipelines", given.log_level)
+    given = settings.of_process(Settings, "pipelines")
     serve(build(given), given)
 
 

@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from libs.common import logging
 from libs.common.app import Platform, create_app, serve
 from libs.common.ids import new_id
 from libs.common.resilience import end, keep_running
 from libs.common.revocations import Revocations
 from libs.common.sealing import Seal
-from libs.common.settings import load
+from libs.common.settings import of_process
 from services.realtime.consumers import auth, operators, persons, pipelines, records, webhooks
 from services.realtime.domain.webhooks import Schedule
 from services.realtime.routes.changes import follow_changes, list_changes
@@ -193,8 +192,7 @@ def build(settings: Settings) -> Sockets:
 
 def main() -> None:
     """Runs the service."""
-    settings = load(Settings)
-    logging.configure("realtime", settings.log_level)
+    settings = of_process(Settings, "realtime")
     app = build(settings)
     largest = max(settings.max_frame_bytes, settings.max_update_bytes)
     serve(

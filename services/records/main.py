@@ -2,7 +2,7 @@
 
 from litestar.types import ASGIApp
 
-from libs.common import logging, settings
+from libs.common import settings
 from libs.common.app import Platform, create_app, serve
 from libs.common.standby import ReadElsewhere, Reads, Standby
 from services.records.consumers import auth, counts, documents, locks, looks, persons, pipelines, questions
@@ -135,8 +135,7 @@ def build(given: Settings) -> ASGIApp:
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    given = settings.load(Settings)
-    logging.configure("records", given.log_level)
+    given = settings.of_process(Settings, "records")
     serve(build(given), given)
 
 

@@ -1,12 +1,17 @@
 import json
 import logging as standard
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from libs.common import logging, tracing
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,3 +99,39 @@ def test_the_level_is_kept(configure: Callable[[], None], capsys: pytest.Capture
     configure()
     structlog.get_logger().debug("chatter")
     assert lines(capsys) == []
+
+
+ENDING = """
+import threading, warnings
+from libs.common import settings
+settings.of_process(settings.ServiceSettings, "records")
+warnings.warn("old")
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("odd")
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ["not started"]),
+        ({"PORT": "1", "REDIS_URL": "redis://r", "NATS_URL": "nats://n"}, ["old", "uncaught", "uncaught"]),
+    ],
+    ids=["settings missing", "an error"],
+)
+def test_how_a_process_ends_is_told_in_lines_too(given: dict[str, str], told: list[str]) -> None:
+    """Settings that are missing, warnings, and what nobody catches, in a thread or not, are JSON like all the rest."""
+    done = subprocess.run([sys.executable, "-c", ENDING], env=given, capture_output=True, text=True, cwd=ROOT)
+    events = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    assert done.returncode == 1
+    assert [told_of in event["event"] for told_of, event in zip(told, events, strict=True)] == [True] * len(told)
+    assert {event["service"] for event in events} == {"records"}
+
+
+def test_every_process_says_so() -> None:
+    """Each of the five reads its settings in the way that sets this up."""
+    mains = [*ROOT.glob("services/*/main.py"), ROOT / "gateway" / "main.py"]
+    assert len(mains) == 5
+    assert [path for path in mains if "of_process(Settings, " not in path.read_text()] == []
