@@ -29,10 +29,12 @@ def rendered(example: str) -> tuple[Manifest, ...]:
     return tuple(render("millrace", values(example)))
 
 
-def render(chart: str, given: dict[str, Any], release: str = "crm") -> Iterator[Manifest]:
-    """The objects of a chart."""
+def render(
+    chart: str | Path, given: dict[str, Any], release: str = "crm", namespace: str = "crm"
+) -> Iterator[Manifest]:
+    """The objects of a chart, of ours by its name or of any by its folder."""
     with helm_python.Chart.load(HELM / chart) as loaded:
-        files = loaded.render(given, name=release, namespace="crm")
+        files = loaded.render(given, name=release, namespace=namespace)
     for path, text in sorted(files.items()):
         if path.endswith(".yaml"):
             yield from (document for document in yaml.safe_load_all(text) if document)
