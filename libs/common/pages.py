@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ R = TypeVar("R")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+Count: TypeAlias = Literal["none", "estimated", "exact"]
 
 
 class Page(msgspec.Struct, Generic[T], omit_defaults=True):

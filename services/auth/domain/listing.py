@@ -3,12 +3,16 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from libs.common.errors import Fault, Invalid
+
+T = TypeVar("T")
 
 MAX_KEYS = 4
 KINDS: Mapping[str, type] = {
@@ -58,6 +62,15 @@ def after(keys: Sequence[Key], cursor: str | None) -> list[Any] | None:
     except (ValueError, msgspec.MsgspecError):
         pass
     raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")])
+
+
+def rest(rows: Sequence[T], keys: Sequence[Key], values: list[Any] | None) -> list[T]:
+    """The rows of a short list in that order, after the row that had these values."""
+    marker = None if values is None else SimpleNamespace(**{key.name: it for key, it in zip(keys, values, strict=True)})
+    found: list[Any] = [*rows, *([marker] if marker else [])]
+    for key in reversed(keys):
+        found.sort(key=attrgetter(key.name), reverse=key.descending)
+    return found[found.index(marker) + 1 :] if marker else found
 
 
 def beyond(keys: Sequence[Key], first: int) -> str:

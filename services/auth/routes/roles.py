@@ -1,6 +1,5 @@
 """`/roles`: what people may do, under names."""
 
-from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -10,12 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
+from libs.common import pages
 from libs.common.clock import rfc3339
 from libs.common.conditions import IfMatch, IfNoneMatch, etag, unchanged, versions
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Action, Grant, Permissions
 from services.auth.domain import listing
 from services.auth.domain.roles import Role
@@ -83,14 +83,20 @@ class RolesController(Controller):
         auth: NamedDependency[Context],
         principal: NamedDependency[Principal],
         permissions: NamedDependency[Permissions],
+        limit: FromQuery[int] = pages.DEFAULT_LIMIT,
+        cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
         sort: FromQuery[str | None] = None,
         fields: FromQuery[str | None] = None,
     ) -> Page[RoleAnswer]:
-        """All roles of the organization, at most 200, by `sort` (`name,-version`) and with some of their `fields`."""
+        """The roles of the organization, at most 200, by `sort` (`name,-version`) and with some of their `fields`."""
+        limit, keys = pages.check_limit(limit), listing.order(sort, SORTED_BY)
+        after = listing.after(keys, cursor)
         found = await roles.listed(auth, principal, permissions)
-        for key in reversed(listing.order(sort, SORTED_BY)):
-            found.sort(key=attrgetter(key.name), reverse=key.descending)
-        return Page(listing.only([_answer(role) for role in found], fields), None)
+        rest = listing.rest(found, keys, after)
+        following = listing.cursor_of(keys, rest[limit - 1]) if len(rest) > limit else None
+        items = listing.only([_answer(role) for role in rest[:limit]], fields)
+        return Page(items, following, None if count == "none" else len(found))
 
     @post(summary="Make a role")
     async def create(

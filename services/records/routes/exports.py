@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
+from libs.common.app import Platform
 from libs.common.ids import parse_id
 from services.records.domain.jobs import JobShown
 from services.records.domain.sheets import MEDIA_TYPES, Format
@@ -31,6 +32,7 @@ class ExportsController(Controller):
         self,
         request: Request[Any, Any, Any],
         caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
         pipeline_id: FromPath[str],
         form: FormatParameter = "csv",
         sort: FromQuery[str | None] = None,
@@ -44,9 +46,10 @@ class ExportsController(Controller):
         Text that a spreadsheet would take for a formula gets an apostrophe before it, unless `guard=false`; `bom=true`
         begins CSV with a byte order mark. Who reads slower than half a minute a piece is cut off: ask for a job then.
         """
+        position = str(caller.position(platform.bus))
         asked = _asked(request, form, sort, fields, view, bom, guard)
         pieces = await exports.stream(caller, parse_id(pipeline_id), asked)
-        return Stream(pieces, media_type=MEDIA_TYPES[form], headers=_named(form))
+        return Stream(pieces, media_type=MEDIA_TYPES[form], headers={**_named(form), "change-seq": position})
 
     @post(status_code=202, operation_id="StartExport")
     async def start_export(

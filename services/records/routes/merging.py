@@ -3,11 +3,12 @@
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from libs.common import pages
+from libs.common.app import Platform
 from libs.common.http import Input
 from libs.common.ids import parse_id
 from libs.common.pages import Page
@@ -37,16 +38,18 @@ class DuplicatesController(Controller):
     async def list_duplicates(
         self,
         caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
         pipeline_id: FromPath[str],
         by: FromQuery[str | None] = None,
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
-    ) -> Page[Group]:
+    ) -> Response[Page[Group]]:
         """Groups of records that share a title, an address of mail or a telephone number, whatever their case, accents
         and punctuation; `by` is `title` or a field. A page may be short although there is a next one.
         """
+        position = str(caller.position(platform.bus))
         found, following = await duplicates(caller, parse_id(pipeline_id), by, pages.check_limit(limit), cursor)
-        return Page(found, following)
+        return Response(Page(found, following), headers={"change-seq": position})
 
 
 class MergeController(Controller):

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response.base import ASGIResponse
@@ -12,7 +12,7 @@ from libs.common import pages
 from libs.common.app import Platform
 from libs.common.errors import Fault, Invalid
 from libs.common.ids import NIL, parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.records.domain.paths import parse_steps
 from services.records.domain.records import Edge
 from services.records.routes.answers import answer, answers, page_answer
@@ -36,17 +36,23 @@ class RelationshipsController(Controller):
     async def list_relationships(
         self,
         caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
         relationship_type: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
-    ) -> Page[Relationship]:
+        count: FromQuery[Count] = "none",
+    ) -> Response[Page[Relationship]]:
         """The relationships of a record, in both directions."""
+        position = str(caller.position(platform.bus))
         pages.check_limit(limit)
         after, ids = pages.after_id(cursor), (parse_id(pipeline_id), parse_id(record_id))
         found = await relationships(caller, *ids, after, relationship_type, limit)
-        return pages.by_id(found, limit, lambda edge: edge.id, Relationship.of)
+        page = pages.by_id(found, limit, lambda edge: edge.id, Relationship.of)
+        if count != "none":
+            page.count = len(await relationships(caller, *ids, NIL, relationship_type, None))
+        return Response(page, headers={"change-seq": position})
 
     @post("/relationships", operation_id="CreateRelationship")
     async def create_relationship(
@@ -75,18 +81,24 @@ class RelationshipsController(Controller):
     async def list_history(
         self,
         caller: NamedDependency[Caller],
+        platform: NamedDependency[Platform],
         pipeline_id: FromPath[str],
         record_id: FromPath[str],
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
         actor: FromQuery[UUID | None] = None,
         field: FromQuery[str | None] = None,
-    ) -> HistoryPage:
+        count: FromQuery[Count] = "none",
+    ) -> Response[HistoryPage]:
         """Who changed what, when and from which client, newest first; of one `actor` or of one `field` if named."""
+        position = str(caller.position(platform.bus))
         pages.check_limit(limit)
-        asked = history.Question(before=history.parse_cursor(cursor), limit=limit, actor=actor, field=field)
-        entries, following = await history.history(caller, parse_id(pipeline_id), parse_id(record_id), asked)
-        return HistoryPage(entries, None if following is None else str(following))
+        asked = history.Question(
+            before=history.parse_cursor(cursor), limit=limit, actor=actor, field=field, counted=count != "none"
+        )
+        found = await history.history(caller, parse_id(pipeline_id), parse_id(record_id), asked)
+        page = HistoryPage(found.entries, None if found.following is None else str(found.following), found.count)
+        return Response(page, headers={"change-seq": position})
 
 
 class WaysController(Controller):
@@ -107,7 +119,7 @@ class WaysController(Controller):
         max_depth: FromQuery[int | None] = None,
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
-        count: FromQuery[str] = "none",
+        count: FromQuery[Count] = "none",
     ) -> ASGIResponse:
         """The records at the end of a path of relationship types; without one all within `max_depth` steps."""
         position = caller.position(platform.bus)

@@ -10,6 +10,7 @@ from litestar.response.base import ASGIResponse
 
 from libs.common.app import Platform
 from libs.common.ids import parse_id
+from libs.common.pages import Count
 from services.records.domain.languages import preferred
 from services.records.routes.answers import answer, answers
 from services.records.routes.records import CALLER
@@ -37,6 +38,7 @@ class SearchController(Controller):
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
         language: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
         accept_language: AcceptLanguage = None,
     ) -> ASGIResponse:
         """Records that have all the words of `q` in fields that may be read, the best first: those with the very words
@@ -46,11 +48,13 @@ class SearchController(Controller):
 
         Case and accents make no difference. Snippets are HTML: the record's text is escaped, what was found is marked.
         A search for very common words gives the best five hundred or so of each kind; one over all is over the first
-        two hundred pipelines.
+        two hundred pipelines. `count` is of what is found so.
         """
         position = str(caller.position(platform.bus))
         where = None if pipeline_id is None else parse_id(pipeline_id)
         spoken = preferred(language or accept_language)
-        asked = SearchRequest(q=q, pipeline_id=where, limit=limit, cursor=cursor, language=spoken)
+        asked = SearchRequest(
+            q=q, pipeline_id=where, limit=limit, cursor=cursor, language=spoken, counted=count != "none"
+        )
         page = await find(caller, asked)
         return answer(_json.encode(page), 200, {"change-seq": position})

@@ -22,7 +22,7 @@ Answering: TypeAlias = Callable[[Caller], Awaitable[bytes]]
 _SEARCH = "/api/v1/search"
 _RECORDS = "/api/v1/records/"
 _TRAVERSE = "/api/v1/records/{record_id}/traverse"
-_OF_SEARCH = frozenset(("q", "pipeline_id", "limit", "cursor", "language"))
+_OF_SEARCH = frozenset(("q", "pipeline_id", "limit", "cursor", "language", "count"))
 _OF_WALKS = frozenset(("path", "direction", "max_depth", "limit", "cursor", "count"))
 _NUMBERS = ("limit", "max_depth")
 _NUMBER = re.compile("[0-9]{1,4}")
@@ -55,7 +55,8 @@ def _given(query: bytes, names: frozenset[str]) -> dict[str, str] | None:
     given = dict(pairs)
     plain = len(given) == len(pairs) and given.keys() <= names and "\ufffd" not in "".join(given.values())
     digits = all(_NUMBER.fullmatch(given[name]) for name in _NUMBERS if name in given)
-    return given if plain and digits else None
+    counts = given.get("count", "none") in ("none", "estimated", "exact")
+    return given if plain and digits and counts else None
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
@@ -68,7 +69,7 @@ def _search(given: dict[str, str], spoken: str) -> Answering:
         where = parse_id(given["pipeline_id"]) if "pipeline_id" in given else None
         request = SearchRequest(
             q=given["q"], pipeline_id=where, limit=int(given.get("limit", 50)), cursor=given.get("cursor"),
-            language=preferred(given.get("language") or spoken),
+            language=preferred(given.get("language") or spoken), counted=given.get("count", "none") != "none",
         )  # fmt: skip
         return _json.encode(await find(caller, request))
 

@@ -154,11 +154,12 @@ class GroupList(msgspec.Struct):
     items: list[Group]
 
 
-class HistoryPage(msgspec.Struct):
+class HistoryPage(msgspec.Struct, omit_defaults=True):
     """One page of history, newest first."""
 
     items: list[HistoryEntry]
     next_cursor: str | None
+    count: int | None = None
 
 
 class Path(msgspec.Struct):

@@ -243,13 +243,15 @@ async def passes(
     return {row[0]: row[1] for row in rows}
 
 
-async def insert(connection: Connection, by: Principal, at: datetime, records: Sequence[Record]) -> None:
+async def insert(connection: Connection, by: Principal, at: datetime, made: Sequence[Change]) -> None:
     """Writes new records of one pipeline."""
-    if not records:
+    if not made:
         return
+    new = [change.after for change in made]
     await connection.execute(
-        SQL["insert"], by.tenant_id, records[0].pipeline_id, at, by.id, [r.id for r in records],
-        [r.title for r in records], [_json.encode(r.data).decode() for r in records], by.kind, by.name, noted(by),
+        SQL["insert"], by.tenant_id, new[0].pipeline_id, at, by.id, [r.id for r in new], [r.title for r in new],
+        [_json.encode(r.data).decode() for r in new],
+        [_json.encode(change.difference()).decode() for change in made], by.kind, by.name, noted(by),
     )  # fmt: skip
 
 
@@ -311,6 +313,14 @@ async def history(
     """Lines of a record's history below a version, newest first; of one actor or of some fields if these are given."""
     rows = await connection.fetch(SQL["history_page"], tenant_id, record_id, before, limit, actor, fields)
     return [HistoryRow(*row) for row in rows]
+
+
+async def history_count(
+    connection: Connection, tenant_id: UUID, record_id: UUID, actor: UUID | None, fields: Sequence[str] | None
+) -> int:
+    """How many lines a record's history has; of one actor or of some fields if these are given."""
+    found: int = await connection.fetchval(SQL["history_count"], tenant_id, record_id, actor, fields)
+    return found
 
 
 async def moment(connection: Connection, tenant_id: UUID, record_id: UUID, at: int | datetime) -> Moment | None:

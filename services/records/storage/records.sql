@@ -119,14 +119,10 @@ with made as (
         (tenant_id, id, pipeline_id, version, title, data, created_at, created_by, updated_at, updated_by)
     select $1, new.id, $2, 1, new.title, new.data::jsonb, $3, $4, $3, $4
     from unnest($5::uuid[], $6::text[], $7::text[]) as new(id, title, data)
-    returning id, data
 )
 insert into history (tenant_id, record_id, version, operation, changes, actor_id, actor_kind, actor_name, at, client)
-select $1, made.id, 1, 'created', (
-    select coalesce(jsonb_object_agg(field.key, jsonb_build_object('old', null, 'new', field.value)), '{}')
-    from jsonb_each(made.data) as field(key, value)
-), $4, $8, $9, $3, $10::jsonb
-from made;
+select $1, new.id, 1, 'created', new.changes::jsonb, $4, $9, $10, $3, $11::jsonb
+from unnest($5::uuid[], $8::text[]) as new(id, changes);
 
 -- name: advance
 -- The next version of records that are locked, and a line of their history.
@@ -208,6 +204,12 @@ from history
 where tenant_id = $1 and record_id = $2 and version < $3
     and ($5::uuid is null or actor_id = $5) and ($6::text[] is null or changes ?| $6)
 order by version desc limit $4;
+
+-- name: history_count
+-- How many lines there are in all.
+select count(*) from history
+where tenant_id = $1 and record_id = $2
+    and ($3::uuid is null or actor_id = $3) and ($4::text[] is null or changes ?| $4);
 
 -- name: moment -> Moment
 -- The last line of a record's history at a version, or else at a time.

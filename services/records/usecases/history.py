@@ -45,6 +45,15 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
     actor: UUID | None = None
     field: str | None = None
+    counted: bool = False
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """Versions, newest first, where the next page begins, and how many there are where that was asked for."""
+
+    entries: list[HistoryEntry]
+    following: int | None
+    count: int | None = None
 
 
 def _access(reach: Reach, field: str | None) -> Access:
@@ -54,10 +63,8 @@ def _access(reach: Reach, field: str | None) -> Access:
     return access
 
 
-async def history(
-    caller: Caller, pipeline_id: UUID, record_id: UUID, asked: Question
-) -> tuple[list[HistoryEntry], int | None]:
-    """Versions, newest first, and where the next page begins."""
+async def history(caller: Caller, pipeline_id: UUID, record_id: UUID, asked: Question) -> Lines:
+    """A page of what became of a record."""
     read, limit = await caller.judged(pipeline_id, lambda reach: _access(reach, asked.field)), asked.limit
     async with caller.database.tenant(caller.tenant_id) as connection:
         ids = [record_id]
@@ -66,13 +73,16 @@ async def history(
         passes = await records.passes(connection, caller.tenant_id, ids, read, caller.context)
         readable = read.readable_of(passes[record_id])
         if asked.field is not None and readable is not None and asked.field not in readable:
-            return [], None
+            return Lines([], None, 0 if asked.counted else None)
         names = None if asked.field is None else _names(read.pipeline, asked.field)
         rows = await records.history(
             connection, caller.tenant_id, record_id, asked.before, limit + 1, asked.actor, names
         )
+        of_all = connection, caller.tenant_id, record_id, asked.actor, names
+        count = await records.history_count(*of_all) if asked.counted else None
     more = len(rows) > limit
-    return [_entry(read.pipeline, row, readable) for row in rows[:limit]], rows[limit - 1].version if more else None
+    entries = [_entry(read.pipeline, row, readable) for row in rows[:limit]]
+    return Lines(entries, rows[limit - 1].version if more else None, count)
 
 
 def parse_cursor(cursor: str | None) -> int:

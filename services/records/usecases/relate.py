@@ -19,11 +19,17 @@ from services.records.usecases.relating import cardinality_fault
 from services.records.usecases.trash import without
 from services.records.usecases.writing import Writer
 
+MAX_COUNTED = 100_000
+PAGE = 1_000
+
 
 async def relationships(
-    caller: Caller, pipeline_id: UUID, record_id: UUID, after: UUID, type_: str | None, limit: int
+    caller: Caller, pipeline_id: UUID, record_id: UUID, after: UUID, type_: str | None, limit: int | None
 ) -> list[Edge]:
-    """Up to one more than the limit of a record's relationships to others that may be seen, ordered by id."""
+    """Up to one more than the limit of a record's relationships to others that may be seen, ordered by id; without a
+    limit as many as are counted.
+    """
+    most, page = (MAX_COUNTED, PAGE) if limit is None else (limit, limit)
     reach = await caller.reach(pipeline_id)
 
     async def work() -> list[Edge]:
@@ -31,13 +37,13 @@ async def relationships(
         last = after
         async with caller.database.tenant(caller.tenant_id) as connection:
             await _require_visible(caller, reach, connection, record_id)
-            while len(found) <= limit:
-                rows = await edges.page(connection, caller.tenant_id, record_id, last, type_, limit + 1)
+            while len(found) <= most:
+                rows = await edges.page(connection, caller.tenant_id, record_id, last, type_, page + 1)
                 found += await _visible(caller, reach, connection, record_id, rows)
-                if len(rows) <= limit:
+                if len(rows) <= page:
                     break
                 last = rows[-1].id
-        return found[: limit + 1]
+        return found[: most + 1]
 
     return await caller.warmed(work)
 

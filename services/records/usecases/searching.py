@@ -43,6 +43,7 @@ MAX_LIMIT = 200
 ENOUGH = 5
 """With so many found as typed, nothing that was perhaps meant is looked for."""
 MAX_TYPOS = 20
+MAX_COUNTED = 10_000
 MAX_SLIPS = 2
 REBUILD = "search"
 _BATCH = 250
@@ -60,11 +61,12 @@ class Found(msgspec.Struct, frozen=True):
     record: msgspec.Raw
 
 
-class FoundPage(msgspec.Struct, frozen=True):
-    """One page, the best first."""
+class FoundPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page, the best first, and how many all pages have together where that was asked for."""
 
     items: list[Found]
     next_cursor: str | None
+    count: int | None = None
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +89,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
     cursor: str | None = None
     language: str | None = None
+    counted: bool = False
 
 
 async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
@@ -96,13 +99,14 @@ async def find(caller: Caller, asked: SearchRequest) -> FoundPage:
     reaches = await caller.reaches(asked.pipeline_id)
     targets = [target for reach in reaches if (target := _target(caller, reach)) is not None]
     if not words.words or not targets:
-        return FoundPage([], None)
+        return FoundPage([], None, 0 if asked.counted else None)
     language = asked.language or preferred(await caller.catalog.tongues.locale(caller.principal))
 
     async def work() -> FoundPage:
         async with caller.reads.turn(WORDS):
             told = await _inflect(caller, words, _tags(targets), language)
-            return await _page(caller, asked, told, targets, cursor)
+            page = await _page(caller, asked, told, targets, cursor)
+            return page if not asked.counted else await _counted(caller, page, told, targets)
 
     return await caller.warmed(work)
 
@@ -130,8 +134,22 @@ def _target(caller: Caller, reach: Reach) -> Target | None:
 async def _page(
     caller: Caller, asked: SearchRequest, words: Question, targets: Sequence[Target], cursor: _Cursor | None
 ) -> FoundPage:
+    hits, words, slips = await _hits(caller, words, targets, cursor, asked.limit + 1)
+    page = hits[: asked.limit]
+    items = await _shown(caller, page, targets, words)
+    return FoundPage(items, _encode(page[-1], slips) if len(hits) > asked.limit else None)
+
+
+async def _counted(caller: Caller, page: FoundPage, words: Question, targets: Sequence[Target]) -> FoundPage:
+    hits, _, _ = await _hits(caller, words, targets, None, MAX_COUNTED)
+    return msgspec.structs.replace(page, count=len(hits))
+
+
+async def _hits(
+    caller: Caller, words: Question, targets: Sequence[Target], cursor: _Cursor | None, room: int
+) -> tuple[list[Hit], Question, int]:
+    """Up to so many hits and one more, what was looked for in the end, and by how many slips."""
     after: Place = START if cursor is None else (cursor.stage, cursor.rank, cursor.id)
-    room = asked.limit + 1
     look = partial(search.search, caller.reads, caller.tenant_id)
     hits = await look(words, targets, caller.context, after, max(room, ENOUGH))
     slips = 0
@@ -142,9 +160,7 @@ async def _page(
             hits += await look(words, targets, caller.context, after, max(1, room - len(hits)), slips=True)
         if hits:
             break
-    page = hits[: asked.limit]
-    items = await _shown(caller, page, targets, words)
-    return FoundPage(items, _encode(page[-1], slips) if len(hits) > asked.limit else None)
+    return hits, words, slips
 
 
 def _tags(targets: Iterable[Target]) -> list[str]:

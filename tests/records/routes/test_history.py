@@ -34,6 +34,10 @@ async def test_a_record_is_shown_as_it_was(service: Service) -> None:
         assert then == version
         then = (await service.client.get(path, params={"as_of": version["updated_at"]})).json()
         assert (then["version"] >= version["version"], then["updated_at"]) == (True, version["updated_at"])
+    few = await service.client.get(f"{path}/history", params={"limit": 1, "count": "exact"})
+    assert (len(few.json()["items"]), few.json()["count"], "change-seq" in few.headers) == (1, len(versions), True)
+    of_one = await service.client.get(f"{path}/history", params={"field": "score", "count": "estimated"})
+    assert of_one.json()["count"] == len(of_one.json()["items"]) == 2
     one = await service.client.get(path, params={"as_of": "2", "fields": "score"})
     assert one.json()["data"] == {"score": 3}
 

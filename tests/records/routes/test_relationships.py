@@ -214,6 +214,8 @@ async def test_two_hops_lead_to_all_employees(service: Service) -> None:
         found = await walk(service, f"/records/{acme['id']}/traverse?path={path}&count=exact&limit=200")
         assert len(found) == 500
         assert {item["pipeline_id"] for item in found} == {str(employee)}
+    few = await service.client.get(f"/pipelines/{company}/records/{acme['id']}/relationships?limit=3&count=exact")
+    assert (len(few.json()["items"]), few.json()["count"], "change-seq" in few.headers) == (3, 10, True)
     forward = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out")
     other = await service.client.get(f"/records/{acme['id']}/traverse?path=belongs_to,works_in&direction=out&also=1")
     assert other.json() == forward.json()

@@ -13,13 +13,14 @@ SEARCHES = (
     "q=alpha&q=beta", "limit=3", "q=alpha&limit=0", "q=alpha&limit=3", "q=alpha&limit=201", "q=alpha&limit=-1",
     "q=alpha&limit=", "q=alpha&limit=%D9%A3", "q=alpha&limit=5.0", "q=alpha&limit=99999", "q=alpha&pipeline_id=",
     "q=alpha&pipeline_id=x", f"q=alpha&pipeline_id={NIL}", "q=alpha&cursor=", "q=alpha&cursor=xx", "q=alpha&language=",
-    "q=alpha&language=de", "q=alpha&language=xx-yy",
+    "q=alpha&language=de", "q=alpha&language=xx-yy", "q=alpha&limit=2&count=exact", "q=alpah&count=estimated",
+    "q=nothing&count=exact", "q=alpha&count=all",
 )  # fmt: skip
 WALKS = (
     "path=knows", "path=~knows", "path=knows,knows", "path=", "path=,", f"path={'a,' * 9}", "path=knows&path=x",
     "direction=out", "direction=x", "direction=", "max_depth=0", "max_depth=3", "max_depth=", "max_depth=7", "limit=0",
     "limit=1", "limit=201", "limit=%D9%A3", "cursor=", "cursor=zz", f"cursor={NIL.hex}", "count=exact", "count=none",
-    "count=", "path=knows&max_depth=1",
+    "count=", "count=all", "path=knows&max_depth=1",
 )  # fmt: skip
 OWN = {"x-request-id", "change-seq", "content-length"}
 
@@ -41,6 +42,8 @@ async def test_both_ways_give_the_same_answer(service: Service) -> None:
         ),
         Grant("*", ("read",), row_rule={"field": "name", "op": "contains", "value": "7"}),
     )
+    counted = (await service.client.get("/search?q=alpha&limit=3&count=exact")).json()
+    assert (len(counted["items"]), counted["count"]) == (3, 8)
     paths = [f"/search?{asked}" for asked in SEARCHES]
     paths += [f"/records/{made[-1]['id']}/traverse?{asked}" for asked in WALKS]
     paths += [f"/records/{known}/traverse?limit=5" for known in ("x", new_id())]
