@@ -43,6 +43,9 @@ log = structlog.get_logger()
 
 Hook = Callable[[], Awaitable[None]]
 
+RARELY = (50_000, 20, 50)
+"""When the collector looks for circles, of which hardly any are made; what is made for a large request has none."""
+
 
 class Platform:
     """What every service has at hand, made without connecting to anything."""
@@ -217,6 +220,7 @@ def serve(
     server = Server(config, farewell, settings.unix_socket)
     gc.collect()
     gc.freeze()  # What was imported stays: a full collection would walk it for some 20 ms.
+    gc.set_threshold(*RARELY)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
