@@ -38,7 +38,8 @@ select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
 """
 
 _READ = """
-select id, event_id, subject, payload, traceparent, transaction_id < pg_snapshot_xmin(pg_current_snapshot()) as safe,
+select id, event_id::text, subject, payload, traceparent,
+    transaction_id < pg_snapshot_xmin(pg_current_snapshot()) as safe,
     extract(epoch from clock_timestamp() - created_at)::float8 as age
 from outbox where id <> all($2::bigint[]) order by id limit $1
 """
@@ -183,7 +184,7 @@ class Relay:
     async def _publish(self, rows: Rows) -> Rows:
         if rows:
             await self._bus.publish(
-                [Outgoing(r["subject"], r["payload"].encode(), str(r["event_id"]), r["traceparent"]) for r in rows]
+                [Outgoing(r["subject"], r["payload"].encode(), r["event_id"], r["traceparent"]) for r in rows]
             )
             self._published.inc(len(rows))
         return rows

@@ -13,8 +13,7 @@ from nats.aio.msg import Msg
 _STATUS = "Status"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message for the stream; `message_id` is what JetStream deduplicates by."""
 
     subject: str
