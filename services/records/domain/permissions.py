@@ -41,6 +41,8 @@ class Access:
         self.ruled = any(a.rule is not None for a in self.alternatives)
         self.readable = _union(a.readable for a in self.alternatives)
         self.every_field = any(a.rule is None and a.readable is None for a in self.alternatives)
+        self._writes_all = any(a.writable is None for a in self.alternatives)
+        self._presetting = [a for a in self.alternatives if a.presets]
 
     def names(self, name: str) -> bool:
         """Whether a field exists for this principal."""
@@ -108,6 +110,8 @@ class Access:
 
     def check_writing(self, names: frozenset[str], passes: Passes) -> None:
         """Raises `Forbidden` unless one grant whose rule holds on the row lets all these fields be written."""
+        if passes is None and self._writes_all:
+            return
         flags = self._flags(passes)
         holding = [a for a, holds in zip(self.alternatives, flags, strict=True) if holds]
         if not holding:
@@ -119,7 +123,7 @@ class Access:
     def presets(self, names: frozenset[str]) -> Mapping[str, object]:
         """Values set at creation where they were not given, from the grants that let these fields be written."""
         found: dict[str, object] = {}
-        for a in self.alternatives:
+        for a in self._presetting:
             if a.writable is None or names <= a.writable:
                 found = {**a.presets, **found}
         return found

@@ -332,9 +332,12 @@ async def _related(
     caller: Caller, reach: Reach, connection: Connection, rows: Mapping[int, dict[str, object]]
 ) -> tuple[dict[int, dict[str, object]], dict[int, list[Fault]]]:
     """The rows with the ids of the records and users that they name, and the faults of those that name nothing."""
+    naming = (*reach.pipeline.relations, *reach.pipeline.users)
+    if not naming:
+        return dict(rows), {}
     data = {number: dict(row) for number, row in rows.items()}
     faults: dict[int, list[Fault]] = {}
-    for field in (*reach.pipeline.relations, *reach.pipeline.users):
+    for field in naming:
         names = {name for row in data.values() for name in named(field, row)}
         ids = await _ids(caller, reach, connection, field, names) if names else {}
         for number, row in data.items() if names else ():
