@@ -78,7 +78,8 @@ def _plan_create(scope: Scope, plan: Plan, index: int, operation: Create) -> Non
     after = Record(operation.id or new_id(), scope.pipeline.id, 1, scope.pipeline.title(data), data, at, by, at, by)
     plan.given[index] = names
     _note(scope, plan, index, Change("created", after, sorted(data)))
-    plan.added[index] = [*plan.added.get(index, ()), *(link.edge(after) for link in operation.links)]
+    if operation.links:
+        plan.added.setdefault(index, []).extend(link.edge(after) for link in operation.links)
 
 
 def _presets(scope: Scope, names: frozenset[str]) -> dict[str, object]:

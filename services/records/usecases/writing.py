@@ -102,6 +102,8 @@ class Writer(Scope):
     async def _next_wave(
         self, rest: list[tuple[int, Operation]], outcomes: dict[int, Outcome]
     ) -> tuple[list[tuple[int, Operation]], list[tuple[int, Operation]]]:
+        if all(isinstance(operation, Create) for _, operation in rest):
+            return rest, []
         found = await claiming.find(self, rest)
         touched: set[object] = set()
         wave: list[tuple[int, Operation]] = []
@@ -204,7 +206,7 @@ class Writer(Scope):
         if failures:
             return failures
         by, at, changes = self.caller.principal, self.caller.now, list(plan.changes.values())
-        await records.insert(self.connection, by, at, [c.after for c in changes if c.operation == "created"])
+        await records.insert(self.connection, by, at, [c for c in changes if c.operation == "created"])
         advancing = [c for c in changes if c.operation != "created"]
         await records.advance(self.connection, by, at, [*advancing, *plan.cascaded])
         await files.use(self, plan)
