@@ -274,7 +274,7 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
     required: dict[str, health.Check] = {"database": platform.check_database, "migrations": platform.check_migrations}
     others: dict[str, health.Check] = {"broker": platform.check_broker, "cache": platform.check_cache}
     version = platform.settings.version
-    examples = openapi.read_examples(platform.name)
+    examples = openapi.read_examples(platform.name), openapi.read_examples(platform.name, "answers")
     described: list[bytes] = []
 
     async def answer(
@@ -303,7 +303,7 @@ def _operating(platform: Platform, *, idempotent: bool) -> list[ControllerRouter
     @get("/openapi.json", include_in_schema=False)
     async def describe(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not described:
-            schema = openapi.complete(request.app, request.app.openapi_schema.to_schema(), examples)
+            schema = openapi.complete(request.app, request.app.openapi_schema.to_schema(), *examples)
             document = idempotency.document(schema) if idempotent else schema
             described.append(msgspec.json.encode(document))
         return Response(described[0], media_type="application/json")

@@ -1,12 +1,14 @@
 """What a service's OpenAPI document says beyond its handlers: problem documents, summaries, examples of bodies.
 
-Examples stand in the service's `routes/examples.json`, as `"POST /path": body`; one that is not there is made up from
-the schema. Routes whose errors are not problem documents say in `opt["errors"]` what content these have.
+Examples stand in the service's `routes/examples.json`, as `"POST /path": body`, and those of answers in
+`routes/answers.json`; one that is not there is made up from the schema. Routes that take filters say so in
+`opt["filtered"]`. Routes whose errors are not problem documents say in `opt["errors"]` what content these have.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -50,6 +52,15 @@ _PROBLEM: Final[Document] = {
     },
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
 }
+_FILTER: Final[Document] = {
+    "name": "filter",
+    "in": "query",
+    "description": "Which records: a filter tree as JSON, or conditions that must all hold, written "
+    "`filter[field]=value` and `filter[field][operator]=value`. Fields may be reached over relations: "
+    "`filter[company.city]=Rome`.",
+    "schema": {"type": "string"},
+    "example": '{"or":[{"field":"amount","op":"gte","value":50},{"field":"stage","value":"won"}]}',
+}
 _FORMATS: Final = {
     "uuid": "0198f2b4-5c1e-7a3d-9b6f-2d4e8c0a1f35",
     "email": "ada@example.com",
@@ -58,14 +69,16 @@ _FORMATS: Final = {
 }
 
 
-def read_examples(service: str) -> Mapping[str, Any]:
-    """The examples of a service's bodies, by method and path."""
-    path = Path(__file__).parents[2] / "services" / service / "routes" / "examples.json"
+def read_examples(service: str, of: str = "examples") -> Mapping[str, Any]:
+    """The examples of a service's bodies, or of its `answers`, by method and path."""
+    path = Path(__file__).parents[2] / "services" / service / "routes" / f"{of}.json"
     found: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.is_file() else {}
     return found
 
 
-def complete(app: Litestar, document: Document, examples: Mapping[str, Any]) -> Document:
+def complete(
+    app: Litestar, document: Document, examples: Mapping[str, Any], answers: Mapping[str, Any] = MappingProxyType({})
+) -> Document:
     """The document of an application, with all that can be told of every operation."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for path, method, handler in _handlers(app):
@@ -74,16 +87,26 @@ def complete(app: Litestar, document: Document, examples: Mapping[str, Any]) -> 
             continue
         if handler.summary is None and operation.get("description"):
             operation["summary"] = _summary(operation["description"])
+        name = f"{method.upper()} {path.removeprefix(PREFIX)}"
         _errors(document["components"], path, method, operation, handler.opt.get("errors"))
+        _answered(operation, answers.get(name))
+        if handler.opt.get("filtered"):
+            operation.setdefault("parameters", []).append(_FILTER)
         body = handler.parsed_data_field
         for content in operation.get("requestBody", {}).get("content", {}).values():
             if body is not None and body.annotation is not Any:
                 close(content.get("schema", {}), body.annotation, lambda it: resolve(it, document))
-            name = f"{method.upper()} {path.removeprefix(PREFIX)}"
             content.setdefault("example", examples.get(name) or sample(content.get("schema", {}), document))
     schemas["Problem"] = _PROBLEM
     _loosen(document)
     return document
+
+
+def _answered(operation: Document, example: Any) -> None:
+    for status, response in operation["responses"].items():
+        content = next(iter(response.get("content", {}).values()), None)
+        if example is not None and content is not None and status.startswith("2"):
+            content["example"] = example
 
 
 def _loosen(value: Any) -> None:

@@ -102,6 +102,37 @@ def test_every_body_has_an_example_that_is_valid(document: Json) -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
+def test_every_answer_of_pipelines_and_records_has_an_example_that_is_valid(document: Json) -> None:
+    """Each operation shows an answer that a running platform gave, and that fits the schema of the answer."""
+    shown: dict[str, Json] = {}
+    for name, operation in operations(document).items():
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}) if status.startswith("2") else {}
+            for kind, described in content.items():
+                if kind.endswith("json") and described.get("schema"):
+                    shown[name] = described
+    given: Json = {}
+    for service in ("pipelines", "records"):
+        given |= json.loads((ROOT / "services" / service / "routes" / "answers.json").read_text())
+    found = {name: faults(shown[name]["schema"], example, document) for name, example in given.items()}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert given == {name: shown[name]["example"] for name in given}
+    other = ("/pipeline", "/records", "/search", "/analytics", "/imports", "/exports", "/relationship-types", "/jobs")
+    assert {name for name in shown if name.partition(" ")[2].startswith(other)} - given.keys() == set()
+
+
+def test_lists_that_take_filters_say_so(document: Json) -> None:
+    """Lists, aggregates and exports of records have `filter` among their parameters."""
+    filtered = {
+        name
+        for name, operation in operations(document).items()
+        if any(parameter.get("name") == "filter" for parameter in operation.get("parameters", ()))
+    }
+    below = "/pipelines/{pipeline_id}"
+    lists = {f"GET {below}/records", f"GET {below}/records/aggregate", f"GET {below}/exports", f"POST {below}/exports"}
+    assert filtered == lists
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_examples_are_of_bodies_that_there_are(document: Json, service: str) -> None:
     """Each example that a service gives is shown in the document, with the operation that it names."""

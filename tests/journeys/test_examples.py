@@ -26,8 +26,17 @@ async def send(tenant: Tenant, operation: str, *, one: str = ONE, other: str = O
             body = json.dumps(examples[operation]).replace(ONE, one).replace(OTHER, other)
             content = {"content": body, "headers": {"content-type": "application/json"}}
             answer = await tenant.client.request(method, path.format(**named), **content)
-            return told(answer, answer.status_code if answer.is_success else 200)
+            found = told(answer, answer.status_code if answer.is_success else 200)
+            _looks_like_its_example(file.with_name("answers.json"), operation, found)
+            return found
     raise AssertionError(operation)
+
+
+def _looks_like_its_example(file: Path, operation: str, found: Json) -> None:
+    """The members of an answer are those of the answer that is shown, where one is."""
+    shown = json.loads(file.read_text()).get(operation) if file.is_file() else None
+    if shown is not None:
+        assert found.keys() == shown.keys(), operation
 
 
 async def test_the_examples_of_pipelines_make_one(tenant: Tenant) -> None:

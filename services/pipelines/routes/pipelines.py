@@ -72,7 +72,7 @@ class PipelineRoutes(Controller):
             return Response(None, status_code=304, headers=etag(found.version))
         return Response(pipeline_output(found), headers=etag(found.version))
 
-    @get("/{pipeline_id:str}/json-schema")
+    @get("/{pipeline_id:str}/json-schema", media_type="application/schema+json")
     async def schema(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
         if_none_match: IfNoneMatch = None,

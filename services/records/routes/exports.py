@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
@@ -11,12 +12,13 @@ from libs.common.app import Platform
 from libs.common.ids import parse_id
 from services.records.domain.jobs import JobShown
 from services.records.domain.sheets import MEDIA_TYPES, Format
-from services.records.routes.records import CALLER
+from services.records.routes.records import CALLER, FILTERED
 from services.records.storage.objects import ObjectStore
 from services.records.usecases import exports, jobs
 from services.records.usecases.caller import Caller
 from services.records.usecases.exports import ExportRequest
 
+_FILE = {200: ResponseSpec(bytes, generate_examples=False, description="The file", media_type="text/csv")}
 FormatParameter = Annotated[Format, QueryParameter(name="format")]
 
 
@@ -27,7 +29,7 @@ class ExportsController(Controller):
     tags = ("Exports",)
     dependencies = CALLER
 
-    @get(operation_id="ExportRecords")
+    @get(operation_id="ExportRecords", responses=_FILE, opt=FILTERED)
     async def export_records(
         self,
         request: Request[Any, Any, Any],
@@ -51,7 +53,7 @@ class ExportsController(Controller):
         pieces = await exports.stream(caller, parse_id(pipeline_id), asked)
         return Stream(pieces, media_type=MEDIA_TYPES[form], headers={**_named(form), "change-seq": position})
 
-    @post(status_code=202, operation_id="StartExport")
+    @post(status_code=202, operation_id="StartExport", opt=FILTERED)
     async def start_export(
         self,
         request: Request[Any, Any, Any],
@@ -82,7 +84,7 @@ class ExportJobsController(Controller):
         """An export: how far it is, and where its file is."""
         return (await jobs.get(caller, parse_id(job_id), exports.KIND)).shown()
 
-    @get("/{job_id:str}/download", operation_id="DownloadExport")
+    @get("/{job_id:str}/download", operation_id="DownloadExport", responses=_FILE)
     async def download(
         self, caller: NamedDependency[Caller], objects: NamedDependency[ObjectStore], job_id: FromPath[str]
     ) -> Stream:

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Controller, Request, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 
@@ -91,6 +92,11 @@ class FilesController(Controller):
     @get(
         "/{file_id:str}",
         operation_id="DownloadFile",
+        responses={
+            200: ResponseSpec(
+                bytes, generate_examples=False, description="The file", media_type="application/octet-stream"
+            )
+        },
         response_headers=[ResponseHeader(name="etag", documentation_only=True)],
     )
     async def download_file(

@@ -59,6 +59,7 @@ def provide_caller(
 IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
 LockToken: TypeAlias = Annotated[str | None, HeaderParameter(name="X-Lock-Token")]
 IfNoneMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-None-Match")]
+FILTERED = {"filtered": True}
 CALLER = {"caller": Provide(provide_caller, sync_to_thread=False)}
 
 
@@ -98,7 +99,7 @@ class RecordsController(Controller):
     tags = ("Records",)
     dependencies = CALLER
 
-    @get(responses=answers(RecordPage), operation_id="ListRecords")
+    @get(responses=answers(RecordPage), operation_id="ListRecords", opt=FILTERED)
     async def list_records(
         self,
         request: Request[Any, Any, Any],
@@ -143,7 +144,7 @@ class RecordsController(Controller):
         page = await read.list_records(caller, parse_id(pipeline_id), asked)
         return page_answer(page.bodies, page.next_cursor, page.count, {"change-seq": str(position)})
 
-    @get("/aggregate", responses=answers(GroupList), operation_id="AggregateRecords")
+    @get("/aggregate", responses=answers(GroupList), operation_id="AggregateRecords", opt=FILTERED)
     async def aggregate_records(
         self,
         request: Request[Any, Any, Any],
