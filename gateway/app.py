@@ -127,7 +127,7 @@ class Way:
 
 
 def _text(path: bytes) -> str:
-    return path.decode("ascii", "replace")
+    return logging.shown(path.decode("ascii", "replace"))
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

@@ -41,9 +41,8 @@ class SocketWay:
         except AppError as error:
             await refuse(exchange, error)
         except Exception as error:
-            await log.aerror(
-                "handshake failed", path=exchange.raw_path.decode("ascii", "replace"), error=repr(error), exc_info=True
-            )
+            path = logging.shown(exchange.raw_path.decode("ascii", "replace"))
+            await log.aerror("handshake failed", path=path, error=repr(error), exc_info=True)
             await refuse(exchange, AppError())
         route = exchange.route.pattern if exchange.route is not None else "own"
         self._metrics.observe("WS", route, exchange.status, loop.time() - started)

@@ -69,7 +69,7 @@ class Edge:
             else:
                 await self._app(inner, receive, answer)
         except Exception as error:
-            await log.aerror("request failed", path=scope["path"], error=repr(error), exc_info=True)
+            await log.aerror("request failed", path=logging.shown(scope["path"]), error=repr(error), exc_info=True)
             if status == 0:
                 await respond(AppError(), scope, answer)
         finally:

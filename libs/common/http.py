@@ -21,7 +21,7 @@ from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 
-from libs.common import bodies, problems
+from libs.common import bodies, logging, problems
 from libs.common.edge import REQUEST_ID
 from libs.common.errors import (
     AppError,
@@ -111,7 +111,7 @@ def _parameters(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    log.error("request failed", path=request.scope["path"], error=repr(error), exc_info=error)
+    log.error("request failed", path=logging.shown(request.scope["path"]), error=repr(error), exc_info=error)
     return problem(request, AppError())
 
 

@@ -1,6 +1,11 @@
-"""Logs: one JSON object a line on standard output, with service, and request, trace, tenant and user where known."""
+"""Logs: one JSON object a line on standard output, with service, and request, trace, tenant and user where known.
+
+What errors of libraries quote is not ours to choose: a mail server names who it refuses, PostgreSQL the row. So
+secrets, addresses of people and values that were stored are taken out of every line.
+"""
 
 import logging
+import re
 import sys
 import threading
 from contextvars import ContextVar
@@ -13,8 +18,20 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from libs.common import tracing
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_SECRET = re.compile(
+    r"(?P<kept>://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}[\w.-]*"
+    r"|\b(?:mlr|whsec)_[\w+/=-]{8,}"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"
+    r"|(?s:(?P<said>\nDETAIL: |invalid input (?:syntax for type [\w ]+: |for query argument \$\d+: )).*)"
+)
+_PLAIN_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|.{0,19}", re.ASCII)
 _context: ContextVar[dict[str, str] | None] = ContextVar("log context", default=None)
+
+
+def shown(path: str) -> str:
+    """What of a request's path may be logged: a long segment that is no id may open what is behind a link."""
+    return "/".join(part if _PLAIN_SEGMENT.fullmatch(part) else "…" for part in path.split("/"))
 
 
 def begin(**values: str) -> None:
@@ -73,6 +90,25 @@ class _Service:
         return {"service": self._service, **(_context.get() or {}), **traced, **event}
 
 
+def _masked(value: Any) -> Any:
+    match value:
+        case str():
+            return _SECRET.sub(_kept, value)
+        case dict():
+            return {name: _masked(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_masked(part) for part in value]
+    return value
+
+
+def _kept(found: re.Match[str]) -> str:
+    return f"{found['kept'] or found['said'] or ''}…"
+
+
+# Anything else is told by its text, which may quote as well.
+_encode = msgspec.json.Encoder(enc_hook=lambda it: _masked(str(it))).encode
+
+
 def _drop_meta(_: Any, __: str, event: Any) -> Any:
     event.pop("_record", None)
     event.pop("_from_structlog", None)
@@ -80,4 +116,4 @@ def _drop_meta(_: Any, __: str, event: Any) -> Any:
 
 
 def _render(_: Any, __: str, event: Any) -> str:
-    return _encode(event).decode()
+    return _encode(_masked(event)).decode()

@@ -94,6 +94,41 @@ def test_a_traceback_keeps_secrets(configure: Callable[[], None], capsys: pytest
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("550 <ada.l+1@mail.example.co.uk> is unknown\n", "550 <…> is unknown\n"),
+        ("postgresql://auth:s3%2Fcret@db:5432/x and redis://:pw@r/0", "postgresql://…@db:5432/x and redis://…@r/0"),
+        ("Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxMjM0NSJ9.c2ln was refused", "Bearer … was refused"),
+        ("mlr_0190a0000000700080000000000000ab, whsec_c2VjcmV0c2VjcmV0", "…, …"),
+        ("duplicate key\nDETAIL:  Key (name)=(Ada) already exists.\nmore", "duplicate key\nDETAIL: …"),
+        ('invalid input syntax for type uuid: "Ada"', "invalid input syntax for type uuid: …"),
+        ("invalid input for query argument $12: 'Ada' (expected int)", "invalid input for query argument $12: …"),
+        ("0190a000-0000-7000-8000-000000000000 of evt.t.auth.user.created in a@b", None),
+    ],
+)
+def test_what_others_quote_is_taken_out(
+    configure: Callable[[], None], capsys: pytest.CaptureFixture[str], said: str, kept: str | None
+) -> None:
+    """Addresses of people, secrets and stored values in the words of libraries are not logged, wherever they stand."""
+    configure()
+    try:
+        raise ValueError(said)
+    except ValueError as error:
+        structlog.get_logger().error(said, parts=[{"one": said}], other=ValueError(said), exc_info=error)
+    (line,) = lines(capsys)
+    found = [line["event"], line["parts"][0]["one"], line["other"], line["exception"][0]["exc_value"]]
+    assert found == [kept or said] * 4
+
+
+def test_a_path_is_logged_without_what_opens_it() -> None:
+    """The token of a shared link is left out; ids and names stay."""
+    record = "0190a000-0000-7000-8000-000000000000"
+    plain = f"/api/v1/pipelines/{record}/records/{record}/history"
+    assert logging.shown(plain) == plain
+    assert logging.shown("/api/v1/shared/views/kQ0_x-3hL9aPz7Rt5Wv2Yb8Nc4Md6Ef1") == "/api/v1/shared/views/…"
+
+
 def test_the_level_is_kept(configure: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
     """What is below the level is not written."""
     configure()

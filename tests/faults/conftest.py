@@ -12,7 +12,7 @@ from ops.stack import Stack
 from ops.stack.home import Home
 from ops.stack.plan import SERVERS
 from tests.faults.watching import recovered
-from tests.support import platform
+from tests.support import logs, platform
 from tests.support.fixtures import ENVIRONMENT
 from tests.support.platform import Tenant
 
@@ -26,6 +26,8 @@ def own_stack(root: Path, **more: str) -> Iterator[Stack]:
     try:
         stack.up(tied=True)
         yield stack
+        wrong = logs.faults(stack, killed=True)
+        assert wrong == [], "the logs of what was broken tell what they must not:\n" + "\n".join(wrong[:20])
     finally:
         stack.reset()
 

@@ -289,7 +289,8 @@ async def test_every_panel_has_something_to_show(victim: Stack, victims_tenant: 
         for legend, expression in panel.queries.items()
     }
     with away(victim, "records"):
-        assert (await api.get(f"/pipelines/{pipeline['id']}/records")).status_code == 503
+        for path in (f"/pipelines/{pipeline['id']}/records", "/shared/kQ0_x-3hL9aPz7Rt5Wv2Yb8Nc4Md6Ef1"):
+            assert (await api.get(path)).status_code == 503
     recovered(victim)
     empty: set[str] = set()
 

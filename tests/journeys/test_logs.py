@@ -3,6 +3,8 @@
 At the end of a run the logs of all journeys are searched as well, by the fixture that ends the platform.
 """
 
+from uuid import uuid4
+
 import pytest
 
 from tests.journeys.crm import make_pipeline, make_record, text, told
@@ -42,8 +44,12 @@ async def test_logs_hold_no_secrets_and_no_personal_data(stack: Platform, tenant
     async with client(stack.url, key) as machine:
         told(await machine.get("/users"))
     await api.post("/invitations", json={"email": "guest@example.org", "roles": ["viewer"]})
-    pipeline = await make_pipeline(api, "People", text("email"))
-    record = await make_record(api, pipeline, {"email": "someone@example.net"})
+    word = f"word{uuid4().hex}"
+    pipeline = await make_pipeline(api, f"People of {word}", text("email"), text("about", unique=True))
+    record = await make_record(api, pipeline, {"email": "someone@example.net", "about": word})
+    again = await api.post(f"/pipelines/{pipeline['id']}/records", json={"data": {"about": word}})
+    assert again.status_code == 422
+    told(await api.get("/search", params={"q": word}))
     await api.patch(f"/pipelines/{pipeline['id']}/records/{record['id']}", json={"data": {"email": 5}})
     await api.get(f"/pipelines/{pipeline['id']}/records?filter[email]=someone@example.net&sort=nothing")
     await api.get("/nowhere/someone@example.net")
@@ -53,4 +59,4 @@ async def test_logs_hold_no_secrets_and_no_personal_data(stack: Platform, tenant
         return any(item["type"] == "record_created" for item in page["items"])
 
     await eventually(handled)
-    assert faults(stack.stack) == []
+    assert faults(stack.stack, what_somebody_wrote=word) == []

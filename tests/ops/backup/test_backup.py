@@ -25,6 +25,7 @@ from ops.embedded import Postgres, free_port
 from ops.embedded.postgres import FORGETFUL
 from ops.embedded.server import started
 from ops.stack.home import PROJECT
+from tests.support.logs import leaks
 from tests.support.postgres import PASSWORDS, Database
 
 IDENTITY = pyrage.x25519.Identity.generate()
@@ -36,7 +37,11 @@ def millrace(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
     """Run the command as an operator does."""
     given = {**os.environ, "MILLRACE_HOME": "/nonexistent", "BACKUP_RECIPIENT": RECIPIENT, **environ}
     run = [sys.executable, "-c", "from ops.cli import main; main()", *arguments]
-    return subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(run, env=given, cwd=PROJECT, capture_output=True, text=True, timeout=240)
+    # What a job says ends in a log; only making a key is no job.
+    said = done.stdout + done.stderr
+    assert arguments == ("backup", "key") or list(leaks(said, {"backups": str(IDENTITY)})) == [], said
+    return done
 
 
 @pytest.fixture
