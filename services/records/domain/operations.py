@@ -20,13 +20,14 @@ class Link(msgspec.Struct, frozen=True):
     inverse: bool
     target_id: UUID
     target_pipeline: UUID
+    attributes: str | None = None
 
     def edge(self, record: Record) -> Edge:
         """The relationship, pointing the way of its type."""
         here, there = (record.id, record.pipeline_id), (self.target_id, self.target_pipeline)
         source, target = (there, here) if self.inverse else (here, there)
         one_target, one_source = limits(self.type.cardinality)
-        return Edge(new_id(), self.type.name, *source, *target, "", one_target, one_source)
+        return Edge(new_id(), self.type.name, *source, *target, "", one_target, one_source, self.attributes)
 
 
 class Create(msgspec.Struct, frozen=True):

@@ -66,10 +66,13 @@ class RelationshipChange(msgspec.Struct, frozen=True):
     relationship_type: str
     source: End
     target: End
+    attributes: msgspec.Raw | None = None
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A relationship as it is stored; `field` names the relation field that made it, if one did."""
+    """A relationship as it is stored; `field` names the relation field that made it, if one did. What is said of the
+    relationship itself, its `attributes`, is JSON text.
+    """
 
     id: UUID
     type: str
@@ -80,11 +83,13 @@ class Edge(msgspec.Struct, frozen=True):
     field: str = ""
     one_target: bool = False
     one_source: bool = False
+    attributes: str | None = None
 
     def event(self, verb: str) -> NewEvent:
         """`records.relationship.<verb>`."""
         source, target = End(self.source_id, self.source_pipeline), End(self.target_id, self.target_pipeline)
-        data = RelationshipChange(self.id, self.type, source, target)
+        said = None if self.attributes is None else msgspec.Raw(self.attributes)
+        data = RelationshipChange(self.id, self.type, source, target, said)
         return NewEvent(f"records.relationship.{verb}", self.id, data)
 
 

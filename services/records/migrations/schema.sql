@@ -230,7 +230,8 @@ CREATE TABLE records.edges (
     one_source boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
     created_by uuid NOT NULL,
-    parked smallint DEFAULT 0 NOT NULL
+    parked smallint DEFAULT 0 NOT NULL,
+    attributes jsonb
 );
 
 ALTER TABLE ONLY records.edges FORCE ROW LEVEL SECURITY;

@@ -14,15 +14,19 @@ from services.records.usecases.history import HistoryEntry
 
 
 class RelationshipInput(Input):
-    """A relationship to another record, by the name of its type or of the type's inverse."""
+    """A relationship to another record, by the name of its type or of the type's inverse; `attributes` say something of
+    the relationship itself, such as since when, in up to 16 KiB of JSON.
+    """
 
     target_pipeline: UUID
     target_record: UUID
     relationship_type: str
+    attributes: dict[str, Any] | None = None
 
     def request(self) -> LinkRequest:
         """What is asked for."""
-        return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type)
+        said = msgspec.json.encode(self.attributes).decode() if self.attributes else None
+        return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type, said)
 
 
 # As many as a relation field holds.
@@ -105,12 +109,14 @@ class Relationship(msgspec.Struct, omit_defaults=True):
     source: End
     target: End
     field: str | None = None
+    attributes: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, edge: Edge) -> "Relationship":
         """The relationship that is stored."""
         source, target = End(edge.source_id, edge.source_pipeline), End(edge.target_id, edge.target_pipeline)
-        return cls(edge.id, edge.type, source, target, edge.field or None)
+        said = None if edge.attributes is None else msgspec.json.decode(edge.attributes)
+        return cls(edge.id, edge.type, source, target, edge.field or None, said)
 
 
 class MadeRecord(Record, frozen=True, kw_only=True):

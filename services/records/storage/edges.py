@@ -26,7 +26,7 @@ async def insert(connection: Connection, by: Principal, at: datetime, edges: Seq
         SQL["insert"], by.tenant_id, at, by.id, [e.id for e in edges], [e.type for e in edges],
         [e.source_id for e in edges], [e.source_pipeline for e in edges], [e.target_id for e in edges],
         [e.target_pipeline for e in edges], [e.field for e in edges], [e.one_target for e in edges],
-        [e.one_source for e in edges],
+        [e.one_source for e in edges], [e.attributes for e in edges],
     )  # fmt: skip
     return {row[0] for row in rows}
 

@@ -1,11 +1,12 @@
 -- name: insert
 -- New relationships; those that come back broke no rule of how many there may be.
 insert into edges (tenant_id, id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target,
-    one_source, created_at, created_by)
+    one_source, attributes, created_at, created_by)
 select $1, new.id, new.type, new.source_id, new.source_pipeline, new.target_id, new.target_pipeline, new.field,
-    new.one_target, new.one_source, $2, $3
+    new.one_target, new.one_source, new.attributes::jsonb, $2, $3
 from unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::boolean[],
-    $12::boolean[]) as new(id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source)
+    $12::boolean[], $13::text[]) as new(id, type, source_id, source_pipeline, target_id, target_pipeline, field,
+    one_target, one_source, attributes)
 on conflict do nothing
 returning id;
 
@@ -31,20 +32,21 @@ select exists (
 
 -- name: get -> Edge
 -- One relationship.
-select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
+select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes
 from edges where tenant_id = $1 and id = $2;
 
 -- name: between -> Edge
 -- Of each two records the first relationship that was made between them and may be seen, whichever way it points.
 select found.id, found.type, found.source_id, found.source_pipeline, found.target_id, found.target_pipeline,
-    found.field, found.one_target, found.one_source
+    found.field, found.one_target, found.one_source, found.attributes::text as attributes
 from unnest($2::uuid[], $3::uuid[]) with ordinality as pair(one, other, place) cross join lateral (
     select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
-        e.one_source
+        e.one_source, e.attributes
     from edges e where e.tenant_id = $1 and e.source_id = pair.one and e.target_id = pair.other {shown}
     union all
     select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
-        e.one_source
+        e.one_source, e.attributes
     from edges e where e.tenant_id = $1 and e.source_id = pair.other and e.target_id = pair.one {shown}
     order by id limit 1
 ) found
@@ -53,23 +55,26 @@ order by pair.place;
 -- name: delete -> Edge
 -- Takes relationships away.
 delete from edges where tenant_id = $1 and id = any($2::uuid[])
-returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source;
+returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes;
 
 -- name: delete_of_fields -> Edge
 -- Takes away what relation fields made and no longer hold.
 delete from edges e using unnest($2::uuid[], $3::text[], $4::uuid[]) as gone(source_id, field, target_id)
 where e.tenant_id = $1 and e.source_id = gone.source_id and e.field = gone.field and e.target_id = gone.target_id
 returning e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target,
-    e.one_source;
+    e.one_source, e.attributes::text as attributes;
 
 -- name: delete_of_records -> Edge
 -- Takes away all relationships of records, in both directions.
 delete from edges where tenant_id = $1 and (source_id = any($2::uuid[]) or target_id = any($2::uuid[]))
-returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source;
+returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes;
 
 -- name: page -> Edge
 -- The relationships of a record to live ones, in both directions.
-select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source
+select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source,
+    e.attributes::text as attributes
 from edges e
 join records r on r.tenant_id = e.tenant_id and r.deleted_at is null
     and r.id = case when e.source_id = $2 then e.target_id else e.source_id end
@@ -78,7 +83,8 @@ order by e.id limit $5;
 
 -- name: incoming -> Edge
 -- The relationships by which live records hold on to these.
-select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source
+select e.id, e.type, e.source_id, e.source_pipeline, e.target_id, e.target_pipeline, e.field, e.one_target, e.one_source,
+    e.attributes::text as attributes
 from edges e
 join records r on r.tenant_id = e.tenant_id and r.id = e.source_id and r.deleted_at is null
 where e.tenant_id = $1 and e.target_id = any($2::uuid[]) and not e.source_id = any($2::uuid[])
@@ -86,7 +92,8 @@ limit $3;
 
 -- name: held_fields -> Edge
 -- The relationships by which relation fields of any record hold on to these.
-select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source
+select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes
 from edges where tenant_id = $1 and target_id = any($2::uuid[]) and not source_id = any($2::uuid[]) and field <> '';
 
 -- name: plan_each

@@ -93,7 +93,8 @@ update edges set field = $4 where tenant_id = $1 and source_id = any($2::uuid[])
 -- name: cut_edges -> Edge
 -- Takes away the relationships that a field made.
 delete from edges where tenant_id = $1 and source_id = any($2::uuid[]) and field = $3
-returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source;
+returning id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes;
 
 -- name: purge
 -- Some of what is left of a removed field, for good.

@@ -27,7 +27,8 @@ select key from match_keys where tenant_id = $1 and record_id = $2 and pipeline_
 -- name: edges_of -> Edge
 -- The relationships of records in both directions.
 select id, type, source_id, source_pipeline, target_id, target_pipeline, field,
-    one_target or parked & 1 > 0 as one_target, one_source or parked & 2 > 0 as one_source
+    one_target or parked & 1 > 0 as one_target, one_source or parked & 2 > 0 as one_source,
+    attributes::text as attributes
 from edges where tenant_id = $1 and (source_id = any($2::uuid[]) or target_id = any($2::uuid[])) limit $3;
 
 -- name: keep

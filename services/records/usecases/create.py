@@ -14,13 +14,16 @@ from services.records.domain.records import Record
 from services.records.usecases.caller import Caller
 from services.records.usecases.writing import Writer
 
+MAX_ATTRIBUTES = 16 * 1024
+
 
 class LinkRequest(msgspec.Struct, frozen=True):
-    """A relationship asked for: a record, and the name of a type or of its inverse."""
+    """A relationship asked for: a record, the name of a type or of its inverse, and attributes as JSON text."""
 
     target_pipeline: UUID
     target_record: UUID
     relationship_type: str
+    attributes: str | None = None
 
 
 async def create(
@@ -98,7 +101,12 @@ async def links(
         if not _joins(kind, pipeline_id, link):
             detail = f"'{link.relationship_type}' does not join these pipelines"
             faults.append(Fault(f"{place}/relationship_type", "wrong_pipelines", detail))
-        found.append(Link(kind, kind.name != link.relationship_type, link.target_record, link.target_pipeline))
+        inverse = kind.name != link.relationship_type
+        found.append(Link(kind, inverse, link.target_record, link.target_pipeline, link.attributes))
+        if link.attributes is not None and len(link.attributes.encode()) > MAX_ATTRIBUTES:
+            faults.append(
+                Fault(f"{place}/attributes", "too_large", f"At most {MAX_ATTRIBUTES} bytes of JSON are taken")
+            )
     if faults:
         raise Invalid(errors=faults)
     return tuple(found)

@@ -38,6 +38,29 @@ async def test_a_contact_is_made_with_its_company(service: Service) -> None:
     assert (twice.status_code, twice.json()["type"]) == (409, "/problems/duplicate-relationship")
 
 
+async def test_a_relationship_has_attributes_of_its_own(service: Service) -> None:
+    """What is said of a relationship is shown wherever it is, from both ends, follows a merge, and is bounded."""
+    pipeline = service.pipeline({"name": "name", "type": "text"})
+    ada, acme = [await service.client.create(pipeline, {"name": name}) for name in ("Ada", "Acme")]
+    said = {"since": "2024-02-29", "role": {"title": "Größte ✓", "share": 0.5}}
+    link = {"target_pipeline": str(pipeline), "target_record": acme["id"], "relationship_type": "works_in"}
+    twin = await service.client.create(pipeline, {"name": "Ada"}, relationships=[{**link, "attributes": said}])
+    assert twin["relationships"][0]["attributes"] == said
+    merged = await service.client.post("/records/merge", {"target": ada["id"], "sources": [twin["id"]]})
+    assert merged.status_code == 200, merged.text
+    for record in (ada, acme):
+        found = await service.client.get(f"/pipelines/{pipeline}/records/{record['id']}/relationships")
+        assert [item["attributes"] for item in found.json()["items"]] == [said]
+    way = (await service.client.get(f"/records/{ada['id']}/shortest-path/{acme['id']}")).json()
+    assert [edge["attributes"] for edge in way["relationships"]] == [said]
+    path = f"/pipelines/{pipeline}/records/{acme['id']}/relationships"
+    plain = await service.client.post(path, {**link, "target_record": ada["id"], "relationship_type": "knows"})
+    assert (plain.status_code, "attributes" in plain.json()) == (201, False)
+    large = {**link, "target_record": ada["id"], "relationship_type": "likes", "attributes": {"x": "y" * 20_000}}
+    refused = await service.client.post(path, large)
+    assert [(it["pointer"], it["code"]) for it in refused.json()["errors"]] == [("/attributes", "too_large")]
+
+
 async def test_relationships_of_one_record_are_bounded(service: Service) -> None:
     """As many as a relation field holds are looked at, each fault at its place; more are refused as a list too long."""
     company, contact = (service.pipeline({"name": "name", "type": "text"}) for _ in range(2))
