@@ -18,7 +18,8 @@ from services.records.routes.uploads import Upload
 from services.records.storage.objects import ObjectStore
 from services.records.usecases import arriving, imports, jobs, reports
 from services.records.usecases.caller import Caller
-from services.records.usecases.imports import MAX_BYTES, Options, Preview
+from services.records.usecases.importing import Options
+from services.records.usecases.imports import MAX_BYTES, Preview
 
 MAX_PREVIEW = 32 * 1024 * 1024
 MappingParameter = Annotated[str | None, QueryParameter(description="JSON: the field of each column, or null")]

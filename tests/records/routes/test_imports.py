@@ -18,7 +18,7 @@ import pytest
 
 from libs.common.permissions import Grant
 from libs.common.plans import Limits
-from services.records.usecases import arriving, imports
+from services.records.usecases import arriving, importing, imports
 from tests.records.support import Client, Service
 from tests.support.waiting import eventually
 
@@ -244,7 +244,7 @@ async def test_a_dry_run_finds_what_is_twice_in_the_whole_file(
 
 async def test_a_report_keeps_so_much_and_tells_of_the_rest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of rows that are refused the first are kept, up to a bound; the report says how many are not."""
-    monkeypatch.setattr(imports, "MAX_REFUSED_BYTES", 2000)
+    monkeypatch.setattr(importing, "MAX_REFUSED_BYTES", 2000)
     pipeline = service.pipeline(*FIELDS)
     body = "\n".join(["name,score", *("," + "9" * 40 for _ in range(700))]).encode()
     job = await imported(service.client, pipeline, body)
