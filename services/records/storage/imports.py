@@ -30,6 +30,11 @@ class Refused(msgspec.Struct, frozen=True):
 Refusal = tuple[int, dict[str, object], Sequence[Fault]]
 
 
+async def take_turn(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> None:
+    """Waits until no other import writes to a pipeline by values that its records have, in this transaction."""
+    await connection.execute(SQL["take_turn"], tenant_id, pipeline_id)
+
+
 async def refuse(connection: Connection, tenant_id: UUID, job_id: UUID, rows: Sequence[Refusal], room: int) -> int:
     """Notes rows that could not become records, the first of them that have room; how much of it is used up by now."""
     encoded = [(number, _json.encode(cells), _json.encode(faults)) for number, cells, faults in rows]

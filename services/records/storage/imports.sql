@@ -1,3 +1,8 @@
+-- name: take_turn
+-- One step at a time writes to a pipeline by the values that records have: each names records and values in the order
+-- of its rows, so two would wait for each other.
+select pg_advisory_xact_lock(hashtextextended($1::uuid::text || $2::uuid::text, 15));
+
 -- name: refuse
 -- Rows that could not become records.
 insert into refused_rows (tenant_id, job_id, number, cells, faults)

@@ -59,6 +59,8 @@ class Chunk:
 
     async def _once(self, caller: Caller, reach: Reach, step: Steps) -> None:
         async with step() as now:
+            if self._given.upsert_by:
+                await imports.take_turn(now.connection, caller.tenant_id, reach.pipeline.id)
             data, refusals = await _related(caller, reach, now.connection, self._data)
             outcomes = dict(zip(data, await self._write(caller, reach, now.connection, data), strict=True))
             place = {**step.job.checkpoint, "row": self._last}

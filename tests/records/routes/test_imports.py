@@ -1,5 +1,6 @@
 """Tables brought in: every row becomes a record or is refused with reasons."""
 
+import asyncio
 import csv
 import io
 import json
@@ -240,6 +241,23 @@ async def test_a_dry_run_finds_what_is_twice_in_the_whole_file(
     finally:
         await connection.close()
     assert len(await listed(service.client, pipeline)) == 1
+
+
+async def test_imports_of_the_same_values_wait_for_no_circle(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that write to the same records, one from the file's other end, take turns: neither is broken off."""
+    monkeypatch.setattr(imports, "CHUNK", 500)
+    pipeline = service.pipeline(*FIELDS)
+    rows = [f"n{number},{number}@x.example" for number in range(1000)]
+    bodies = ["\n".join(["name,email", *them]).encode() for them in (rows, rows[::-1])]
+    jobs = await asyncio.gather(*(imported(service.client, pipeline, body, upsert_by="email") for body in bodies))
+    assert [(job["state"], job["refused"], job["progress"]["done"]) for job in jobs] == [("done", 0, 1000)] * 2
+    assert sum(job["created"] for job in jobs) == 1000
+    connection = await asyncpg.connect(service.database.admin_dsn)
+    try:
+        found = "select deadlocks from pg_stat_database where datname = current_database()"
+        assert await connection.fetchval(found) == 0
+    finally:
+        await connection.close()
 
 
 async def test_a_report_keeps_so_much_and_tells_of_the_rest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
