@@ -66,7 +66,7 @@ async def expect_object(connection: Connection, tenant_id: UUID, job_id: UUID, k
 
 
 async def stored_bytes(connection: Connection, tenant_id: UUID) -> int:
-    """How many bytes a tenant's files have, those that are being imported among them."""
+    """How many bytes a tenant's files have, those that are being imported or exported among them."""
     return int(await connection.fetchval(SQL["stored_bytes"], tenant_id))
 
 

@@ -8,10 +8,11 @@ insert into file_ends (tenant_id, file_id, object, due) values ($1, $2, $3, now(
 on conflict do nothing;
 
 -- name: stored_bytes
--- Those of files, of what is being imported, and of what was exported and is kept.
+-- Those of files, of what is being imported or exported, and of what was exported and is kept.
 select (select coalesce(sum(size), 0) from files where tenant_id = $1)::bigint
-    + (select coalesce(sum((j.input ->> 'size')::bigint), 0) from job_queue q join jobs j on j.id = q.job_id
-        where q.tenant_id = $1 and j.tenant_id = $1 and q.kind = 'import')::bigint
+    + (select coalesce(sum((case q.kind when 'import' then j.input else j.checkpoint end ->> 'size')::bigint), 0)
+        from job_queue q join jobs j on j.id = q.job_id
+        where q.tenant_id = $1 and j.tenant_id = $1 and q.kind in ('import', 'export'))::bigint
     + (select coalesce(sum((e.result ->> 'size')::bigint), 0) from jobs e
         where e.tenant_id = $1 and e.kind = 'export' and e.result ? 'report_url')::bigint;
 

@@ -19,7 +19,7 @@ from services.records.domain.permissions import both
 from services.records.domain.reach import Reach
 from services.records.domain.records import actor_of, streamed
 from services.records.domain.sheets import Cell, CsvSheet, Format, Sheet, XlsxSheet, cell_of
-from services.records.storage import exports, files, jobs
+from services.records.storage import exports, files, jobs, records
 from services.records.storage.exports import Batch
 from services.records.storage.listing import Query
 from services.records.storage.objects import ObjectStore
@@ -34,6 +34,7 @@ STREAMS = 3
 STREAMS_OF_TENANT = 2
 STREAM_SECONDS = 600.0
 TOLD_ROWS = 5_000
+TOLD_BYTES = 8 * 1024 * 1024
 
 Piece: TypeAlias = tuple[int, bytes]
 """How many records a piece of a file holds, and the piece."""
@@ -181,28 +182,45 @@ def _cells(names: Sequence[str], batch: Batch, called: Mapping[str, Mapping[str,
         yield [id_, *(cell_of(data.get(name)) for name in names), created, updated]
 
 
-class Room:
-    """How large a file becomes that is kept; one that the plan has no room for is not finished."""
-
-    def __init__(self, limit: int | None, stored: int) -> None:
-        self._limit = limit
-        self._stored = stored
-        self.size = 0
-
-    async def kept(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The pieces, as far as there is room."""
-        async for piece in pieces:
-            self.size += len(piece)
-            require_room("storage_bytes", self._limit, self._stored, self.size)
-            yield piece
-
-
 async def _room(caller: Caller) -> tuple[int | None, int]:
     limit = (await caller.catalog.plans.of(caller.tenant_id)).storage_bytes
     if limit is None:
         return None, 0
     async with caller.database.tenant(caller.tenant_id) as connection:
         return limit, await files.stored_bytes(connection, caller.tenant_id)
+
+
+class Kept:
+    """A file that is kept. While it is made its job notes its size, which counts to what the plan has room for; so of
+    several that are made at once none takes what another has already.
+    """
+
+    def __init__(self, limit: int | None, step: Steps) -> None:
+        self._limit = limit
+        self._step = step
+        self.size = 0
+
+    async def pieces(self, pieces: AsyncGenerator[Piece, None]) -> AsyncIterator[bytes]:
+        """The pieces, as far as there is room, telling now and then how many records went by."""
+        rows, noted = -self._step.job.done, 0
+        async with aclosing(pieces):
+            async for count, piece in pieces:
+                rows, self.size = rows + count, self.size + len(piece)
+                if rows >= TOLD_ROWS or self.size - noted >= TOLD_BYTES:
+                    rows, noted = await self._note(rows), self.size
+                yield piece
+        await self._note(rows)
+
+    async def _note(self, rows: int) -> int:
+        """Notes the size and what was not told of so many records; how many remain."""
+        async with self._step() as now:
+            if self._limit is not None:
+                tenant_id, before = self._step.job.principal.tenant_id, self._step.job.checkpoint.get("size", 0)
+                await records.take_turns(now.connection, tenant_id)
+                others = await files.stored_bytes(now.connection, tenant_id) - before
+                require_room("storage_bytes", self._limit, others, self.size)
+            now.advance({"size": self.size}, done=max(0, rows))
+        return min(0, rows)
 
 
 class Exporter:
@@ -219,28 +237,14 @@ class Exporter:
         source = await _source(caller, job.pipeline_id, asked)
         key = object_key(caller.tenant_id, job.id)
         await self._expire(caller, step, key)
-        room = Room(*await _room(caller))
-        await self._objects.put(key, room.kept(self._told(_pieces(caller, source, asked), step)))
-        return {"report_url": f"/api/v1/exports/{job.id}/download", "size": room.size}
+        kept = Kept((await caller.catalog.plans.of(caller.tenant_id)).storage_bytes, step)
+        await self._objects.put(key, kept.pieces(_pieces(caller, source, asked)))
+        return {"report_url": f"/api/v1/exports/{job.id}/download", "size": kept.size}
 
     async def forget(self, job: Job) -> None:
         """Takes away what a job made that did not end well; what is still being written then goes when it is due."""
         if job.state != "done":
             await self._objects.delete([object_key(job.principal.tenant_id, job.id)])
-
-    async def _told(self, pieces: AsyncGenerator[Piece, None], step: Steps) -> AsyncIterator[bytes]:
-        """The pieces, telling now and then how many records went by."""
-        waiting = -step.job.done
-        async with aclosing(pieces):
-            async for count, piece in pieces:
-                waiting += count
-                if waiting >= TOLD_ROWS:
-                    async with step() as now:
-                        now.advance(done=waiting)
-                    waiting = 0
-                yield piece
-        async with step() as now:
-            now.advance(done=waiting)
 
     async def _expire(self, caller: Caller, step: Steps, key: str) -> None:
         """Takes away what is too old, and notes what will be made, so that it goes as well, however the job ends."""

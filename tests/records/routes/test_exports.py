@@ -1,11 +1,13 @@
 """Records taken away as files."""
 
+import asyncio
 import csv
 import io
 import json
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import openpyxl
 import pytest
@@ -117,7 +119,9 @@ async def test_a_job_makes_a_file_for_who_asked(service: Service) -> None:
 
 
 async def _kept_files_count(service: Service, path: str, size: int) -> None:
-    """What is kept of exports is storage of the plan: another is not begun without room, and fails that needs more."""
+    """What is kept of exports is storage of the plan: another is not begun without room, and fails that needs more; of
+    two that are made at once and would fit alone, one does.
+    """
 
     async def plan(limit: int) -> None:
         told = Planned(service.tenant_id, Limits(storage_bytes=limit))
@@ -139,6 +143,27 @@ async def _kept_files_count(service: Service, path: str, size: int) -> None:
     await eventually(lambda: begun(202))
     job = await _ended(service.client, answers[-1])
     assert (job["state"], job["error"]["code"]) == ("failed", "plan-limit-reached")
+    await plan(refused["current"] + size + 10)
+
+    async def made() -> bool:
+        waiting = "select count(1) from pg_locks where locktype = 'advisory' and not granted and database = ($1)"
+        own = await admin.fetchval("select oid from pg_database where datname = current_database()")
+        return int(await admin.fetchval(waiting, own)) >= 2
+
+    async def two() -> bool:
+        await admin.execute("select pg_advisory_lock(hashtextextended($1::uuid::text, 12))", service.tenant_id)
+        answers.extend(await asyncio.gather(*(service.client.post(path) for _ in range(2))))
+        await eventually(made)
+        await admin.execute("select pg_advisory_unlock_all()")
+        jobs = [await _ended(service.client, answer) for answer in answers[-2:]]
+        return sorted(job["state"] for job in jobs) == ["done", "failed"]
+
+    admin = await asyncpg.connect(service.database.admin_dsn)
+    try:
+        await eventually(two)
+    finally:
+        await admin.close()
+    assert (await service.client.get("/jobs?kind=export&state=done")).json()["items"][0]["result"]["size"] == size
 
 
 async def _done(client: Client, response: Any) -> dict[str, Any]:
