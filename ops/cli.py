@@ -10,6 +10,7 @@ from ops.backup import BackupFailed
 from ops.commands import audit, backup, bootstrap, deploy, doctor, keys, migrate, openapi, outbox, stack, tenant, user
 from ops.commands.doors import Refused
 from ops.embedded.process import ServerFailed
+from ops.lines import as_told
 from ops.stack import StackError
 
 
@@ -32,8 +33,9 @@ _ELSEWHERE = (OSError, asyncpg.PostgresError, ClientConfigurationError)
 
 def main() -> None:
     """Run a command; what its user can mend is a sentence, not a traceback."""
-    try:
-        millrace()
-    except (StackError, ServerFailed, Refused, BackupFailed, *_ELSEWHERE) as error:
-        click.secho(str(error) or type(error).__name__, fg="red", err=True)
-        sys.exit(1)
+    with as_told():
+        try:
+            millrace()
+        except (StackError, ServerFailed, Refused, BackupFailed, *_ELSEWHERE) as error:
+            click.secho(str(error) or type(error).__name__, fg="red", err=True)
+            sys.exit(1)

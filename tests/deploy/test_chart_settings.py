@@ -19,7 +19,7 @@ OPERATIONS = (
     | {f"{service.upper()}_DATABASE_URL" for service in SERVICES if service != "gateway"}
 )
 BACKUP = {f"BACKUP_{name}" for name in ("FOLDER", "KEEP", "DAYS", "RECIPIENT", "ARCHIVE", "SPOOL", "STREAM_SECONDS")}
-BACKUP |= {"TMPDIR"}
+BACKUP |= {"TMPDIR", "LOG_FORMAT"}
 
 
 def environment(example: str, service: str) -> dict[str, str]:

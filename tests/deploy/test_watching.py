@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.settings import SERVICES
+from tests.deploy.charts import containers
 from tests.deploy.test_compose import COMPOSE, CONTAINERS
 
 CONFIG = COMPOSE / "config"
@@ -51,6 +52,16 @@ def test_the_broker_is_asked_how_it_is() -> None:
     """Its exporter is up without it; only what `-healthz` adds tells that it is away, and the rule goes by that."""
     assert "-healthz" in CONTAINERS["nats-exporter"]["command"]
     assert "gnatsd_healthz_status" in (RULES / "servers.yml").read_text()
+
+
+def test_jobs_log_as_services_do() -> None:
+    """What jobs say is lines of JSON, in containers and on a cluster."""
+    ours = {name: it for name, it in CONTAINERS.items() if "millrace/operations" in it["image"]}
+    assert ours
+    assert {name for name, it in ours.items() if it["environment"].get("LOG_FORMAT") != "json"} == set()
+    jobs = {name: it["env"] for name, it in containers("production").items() if "/millrace" in name}
+    assert jobs
+    assert {name for name, env in jobs.items() if {"name": "LOG_FORMAT", "value": "json"} not in env} == set()
 
 
 def test_the_rules_are_those_that_are_tested() -> None:

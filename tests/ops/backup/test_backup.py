@@ -1,6 +1,7 @@
 """What was backed up comes back, whole and readable by the key's owner alone."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -125,8 +126,10 @@ def _migrations() -> int:
 async def test_a_restored_schema_is_the_migrated_one(filled: Database, tmp_path: Path) -> None:
     """Restored over another state every table is as it was, and migrations find nothing to do; not under a service."""
     environ = {"ADMIN_DATABASE_URL": filled.admin_dsn, "BACKUP_FOLDER": str(tmp_path)}
-    made = await asyncio.to_thread(millrace, "backup", **environ)
+    made = await asyncio.to_thread(millrace, "backup", LOG_FORMAT="json", **environ)
     assert made.returncode == 0, made.stderr
+    [line] = [json.loads(line) for line in (made.stdout + made.stderr).splitlines()]
+    assert (line["service"], line["level"], " rows in " in line["event"]) == ("operations", "info", True)
     connection = await asyncpg.connect(filled.admin_dsn)
     await connection.execute("delete from records.inbox where consumer like '%7'; drop table realtime.inbox")
     manifest = read_manifest(Store(tmp_path).path("latest"))
@@ -136,8 +139,10 @@ async def test_a_restored_schema_is_the_migrated_one(filled: Database, tmp_path:
     ]
     service = await asyncpg.connect(filled.dsn("records"), server_settings={"application_name": "records 7"})
     replace = ("restore", "--replace")
-    refused = await asyncio.to_thread(millrace, *replace, BACKUP_IDENTITY=str(IDENTITY), **environ)
-    assert (refused.returncode, "millrace_records (records 7, 1)" in refused.stderr) == (1, True), refused.stderr
+    as_job = {"LOG_FORMAT": "json", "BACKUP_IDENTITY": str(IDENTITY), **environ}
+    refused = await asyncio.to_thread(millrace, *replace, **as_job)
+    [line] = [json.loads(line) for line in (refused.stdout + refused.stderr).splitlines()]
+    assert (refused.returncode, line["level"], "_records (records 7, 1)" in line["event"]) == (1, "error", True), line
     assert await compare(filled.admin_dsn, manifest) != []
     done = await asyncio.to_thread(millrace, *replace, "--connected", BACKUP_IDENTITY=str(IDENTITY), **environ)
     assert done.returncode == 0, done.stderr

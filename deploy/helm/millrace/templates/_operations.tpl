@@ -124,6 +124,7 @@ spec:
       command: {{ toJson .command }}
       env:
         {{- include "millrace-lib.secretEnv" . | nindent 8 }}
+        - {name: LOG_FORMAT, value: json}
         {{- range $name, $value := .env }}
         - {name: {{ $name }}, value: {{ $value | quote }}}
         {{- end }}
