@@ -101,7 +101,10 @@ def problem(request: Request[Any, Any, Any], error: AppError) -> Response[bytes]
 
 
 def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    return problem(request, translate(error, _parameters(request)))
+    answer = problem(request, translate(error, _parameters(request)))
+    if allowed := (error.headers or {}).get("allow"):
+        answer.headers["allow"] = allowed
+    return answer
 
 
 def _parameters(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]:

@@ -82,5 +82,7 @@ async def test_a_refusal_says_what_would_be_right(service: Service) -> None:
         ("/data/size", "The value is not one of the options: 's', 'l'"),
         ("/data/code", "Text that matches ^[A-Z]+$ is expected"),
     ]
+    wrong = await service.client.put(f"{base}/records", {"data": {}})
+    assert (wrong.status_code, {"GET", "POST"} <= set(wrong.headers["allow"].split(", "))) == (405, True)
     empty = await service.client.call("POST", f"{base}/records", content=b"")
     assert (empty.status_code, empty.json()["detail"]) == (400, "A JSON body is expected")
