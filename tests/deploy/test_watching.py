@@ -79,6 +79,14 @@ def test_prometheus_finds_its_configuration_whole(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, of Debian's package prometheus")
+def test_every_alert_fires_on_its_case() -> None:
+    """And none on that of a healthy platform, as promtool reckons."""
+    cases = RULES.parent / "rules.test.yml"
+    done = subprocess.run(["promtool", "test", "rules", str(cases)], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("source", read("grafana/datasources/millrace.yml")["datasources"], ids=lambda it: it["name"])
 def test_grafana_reaches_its_sources(source: dict[str, Any]) -> None:
     """Each is a container in Grafana's network; what leads from one to another leads to one that is there."""
