@@ -41,6 +41,10 @@ class Moved(Unavailable):
         super().__init__(code="definition-changed", retry_after=1)
 
 
+class Outrun(Moved):
+    """Another made the record meanwhile that was to be made by its unique value; the work begins anew, and finds it."""
+
+
 class Caller:
     """One principal at one moment."""
 

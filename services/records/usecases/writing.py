@@ -18,13 +18,14 @@ from libs.common.errors import AppError, Forbidden, Invalid
 from libs.common.events import NewEvent
 from libs.common.postgres import Connection
 from services.records.domain.fields import Data, differing
-from services.records.domain.operations import Create, Operation, Outcome
+from services.records.domain.operations import Create, Operation, Outcome, Upsert
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, Record
 from services.records.storage import records
 from services.records.usecases import claiming, deriving, files, relating, searching
 from services.records.usecases.ahead import PART, ahead, beside, parts
-from services.records.usecases.caller import Caller
+from services.records.usecases.caller import Caller, Outrun
+from services.records.usecases.claiming import not_unique
 from services.records.usecases.following import Follower
 from services.records.usecases.plan import Failures, Plan
 from services.records.usecases.planning import planned
@@ -45,6 +46,7 @@ class Writer(Scope):
         self._edges: list[Edge] = []
         self._fresh: set[UUID] = set()
         self._latest: dict[UUID, Record] = {}
+        self._again: set[int] = set()
         self._ahead = claiming.Ahead(self)
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
@@ -55,6 +57,7 @@ class Writer(Scope):
         for _ in range(MAX_WAVES):
             wave, rest = await self._next_wave(rest, outcomes)
             await self._write(wave, outcomes, atomic=atomic)
+            rest = [*self._outrun(wave, operations, outcomes, atomic=atomic), *rest]
             if not rest or (atomic and any(o.error for o in outcomes.values())):
                 break
         else:
@@ -63,6 +66,27 @@ class Writer(Scope):
         for outcome in outcomes.values() if self._latest else ():
             outcome.record = outcome.record and self.latest(outcome.record)
         return [outcomes[index] for index in sorted(outcomes)]
+
+    def _outrun(
+        self,
+        wave: Sequence[tuple[int, Operation]],
+        operations: Sequence[Operation],
+        outcomes: dict[int, Outcome],
+        *,
+        atomic: bool,
+    ) -> list[tuple[int, Operation]]:
+        """Those of a wave to be done again, once: upserts whose records another transaction made meanwhile."""
+        late = [
+            (index, operations[index])
+            for index, _ in wave
+            if index not in self._again and _made_meanwhile(operations[index], outcomes.get(index))
+        ]
+        if late and atomic:
+            raise Outrun(self.pipeline.id)
+        for index, _ in late:
+            self._again.add(index)
+            del outcomes[index]
+        return late
 
     async def one(self, operation: Operation) -> Outcome:
         """Does one operation, or raises why it cannot be done."""
@@ -195,6 +219,10 @@ class Writer(Scope):
         self._events += [edge.event("created") for edge in came]
         self._events += [edge.event("deleted") for edge in went]
 
+    def tell(self, event: NewEvent) -> None:
+        """Notes an event of something else that was done."""
+        self._events.append(event)
+
     async def _apply(self, plan: Plan) -> Failures:
         failures = await relating.check_targets(self, plan) | await relating.check_users(self, plan)
         failures |= await files.check(self, plan)
@@ -284,6 +312,12 @@ class Writer(Scope):
         if found is not None:
             return found[1]
         return Record(**{**_columns(record), "title": "", "data": {}})
+
+
+def _made_meanwhile(operation: Operation, outcome: Outcome | None) -> bool:
+    if not isinstance(operation, Upsert) or outcome is None or outcome.error is None:
+        return False
+    return not_unique(operation.by) in outcome.error.errors
 
 
 def _columns(record: Record) -> dict[str, Any]:

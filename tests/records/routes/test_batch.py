@@ -149,6 +149,22 @@ async def test_upsert_by_address(service: Service) -> None:
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "not_unique_field")
 
 
+async def test_upserts_at_once_make_each_record_once(service: Service) -> None:
+    """Who comes second finds what was made meanwhile and changes it, alone, in a batch and where all or nothing is."""
+    pipeline = service.pipeline(*FIELDS)
+    path = f"/pipelines/{pipeline}/records/by/email"
+    for number in range(3):
+        data = {"data": {"name": "U"}}
+        answers = await asyncio.gather(*(service.client.put(f"{path}/u{number}@example.com", data) for _ in range(5)))
+        assert sorted(it.status_code for it in answers) == [200] * 4 + [201]
+    rows = [{"name": "B", "email": f"b{number}@example.com"} for number in range(50)]
+    orders = [rows, rows[::-1], rows]
+    operations = [[{"op": "upsert", "by": "email", "data": row} for row in order] for order in orders]
+    both = zip(operations, (True, False, False), strict=True)
+    found = await asyncio.gather(*(service.client.batch(pipeline, given, atomic=atomic) for given, atomic in both))
+    assert (sum(it["created"] for it in found), sum(it["failed"] for it in found)) == (50, 0)
+
+
 async def test_batches_in_opposite_orders_both_end(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of batches that want the same unique values in other orders, far more than are written at once, each ends: one of
     them has each value, and the others are told so row by row. What a refused row would have had is free again.
