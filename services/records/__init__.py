@@ -9,7 +9,7 @@ answers   /pipelines/{id}/records… files imports exports duplicates view-links
           rpc.records.record, rpc.records.records, rpc.records.states, rpc.records.aggregate, rpc.records.field_update,
           rpc.records.plan, rpc.records.document, rpc.records.write_document,
           rpc.records.lock, rpc.records.renew_locks, rpc.records.unlock, rpc.records.person
-emits     records.record.created updated deleted restored, records.relationship.created deleted,
+emits     records.record.created updated deleted restored, records.relationship.created updated deleted,
           records.tombstone.created, records.export.streamed, records.link.created deleted,
           records.merge.created undone,
           records.job.created updated done failed cancelled, records.tenant.purged

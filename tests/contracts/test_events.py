@@ -100,6 +100,7 @@ async def _model(api: httpx.AsyncClient) -> None:
     record = f"{path}/records/{one['id']}"
     link = {"target_pipeline": people["id"], "target_record": other["id"], "relationship_type": "knows"}
     edge = told(await api.post(f"{record}/relationships", json=link), 201)
+    told(await api.patch(f"{record}/relationships/{edge['id']}", json={"attributes": {"since": 2024}}))
     told(await api.delete(f"{record}/relationships/{edge['id']}"), 204)
     told(await api.patch(record, json={"data": {"name": "The one"}}))
     link = told(await api.post(f"/records/{one['id']}/share-links", json={}), 201)

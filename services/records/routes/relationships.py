@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response.base import ASGIResponse
@@ -17,10 +17,17 @@ from services.records.domain.paths import parse_steps
 from services.records.domain.records import Edge
 from services.records.routes.answers import answer, answers, page_answer
 from services.records.routes.records import CALLER
-from services.records.routes.shapes import HistoryPage, Path, ReachedPage, Relationship, RelationshipInput
+from services.records.routes.shapes import (
+    HistoryPage,
+    Path,
+    ReachedPage,
+    Relationship,
+    RelationshipInput,
+    RelationshipPatch,
+)
 from services.records.usecases import history
 from services.records.usecases.caller import Caller
-from services.records.usecases.relate import relate, relationships, unrelate
+from services.records.usecases.relate import describe, relate, relationships, unrelate
 from services.records.usecases.shortest import shortest_path
 from services.records.usecases.traverse import traverse
 
@@ -65,6 +72,19 @@ class RelationshipsController(Controller):
         """Relate a record to another one."""
         edge = await relate(caller, parse_id(pipeline_id), parse_id(record_id), data.request())
         return Relationship.of(edge)
+
+    @patch("/relationships/{relationship_id:str}", operation_id="PatchRelationship")
+    async def patch_relationship(
+        self,
+        caller: NamedDependency[Caller],
+        pipeline_id: FromPath[str],
+        record_id: FromPath[str],
+        relationship_id: FromPath[str],
+        data: JSONBody[RelationshipPatch],
+    ) -> Relationship:
+        """Say something else of a relationship: its attributes are merged with those given."""
+        ids = parse_id(pipeline_id), parse_id(record_id), parse_id(relationship_id)
+        return Relationship.of(await describe(caller, *ids, data.attributes))
 
     @delete("/relationships/{relationship_id:str}", operation_id="DeleteRelationship")
     async def delete_relationship(

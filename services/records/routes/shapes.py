@@ -29,6 +29,12 @@ class RelationshipInput(Input):
         return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type, said)
 
 
+class RelationshipPatch(Input):
+    """A merge patch (RFC 7396) of what is said of a relationship; null takes all of it away."""
+
+    attributes: dict[str, Any] | None
+
+
 # As many as a relation field holds.
 Relationships = Annotated[tuple[RelationshipInput, ...], msgspec.Meta(max_length=MAX_RELATED)]
 

@@ -59,6 +59,17 @@ async def get(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | 
     return None if row is None else Edge(*row)
 
 
+async def hold(connection: Connection, tenant_id: UUID, edge_id: UUID) -> Edge | None:
+    """The same, which nobody else changes until the transaction ends."""
+    row = await connection.fetchrow(SQL["hold"], tenant_id, edge_id)
+    return None if row is None else Edge(*row)
+
+
+async def describe(connection: Connection, tenant_id: UUID, edge: Edge) -> None:
+    """Writes what is said of a relationship."""
+    await connection.execute(SQL["describe"], tenant_id, edge.id, edge.attributes)
+
+
 async def between(connection: Connection, tenant_id: UUID, way: Sequence[UUID], masks: Masks) -> list[Edge]:
     """A relationship between each record of a way and the next, where there is one that may be seen."""
     params: list[object] = [tenant_id, way[:-1], way[1:]]

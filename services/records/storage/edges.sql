@@ -36,6 +36,16 @@ select id, type, source_id, source_pipeline, target_id, target_pipeline, field, 
     attributes::text as attributes
 from edges where tenant_id = $1 and id = $2;
 
+-- name: hold -> Edge
+-- The same, which nobody else changes until the transaction ends.
+select id, type, source_id, source_pipeline, target_id, target_pipeline, field, one_target, one_source,
+    attributes::text as attributes
+from edges where tenant_id = $1 and id = $2 for update;
+
+-- name: describe
+-- Says something else of a relationship.
+update edges set attributes = $3::text::jsonb where tenant_id = $1 and id = $2;
+
 -- name: between -> Edge
 -- Of each two records the first relationship that was made between them and may be seen, whichever way it points.
 select found.id, found.type, found.source_id, found.source_pipeline, found.target_id, found.target_pipeline,

@@ -1,5 +1,6 @@
 """Relate records, part them, and tell what a record is related to."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -14,7 +15,7 @@ from services.records.domain.records import Change, Edge, advanced
 from services.records.storage import edges, records
 from services.records.storage.records import Locked
 from services.records.usecases.caller import Caller
-from services.records.usecases.create import LinkRequest, links
+from services.records.usecases.create import MAX_ATTRIBUTES, LinkRequest, links
 from services.records.usecases.relating import cardinality_fault
 from services.records.usecases.trash import without
 from services.records.usecases.writing import Writer
@@ -62,6 +63,43 @@ async def relate(caller: Caller, pipeline_id: UUID, record_id: UUID, wanted: Lin
         return edge
 
     return await caller.settled(pipeline_id, work)
+
+
+async def describe(
+    caller: Caller, pipeline_id: UUID, record_id: UUID, edge_id: UUID, patch: Mapping[str, object] | None
+) -> Edge:
+    """The relationship with a merge patch of its attributes, or without any; one that a relation field made may be
+    described by who may write the field.
+    """
+
+    async def work(reach: Reach) -> Edge:
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            writer = Writer(caller, reach, connection)
+            row = _changeable(writer, await writer.lock([record_id]), record_id)
+            edge = await edges.hold(connection, caller.tenant_id, edge_id)
+            if edge is None or record_id not in (edge.source_id, edge.target_id):
+                raise NotFound("There is no such relationship")
+            if not await _visible(caller, reach, connection, record_id, [edge]):
+                raise NotFound("There is no such relationship")
+            if edge.field and edge.source_id != record_id:
+                raise Forbidden("A relation is described from the record whose field it is")
+            writer.update.check_writing(frozenset((edge.field,) if edge.field else ()), row.updates)
+            described = msgspec.structs.replace(edge, attributes=_described(edge.attributes, patch))
+            await edges.describe(connection, caller.tenant_id, described)
+            writer.tell(described.event("updated"))
+            await writer.publish()
+        return described
+
+    return await caller.settled(pipeline_id, work)
+
+
+def _described(known: str | None, patch: Mapping[str, object] | None) -> str | None:
+    before = msgspec.json.decode(known) if known else {}
+    after = None if patch is None else fields.merge(before, dict(patch))
+    text = msgspec.json.encode(after) if after else b""
+    if len(text) > MAX_ATTRIBUTES:
+        raise Invalid(errors=[Fault("/attributes", "too_large", f"At most {MAX_ATTRIBUTES} bytes of JSON are taken")])
+    return text.decode() or None
 
 
 async def unrelate(caller: Caller, pipeline_id: UUID, record_id: UUID, edge_id: UUID) -> None:

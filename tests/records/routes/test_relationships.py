@@ -54,6 +54,14 @@ async def test_a_relationship_has_attributes_of_its_own(service: Service) -> Non
     way = (await service.client.get(f"/records/{ada['id']}/shortest-path/{acme['id']}")).json()
     assert [edge["attributes"] for edge in way["relationships"]] == [said]
     path = f"/pipelines/{pipeline}/records/{acme['id']}/relationships"
+    edge = f"{path}/{found.json()['items'][0]['id']}"
+    patched = await service.client.patch(edge, {"attributes": {"since": None, "role": {"share": 1}, "x": [1]}})
+    assert patched.json()["attributes"] == {"role": {"title": "Größte ✓", "share": 1}, "x": [1]}
+    assert (await service.client.patch(edge, {"attributes": {"x": "y" * 20_000}})).status_code == 422
+    assert (await service.client.get(path)).json()["items"] == [patched.json()]
+    reader = service.principal(Grant("records", ("read",)))
+    assert (await reader.patch(edge, {"attributes": None})).status_code == 403
+    assert "attributes" not in (await service.client.patch(edge, {"attributes": None})).json()
     plain = await service.client.post(path, {**link, "target_record": ada["id"], "relationship_type": "knows"})
     assert (plain.status_code, "attributes" in plain.json()) == (201, False)
     large = {**link, "target_record": ada["id"], "relationship_type": "likes", "attributes": {"x": "y" * 20_000}}
