@@ -110,6 +110,7 @@ class Relay:
         connection = await self._database.connect()
         try:
             if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", f"relay {self._service}"):
+                self._oldest.set(0)  # Whoever leads tells.
                 return
             self._leads, looked = True, time.monotonic()
             while not connection.is_closed():

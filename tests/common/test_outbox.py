@@ -111,6 +111,32 @@ async def test_a_commit_wakes_the_relay(db: Database, bus: Bus, monkeypatch: pyt
             await eventually(has(bus, range(number + 1)))
 
 
+async def test_whoever_leads_tells_how_old_the_oldest_is(
+    db: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """A relay that cannot publish tells the age of what waits, until another has taken over from it."""
+    registry, away = CollectorRegistry(), Bus("nats://127.0.0.1:9", "away")
+    await away.start()
+    task = asyncio.create_task(Relay("pipelines", db, away, registry).run())
+
+    async def tells() -> bool:
+        return bool(registry.get_sample_value("outbox_oldest_seconds"))
+
+    async def tells_nothing() -> bool:
+        return not await tells()
+
+    try:
+        await say(db, 1)
+        await eventually(tells)
+        await admin.execute("select pg_advisory_lock(hashtext('relay pipelines'))")
+        await eventually(tells_nothing)
+        await admin.execute("select pg_advisory_unlock(hashtext('relay pipelines'))")
+        await eventually(tells)
+    finally:
+        await end([task])
+        await away.stop()
+
+
 async def test_what_is_taken_back_is_not_told(db: Database, bus: Bus) -> None:
     """A transaction that fails leaves no event."""
 
