@@ -13,8 +13,9 @@ from services.records.domain.permissions import Access
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.records import Actor
+from services.records.storage import history as lines
 from services.records.storage import records
-from services.records.storage.records import HistoryRow
+from services.records.storage.history import HistoryRow
 from services.records.usecases.caller import Caller
 
 NEWEST = 2**62
@@ -75,11 +76,9 @@ async def history(caller: Caller, pipeline_id: UUID, record_id: UUID, asked: Que
         if asked.field is not None and readable is not None and asked.field not in readable:
             return Lines([], None, 0 if asked.counted else None)
         names = None if asked.field is None else _names(read.pipeline, asked.field)
-        rows = await records.history(
-            connection, caller.tenant_id, record_id, asked.before, limit + 1, asked.actor, names
-        )
+        rows = await lines.page(connection, caller.tenant_id, record_id, asked.before, limit + 1, asked.actor, names)
         of_all = connection, caller.tenant_id, record_id, asked.actor, names
-        count = await records.history_count(*of_all) if asked.counted else None
+        count = await lines.count(*of_all) if asked.counted else None
     more = len(rows) > limit
     entries = [_entry(read.pipeline, row, readable) for row in rows[:limit]]
     return Lines(entries, rows[limit - 1].version if more else None, count)

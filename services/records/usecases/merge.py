@@ -17,7 +17,7 @@ from libs.common.ids import new_id
 from services.records.domain.operations import Update, related_ids
 from services.records.domain.reach import RESOURCE, Reach
 from services.records.domain.records import Change, Edge, Merging, Record, actor_of, advanced, merged
-from services.records.storage import edges, files, merging, records, uniques
+from services.records.storage import edges, files, history, merging, records, uniques
 from services.records.storage.files import Use
 from services.records.storage.merging import MergeRow
 from services.records.storage.records import Locked
@@ -244,7 +244,7 @@ async def _in_the_way(
     target = rows.get(row.target_id)
     if target is None or target.deleted or not writer.read.holds(target.reads):
         return [Fault("/target", "gone", "The record that the others were merged into is not there any more")]
-    since = await records.changes_since(writer.connection, writer.tenant_id, row.target_id, row.after_version)
+    since = await history.changes_since(writer.connection, writer.tenant_id, row.target_id, row.after_version)
     changed = [name for name in did.values if name in since]
     faults += [Fault(f"/target/data/{n}", "changed", f"'{n}' was changed after the merge") for n in changed]
     for source, version in did.sources.items():

@@ -17,8 +17,8 @@ from services.records.domain.permissions import Access, Fields
 from services.records.domain.pipelines import Pipeline
 from services.records.domain.reach import Reach
 from services.records.domain.records import Record
-from services.records.storage import records
-from services.records.storage.records import Present
+from services.records.storage import history
+from services.records.storage.history import Present
 from services.records.usecases.caller import Caller
 from services.records.usecases.read import only_fields
 from services.records.usecases.writing import Writer
@@ -90,11 +90,11 @@ async def _then(
     at: int | datetime,
     only: Fields = None,
 ) -> Record:
-    present = await records.present(connection, caller.tenant_id, record_id, access, caller.context)
+    present = await history.present(connection, caller.tenant_id, record_id, access, caller.context)
     if present is None or not access.holds(present.passes):
         raise NotFound("There is no such record")
     then = await _whole(connection, caller.tenant_id, access.pipeline, record_id, present, at)
-    passes = await records.passes_then(connection, caller.tenant_id, then, access, caller.context)
+    passes = await history.passes_then(connection, caller.tenant_id, then, access, caller.context)
     if not access.holds(passes):
         raise NotFound("There is no such record")
     masks = [access.readable_of(present.passes), access.readable_of(passes), only]
@@ -107,10 +107,10 @@ async def _then(
 async def _whole(
     connection: Connection, tenant_id: UUID, pipeline: Pipeline, record_id: UUID, present: Present, at: int | datetime
 ) -> Record:
-    line = await records.moment(connection, tenant_id, record_id, at)
+    line = await history.moment(connection, tenant_id, record_id, at)
     if line is None or line.operation == "deleted" or (isinstance(at, int) and line.version != at):
         raise NotFound("The record did not exist then")
-    since = await records.changes_since(connection, tenant_id, record_id, line.version)
+    since = await history.changes_since(connection, tenant_id, record_id, line.version)
     values = {**present.data, **shown_now(pipeline, since)}
     data = {name: value for name, value in values.items() if value is not None and name in pipeline.fields}
     return Record(

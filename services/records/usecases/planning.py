@@ -13,7 +13,7 @@ from services.records.domain.operations import Create, Delete, Operation, Update
 from services.records.domain.permissions import Fields
 from services.records.domain.pipelines import numbered, unique_key
 from services.records.domain.records import Change, Record, advanced, collisions, stale
-from services.records.storage import counters, records
+from services.records.storage import counters, history
 from services.records.storage.records import Locked
 from services.records.usecases import fencing
 from services.records.usecases.plan import Failures, Plan
@@ -157,7 +157,7 @@ async def _check_stale(
     readable: Fields,
 ) -> None:
     version = operation.version or 0
-    since = await records.changes_since(scope.connection, scope.tenant_id, before.id, version)
+    since = await history.changes_since(scope.connection, scope.tenant_id, before.id, version)
     attempted = {name: data.get(name) for name in patch}
     found, unseen = collisions(before.data, attempted, since), _unseen(scope, patch, readable)
     if found or unseen & since.keys() or operation.exact or version > before.version:
