@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from libs.common import pages
@@ -7,7 +7,7 @@ from libs.common import pages
 R = TypeVar("R")
 T = TypeVar("T")
 
-Count = Literal["none", "estimated", "exact"]
+Count = pages.Count
 
 
 def page(

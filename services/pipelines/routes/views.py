@@ -11,9 +11,9 @@ from msgspec.structs import asdict
 from libs.common import clock, pages
 from libs.common.app import Platform
 from libs.common.http import Input
-from libs.common.ids import new_id, parse_id
+from libs.common.ids import NIL, new_id, parse_id
 from services.pipelines.domain.caller import Caller
-from services.pipelines.domain.views import Kind, Name, Names, Sort, View, Visibility
+from services.pipelines.domain.views import MAX_VIEWS, Kind, Name, Names, Sort, View, Visibility
 from services.pipelines.routes.conditions import etag, versions
 from services.pipelines.routes.dependencies import CALLER, IfMatch
 from services.pipelines.usecases import views
@@ -82,11 +82,15 @@ class ViewRoutes(Controller):
     async def page(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT, cursor: FromQuery[str | None] = None,
+        count: FromQuery[pages.Count] = "none",
     ) -> pages.Page[ViewOutput]:  # fmt: skip
         """List the views that you may use."""
         after, found = pages.after_id(cursor), parse_id(pipeline_id)
         rows = await views.page(platform.database, caller, found, after, pages.check_limit(limit) + 1)
-        return pages.by_id(rows, limit, lambda view: view.id, view_output)
+        shown = pages.by_id(rows, limit, lambda view: view.id, view_output)
+        if count != "none":
+            shown.count = len(await views.page(platform.database, caller, found, NIL, MAX_VIEWS))
+        return shown
 
     @post()
     async def create(

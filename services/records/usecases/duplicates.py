@@ -85,7 +85,8 @@ def _fields(access: Access, by: str | None) -> list[str]:
     if by is None:
         return sorted(named.values())
     if by not in named:
-        raise Invalid(errors=[Fault("/by", "unknown_field", f"Duplicates are not looked for by '{by}'")])
+        detail = f"Duplicates are not looked for by '{by}', but by {', '.join(named) or 'nothing here'}"
+        raise Invalid(errors=[Fault("/by", "unknown_field", detail)])
     return [named[by]]
 
 

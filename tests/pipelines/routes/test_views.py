@@ -58,6 +58,8 @@ async def test_a_private_view_is_its_owners_alone(service: Service) -> None:
     own = (await service.client.post(path, json=VIEW)).json()
     shared = (await service.client.post(path, json={**VIEW, "visibility": "shared"})).json()
     assert [view["id"] for view in (await service.client.get(path, headers=reader)).json()["items"]] == [shared["id"]]
+    pages = [await service.client.get(f"{path}?limit=1&count=exact", **by) for by in ({}, {"headers": reader})]
+    assert [page.json()["count"] for page in pages] == [2, 1]
     for one, expected in ((own, 404), (shared, 403)):
         for call in (
             service.client.patch(f"{path}/{one['id']}", json={"name": "x"}, headers=reader),
