@@ -94,6 +94,16 @@ DASHBOARDS = {
         Panel("CPU", "short", {"{{service}}": _events("process_cpu_seconds_total")}),
         Panel("Memory", "bytes", {"{{service}}": "max by (service) (process_resident_memory_bytes)"}),
         Panel("Open files", "percentunit", {"{{service}}": "max by (service) (process_open_fds / process_max_fds)"}),
+        Panel(
+            "Connections to PostgreSQL in use",
+            "percentunit",
+            {"{{service}} {{pool}}": "max by (service, pool) (database_connections_in_use / database_connections_max)"},
+        ),
+        Panel(
+            "Requests that wait for a connection",
+            "short",
+            {"{{service}} {{pool}}": "sum by (service, pool) (database_connections_waited_for)"},
+        ),
         Panel("Events published", "ops", {"{{service}}": _events("outbox_published_total")}),
         Panel("Oldest event not published", "s", {"{{service}}": "max by (service) (outbox_oldest_seconds)"}),
         Panel("Events behind", "short", {"{{consumer}}": "max by (consumer) (events_behind)"}),

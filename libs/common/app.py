@@ -24,7 +24,7 @@ from libs.common.edge import Edge
 from libs.common.errors import Unauthenticated, Unavailable
 from libs.common.http import EXCEPTION_HANDLERS, JsonBody
 from libs.common.identity import Principal
-from libs.common.measures import Measures
+from libs.common.measures import Measures, Pools
 from libs.common.metrics import Metrics
 from libs.common.outbox import Relay
 from libs.common.permissions import Permissions
@@ -69,6 +69,8 @@ class Platform:
         self.migrations = Path("services") / name / "migrations"
         if not self.migrations.is_absolute():
             self.migrations = Path(__file__).parents[2] / self.migrations
+        self.pools = Pools(self.metrics.registry)
+        self.pools.add("primary", self.database)
         self._measures = Measures(self.database, self.bus, self.metrics.registry)
         self._relay = Relay(name, self.database, self.bus, self.metrics.registry)
         self._loops: list[asyncio.Task[None]] = []

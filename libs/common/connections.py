@@ -1,12 +1,20 @@
 """Connections to PostgreSQL that are handed out in the order in which they were asked for."""
 
 import asyncio
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 WAIT_SECONDS = 5.0
+
+
+class Use(NamedTuple):
+    """How many connections there are at most, how many are in use, and how many wait for one."""
+
+    most: int
+    taken: int
+    waiting: int
 
 
 class Connections:
@@ -18,16 +26,23 @@ class Connections:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", size: int) -> None:
         self._pool = pool
+        self._size = size
+        self._taken = self._waiting = 0
         self._free = asyncio.Semaphore(size)
         self._places = asyncio.Semaphore(size)
 
     async def take(self) -> Connection:
         """A connection; waits five seconds at most, and needs no timer where one is idle."""
-        await _enter(self._free)
+        self._waiting += 1
+        try:
+            await _enter(self._free)
+        finally:
+            self._waiting -= 1
+        self._taken += 1
         try:
             return await self._pool.acquire(timeout=None if self._pool.get_idle_size() else WAIT_SECONDS)
         except BaseException:
-            self._free.release()
+            self._leave()
             raise
 
     async def give(self, connection: Connection) -> None:
@@ -35,7 +50,16 @@ class Connections:
         try:
             await self._pool.release(connection)
         finally:
-            self._free.release()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._taken -= 1
+        self._free.release()
+
+    @property
+    def use(self) -> Use:
+        """How they are used at this moment."""
+        return Use(self._size, self._taken, self._waiting)
 
     async def enter(self) -> None:
         """Waits for one of as many places as there are connections: who asks several times within it queues once."""

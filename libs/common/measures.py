@@ -1,9 +1,12 @@
-"""Gauges that are read every few seconds, not kept up with each change: rows of tables, and events not handled yet."""
+"""Gauges that are read, not kept up with each change: rows of tables, events not handled yet, connections in use."""
 
 import asyncio
+from collections.abc import Iterator
 
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from libs.common import events
 from libs.common.bus import Bus
@@ -13,6 +16,31 @@ from libs.common.postgres import Database
 EVERY_SECONDS = 15.0
 # The server's own count, which no row level security hides and no scan is needed for.
 _ROWS = "select relname, n_live_tup from pg_stat_user_tables where schemaname = current_schema()"
+
+
+class Pools(Collector):
+    """The connections of a service to PostgreSQL: use, saturation and bound of each pool, when they are asked for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._databases: dict[str, Database] = {}
+        registry.register(self)
+
+    def add(self, server: str, database: Database) -> None:
+        """From now on the pools of this one are told of as well."""
+        self._databases[server] = database
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """How many there are at most, how many are in use, and how many requests wait for one."""
+        labels = ("server", "pool")
+        most = GaugeMetricFamily("database_connections_max", "Connections that a pool has at most", labels=labels)
+        taken = GaugeMetricFamily("database_connections_in_use", "Connections in use", labels=labels)
+        waiting = GaugeMetricFamily("database_connections_waited_for", "Who waits for a connection", labels=labels)
+        for server, database in self._databases.items():
+            for pool, use in database.use.items():
+                most.add_metric((server, pool), use.most)
+                taken.add_metric((server, pool), use.taken)
+                waiting.add_metric((server, pool), use.waiting)
+        yield from (most, taken, waiting)
 
 
 class Measures:

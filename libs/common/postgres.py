@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from libs.common import connections
-from libs.common.connections import Connections
+from libs.common.connections import Connections, Use
 from libs.common.errors import Unavailable
 from libs.common.settings import DatabaseSettings, Latest, latest
 from libs.common.transactions import AWAY, Outer, Savepoint, Transaction, held_by, translate
@@ -113,6 +113,13 @@ class Database:
     def size(self) -> int:
         """How many connections there are at most."""
         return self._size
+
+    @property
+    def use(self) -> dict[str, Use]:
+        """How the `main` connections and those of lanes are used; nothing before the pool is open."""
+        pools = {} if self._pool is None else {"main": self._pool}
+        pools |= {lane.name: it for lane, it in self._lanes.items()}
+        return {name: it.use for name, it in pools.items()}
 
     @property
     def pool(self) -> Connections:

@@ -68,6 +68,7 @@ def reads_of(platform: Platform, given: Settings) -> Reads | None:
         statement_seconds=given.statement_seconds,
         name="millrace records standby",
     )
+    platform.pools.add("standby", standby)
     registry, staleness = platform.metrics.registry, given.replica_staleness_seconds
     reads = Reads("records", platform.database, standby, platform.bus, staleness, registry)
     reads.heed("evt.*.pipelines.pipeline.*")

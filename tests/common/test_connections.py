@@ -63,6 +63,22 @@ async def test_who_stops_waiting_takes_no_connection_along(connections: Connecti
         await connections.give(connection)
 
 
+async def test_use_is_told(connections: Connections) -> None:
+    """How many are in use and how many wait, also after someone gave up waiting."""
+    assert connections.use == (SIZE, 0, 0)
+    held = [await connections.take() for _ in range(SIZE)]
+    waiting = [asyncio.create_task(connections.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert connections.use == (SIZE, SIZE, 2)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    assert connections.use == (SIZE, SIZE, 1)
+    for connection in held:
+        await connections.give(connection)
+    await connections.give(await waiting[1])
+    assert connections.use == (SIZE, 0, 0)
+
+
 async def test_a_place_is_queued_for_once(connections: Connections) -> None:
     """As many have a place as there are connections; the next waits for one to be left, and no longer than it may."""
     for _ in range(SIZE):

@@ -11,7 +11,7 @@ from libs.common import events
 from libs.common.bus import Bus, Consumer, Outgoing
 from libs.common.events import Event, NewEvent
 from libs.common.ids import new_id
-from libs.common.measures import Measures
+from libs.common.measures import Measures, Pools
 from libs.common.postgres import Connection, Database
 from tests.support.waiting import eventually
 
@@ -69,6 +69,25 @@ async def test_events_that_wait_are_counted(db: Database, bus: Bus) -> None:
     await eventually(four)
     go_on.set()
     await eventually(none)
+
+
+async def test_connections_are_counted_when_they_are_asked_for(db: Database) -> None:
+    """Of each pool its bound, how many are in use and how many are waited for; a pool that is not open has none."""
+    registry = CollectorRegistry()
+    pools = Pools(registry)
+    pools.add("primary", db)
+    pools.add("standby", Database("postgresql://127.0.0.1:9/none"))
+
+    def told(name: str) -> dict[str, float]:
+        (found,) = (metric for metric in registry.collect() if metric.name == f"database_connections_{name}")
+        return {f"{it.labels['server']} {it.labels['pool']}": it.value for it in found.samples}
+
+    assert (told("max"), told("in_use"), told("waited_for")) == (
+        {"primary main": db.size}, {"primary main": 0}, {"primary main": 0},
+    )  # fmt: skip
+    async with db.system():
+        assert told("in_use") == {"primary main": 1}
+    assert told("in_use") == {"primary main": 0}
 
 
 async def test_servers_that_are_away_change_nothing(nats_url: str) -> None:
