@@ -48,10 +48,18 @@ def _value(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except msgspec.ValidationError as error:  # a number that no type here can hold
-        read = msgspec.json.Decoder(float_hook=float).decode(body)
-        raise _invalid(list(islice(_endless(read, ""), MAX_FAULTS)) or [_fault(str(error), "")]) from None
+        raise _invalid(_endless_of(body) or [_fault(str(error), "")]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
+
+
+def _endless_of(body: bytes) -> list[Fault]:
+    """Where the numbers are that no double holds; none are told where there are others, which nothing reads."""
+    try:
+        read = msgspec.json.Decoder(float_hook=float).decode(body)
+        return list(islice(_endless(read, ""), MAX_FAULTS))
+    except (msgspec.DecodeError, RecursionError):
+        return []
 
 
 def _endless(value: object, pointer: str) -> Iterator[Fault]:

@@ -142,6 +142,11 @@ def test_a_number_beyond_all_types_is_a_fault() -> None:
     assert faults(b'{"name": 1e400, "lines": []}') == {("/name", "out_of_range")}
     body = b'{"name": "a", "lines": [{"sku": [1, {"x/y": -1e999}]}]}'
     assert faults(body) == {("/lines/0/sku/1/x~1y", "out_of_range")}
+    for rest in (b"-1e999", b"9" * 5000):
+        assert faults(b'{"name": ' + b"9" * 5000 + b', "lines": [' + rest + b"]}")
+    for depth in range(900, 1000):  # about as deep as anything is read
+        with pytest.raises((Invalid, Malformed)):
+            bodies.decode(b"[" * depth + b"1e400" + b"]" * depth, Order)
 
 
 def test_a_body_that_is_not_json_is_told_where() -> None:
