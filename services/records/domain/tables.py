@@ -28,6 +28,13 @@ DELIMITERS = ",;\t|"
 Values: TypeAlias = dict[str, object]
 
 _QUOTED = re.compile(r'"[^"]*"')
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ud800-\udfff]")
+_CONTROLS = bytes((*range(9), *range(14, 27), *range(28, 32), 127))
+_SHARE_OF_TEXT = 20
+"""Of so many characters of a text at most one is a control; of packed data it is every ninth."""
+_OTHERS = (b"%PDF-", b"\x89PNG")
+_WIDE = ("utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le")
+"""Never guessed, only known by their mark: any bytes are characters of these, the ends of lines too."""
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -49,8 +56,11 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def format_of(media_type: str, name: str, head: bytes) -> Format:
-    """The format of a file by its first bytes, then by its media type and name; CSV is what nothing speaks against."""
-    if head.startswith(b"PK\x03\x04"):
+    """The format of a file by its first bytes, then by its media type and name; CSV is what nothing speaks against.
+
+    What is called a workbook is one, or the import fails: its bytes are not read as something else.
+    """
+    if head.startswith(b"PK\x03\x04") or "spreadsheetml" in media_type or name.lower().endswith((".xlsx", ".xlsm")):
         return "xlsx"
     if "ndjson" in media_type or "jsonl" in media_type or name.lower().endswith((".ndjson", ".jsonl")):
         return "ndjson"
@@ -65,8 +75,11 @@ def open_table(file: BinaryIO, form: Format) -> Table:
 
 
 def _csv(file: BinaryIO) -> Table:
-    encoding = _encoding(file.read(SAMPLE))
+    sample = file.read(SAMPLE)
     file.seek(0)
+    encoding = _encoding(sample)
+    if encoding != "utf-16" and _packed(sample):
+        raise _no_csv()
     errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
     text = io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
     delimiter = _delimiter(text.read(SAMPLE))
@@ -76,8 +89,21 @@ def _csv(file: BinaryIO) -> Table:
     header = next((row for row in rows if isinstance(row, Bad) or any(row)), [])
     if isinstance(header, Bad):
         raise Invalid(f"The first row cannot be read: {header.detail}", code="unreadable-file")
-    columns = _columns([cell.encode("utf-8", "replace").decode() for cell in header])
+    if any(map(_CONTROL.search, header)):
+        raise _no_csv()
+    columns = _columns(header)
     return Table("csv", columns, _named(columns, rows), encoding.removesuffix("-sig"), delimiter)
+
+
+def _packed(sample: bytes) -> bool:
+    """Whether it is data and no text, though its first line may look like some."""
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return sample.startswith(_OTHERS) or controls * _SHARE_OF_TEXT > max(len(sample), 8 * _SHARE_OF_TEXT)
+
+
+def _no_csv() -> Invalid:
+    detail = "CSV was expected, text whose first row names the columns, but the file begins with bytes that are no text"
+    return Invalid(detail, code="unreadable-file")
 
 
 def _lent(text: io.TextIOWrapper, rows: Iterator[list[str] | Bad]) -> Iterator[list[str] | Bad]:
@@ -98,7 +124,7 @@ def _encoding(sample: bytes) -> str:
     except UnicodeDecodeError as error:
         if len(sample) == SAMPLE and error.start > SAMPLE - 4:
             return "utf-8-sig"
-    best = from_bytes(sample).best()
+    best = from_bytes(sample, cp_exclusion=[*_WIDE]).best()
     found = best.encoding if best is not None else "utf_8"
     return "utf-8-sig" if found in ("utf_8", "ascii") else found
 
@@ -204,8 +230,8 @@ def _documents(file: BinaryIO) -> Iterator[Values | Bad]:
             while line and not line.endswith(b"\n"):
                 line = file.readline(MAX_ROW)
             yield Bad("too_long", f"A row has at most {MAX_ROW} bytes")
-        elif line.strip(b"\xef\xbb\xbf \t\r\n"):
-            yield _document(line.removeprefix(b"\xef\xbb\xbf"))
+        elif (line := line.removeprefix(b"\xef\xbb\xbf")).strip(b" \t\r\n"):
+            yield _document(line)
 
 
 def _document(line: bytes) -> Values | Bad:
@@ -228,7 +254,9 @@ def _xlsx(file: BinaryIO) -> Table:
     except Invalid:
         raise
     except Exception as error:  # What a broken archive makes of its reader is anything.
-        raise Invalid(f"The file is not a workbook: {error!r:.200}", code="unreadable-file") from None
+        raise Invalid(
+            f"An XLSX workbook was expected, but the file is none: {error!r:.200}", code="unreadable-file"
+        ) from None
     columns = _columns([header.get(place) for place in range(1, max(header, default=0) + 1)])
     return Table("xlsx", columns, _sheet_rows(columns, cells))
 

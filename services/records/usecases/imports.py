@@ -143,6 +143,8 @@ class Importer:
             async with aclosing(_chunks(job, given, shape, table.rows, number)) as chunks:
                 async for chunk in chunks:
                     await chunk.write(step)
+            if not step.job.done:
+                _require_header(reach, table, given)
         return _result(job, step.job, shape)
 
     async def forget(self, job: Job) -> None:
@@ -174,6 +176,15 @@ def _shape(reach: Reach, table: Table, given: ImportInput) -> RowShape:
         return found.get(column) if table.columns else mappings.suggested([column], reach).get(column)
 
     return RowShape(fields, given.mapping, suggest)
+
+
+def _require_header(reach: Reach, table: Table, given: ImportInput) -> None:
+    """Raises where no row was read and the first one names no field: whatever the file is, it is no such table."""
+    known = mappings.suggested(table.columns, reach) if given.mapping is None else given.mapping
+    if table.columns and not any(known.get(column) for column in table.columns):
+        shown = ", ".join(table.columns)[:200]
+        detail = f"A table was expected, but nothing follows its first row, and none of its columns is a field: {shown}"
+        raise Invalid(detail, code="unreadable-file")
 
 
 def _skip(rows: Iterator[Values | Bad], count: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 from datetime import date
@@ -149,6 +150,40 @@ async def test_lines_of_json_and_sheets_are_read(service: Service) -> None:
     job = await imported(service.client, pipeline, file.getvalue(), "application/octet-stream")
     assert (job["created"], job["refused"]) == (1, 1)
     assert (await listed(service.client, pipeline))[-1] == {"name": "x", "score": 3, "since": "2024-01-02"}
+
+
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+NO_TABLES: dict[str, tuple[str, bytes, str]] = {
+    "no workbook": (WORKBOOK, b"PKnot", "An XLSX workbook was expected"),
+    "text called a workbook": (WORKBOOK, b"name\na\n", "An XLSX workbook was expected"),
+    "a picture": ("text/csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\n\0\n", "CSV was expected"),
+    "an old workbook": (
+        "application/vnd.ms-excel",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500),
+        "CSV was expected",
+    ),
+    "a document": ("text/csv", b"%PDF-1.7\n1 0 obj\n", "CSV was expected"),
+    "packed": ("text/csv", gzip.compress(b"name\na\n", mtime=0), "CSV was expected"),
+    "one word": ("text/csv", b"PKnot", "A table was expected"),
+}
+
+
+async def test_what_is_no_table_fails_and_says_what_was_expected(service: Service) -> None:
+    """Bytes that are not what they are called, or no text, make no record and no empty success; lines are refused."""
+    pipeline = service.pipeline(*FIELDS)
+    for called, (media, content, expected) in NO_TABLES.items():
+        job = await imported(service.client, pipeline, content, media)
+        assert (job["state"], job["error"]["code"], job["progress"]["done"]) == ("failed", "unreadable-file", 0), called
+        assert job["error"]["detail"].startswith(expected), called
+    named = await service.client.post(f"/pipelines/{pipeline}/imports", files={"file": ("People.XLSX", b"name\na\n")})
+    assert (await ended(service.client, named))["state"] == "failed"
+    job = await imported(service.client, pipeline, b"\0\n\x89PNG\n\xff", "application/x-ndjson")
+    assert (job["state"], job["created"], job["refused"]) == ("done", 0, 3)
+    job = await imported(service.client, pipeline, b"name\n\0\n\xff\xfe,\0\n")
+    assert (job["state"], job["created"], job["refused"]) == ("done", 0, 2)
+    job = await imported(service.client, pipeline, b"name,else\n")
+    assert (job["state"], job["progress"]["done"]) == ("done", 0)
+    assert await listed(service.client, pipeline) == []
 
 
 async def test_related_records_go_by_name(service: Service) -> None:
