@@ -17,6 +17,7 @@ from gateway.answers.status import Status
 from gateway.api_keys import ApiKeys
 from gateway.app import Answer, Arrival, Step, Way
 from gateway.exchange import Exchange, Receive, Scope, Send
+from gateway.farewell import Server
 from gateway.limits.stores import RedisStore
 from gateway.route_table import RouteTable
 from gateway.server import Patience, protocol_for, sweep_clients
@@ -61,6 +62,7 @@ class Gateway:
         self.settings = settings
         self.max_connections = settings.max_connections
         self.patience = Patience()
+        self.leaving = False
         self.metrics = Metrics("gateway", settings.version)
         self.certificates = certificates(settings)
         nats_url, replicas = latest("NATS_URL", settings.nats_url), settings.stream_replicas
@@ -186,7 +188,7 @@ class Gateway:
         await self.redis.ping()
 
 
-def server(gateway: Gateway) -> uvicorn.Server:
+def server(gateway: Gateway) -> Server:
     """Uvicorn with the gateway's own protocol."""
     settings = gateway.settings
     config = uvicorn.Config(
@@ -195,7 +197,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
         server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,
         timeout_graceful_shutdown=int(settings.shutdown_seconds), **serving(settings),
     )  # fmt: skip
-    made = uvicorn.Server(config)
+    made = Server(config, gateway)
     gateway.connections = made.server_state.connections
     return made
 

@@ -22,12 +22,13 @@ MAX_HEAD = 64 * 1024
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How many seconds a client may take for a head, go on with a body after its answer, and idle."""
+    """How many seconds a client may take for a head, go on with a body after its answer, and idle, also at the end."""
 
     head: float = 15.0
     linger: float = 15.0
     idle: float = 75.0
     sweep: float = 5.0
+    farewell: float = 1.0
 
 
 class Door(Protocol):
@@ -35,6 +36,7 @@ class Door(Protocol):
 
     max_connections: int
     patience: Patience
+    leaving: bool
 
     def enter(self, exchange: Exchange) -> None:
         """Sends a request on its way."""
@@ -196,7 +198,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if parser.should_upgrade() and self._should_upgrade():
             return
         method = parser.get_method().decode("ascii")
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0" and not self.door.leaving
         previous, self.cycle = self.cycle, Cycle(self, method, keep_alive)
         path, query = _path_and_query(self.url)
         exchange = Exchange(
@@ -236,6 +238,11 @@ class EdgeProtocol(HttpToolsProtocol):
         late_head = self._in_head and self._head_since < now - patience.head
         if late_head or (idle and not lingering) or (lingering and self._linger_since < now - patience.linger):
             self.transport.close()
+
+    def leave(self) -> None:
+        """With the next answer the connection ends."""
+        if self._answering:
+            self.cycle.keep_alive = False
 
     @property
     def _answering(self) -> bool:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
 from gateway.server import Patience
 from tests.gateway.support import gateway_for
+from tests.support.waiting import eventually
 
 SHORT = 0.2
 LONG = 60.0
@@ -93,3 +94,33 @@ async def test_a_body_may_take_longer_than_a_head(hasty_url: str) -> None:
         answer = await reader.readuntil(b"\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+ASK = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("farewell", [LONG, SHORT])
+async def test_a_gateway_that_leaves_says_so(services_url: str, redis_url: str, nats_url: str, farewell: float) -> None:
+    """What is asked on a kept connection while it leaves is answered, and the connection ends then, or else soon."""
+    running = ExitStack()
+    url = running.enter_context(gateway_for(services_url, redis_url, nats_url, patience=Patience(farewell=farewell)))
+
+    async def refuses() -> bool:
+        try:
+            async with connected(url):
+                return False
+        except ConnectionError:
+            return True
+
+    async with asyncio.timeout(60), connected(url) as (reader, writer):
+        writer.write(ASK)
+        first = await reader.readuntil(b"{}}")
+        leaving = asyncio.create_task(asyncio.to_thread(running.close))
+        await eventually(refuses)
+        if farewell == LONG:
+            writer.write(ASK)
+        last = await reader.read()
+        await leaving
+
+    assert (b"connection: close" in first, b"connection: close" in last) == (False, farewell == LONG)
+    assert last.startswith(b"HTTP/1.1 200 ") == (farewell == LONG)
