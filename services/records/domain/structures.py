@@ -156,12 +156,19 @@ def json_check(_: Field) -> Check:
     """Any JSON that is neither too deep nor too large."""
 
     def check(value: object) -> object:
-        _check_levels(value, MAX_DEPTH)
-        if len(msgspec.json.encode(value)) > MAX_JSON:
-            raise Wrong("too_large", f"At most {MAX_JSON} bytes of JSON are taken")
+        check_json(value, MAX_JSON)
         return value
 
     return check
+
+
+def check_json(value: object, most: int) -> str:
+    """The text of JSON of at most so many bytes."""
+    _check_levels(value, MAX_DEPTH)
+    text = msgspec.json.encode(value)
+    if len(text) > most:
+        raise Wrong("too_large", f"At most {most} bytes of JSON are taken")
+    return text.decode()
 
 
 def _check_levels(value: object, levels: int) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from libs.common.errors import Fault
 from libs.common.http import Input
+from services.records.domain.attributes import said
 from services.records.domain.records import Edge, End, Record
 from services.records.domain.values import MAX_RELATED
 from services.records.usecases.create import LinkRequest
@@ -25,8 +26,7 @@ class RelationshipInput(Input):
 
     def request(self) -> LinkRequest:
         """What is asked for."""
-        said = msgspec.json.encode(self.attributes).decode() if self.attributes else None
-        return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type, said)
+        return LinkRequest(self.target_pipeline, self.target_record, self.relationship_type, said(self.attributes))
 
 
 class RelationshipPatch(Input):

@@ -11,19 +11,20 @@ from services.records.domain.definitions import RelationshipType
 from services.records.domain.operations import Create, Link, Outcome, Upsert
 from services.records.domain.reach import Reach
 from services.records.domain.records import Record
+from services.records.domain.values import Wrong
 from services.records.usecases.caller import Caller
 from services.records.usecases.writing import Writer
 
-MAX_ATTRIBUTES = 16 * 1024
-
 
 class LinkRequest(msgspec.Struct, frozen=True):
-    """A relationship asked for: a record, the name of a type or of its inverse, and attributes as JSON text."""
+    """A relationship asked for: a record, the name of a type or of its inverse, and attributes as JSON text, or what is
+    wrong with them.
+    """
 
     target_pipeline: UUID
     target_record: UUID
     relationship_type: str
-    attributes: str | None = None
+    attributes: str | Wrong | None = None
 
 
 async def create(
@@ -102,11 +103,10 @@ async def links(
             detail = f"'{link.relationship_type}' does not join these pipelines"
             faults.append(Fault(f"{place}/relationship_type", "wrong_pipelines", detail))
         inverse = kind.name != link.relationship_type
-        found.append(Link(kind, inverse, link.target_record, link.target_pipeline, link.attributes))
-        if link.attributes is not None and len(link.attributes.encode()) > MAX_ATTRIBUTES:
-            faults.append(
-                Fault(f"{place}/attributes", "too_large", f"At most {MAX_ATTRIBUTES} bytes of JSON are taken")
-            )
+        if isinstance(link.attributes, Wrong):
+            faults += link.attributes.faults(f"{place}/attributes")
+        else:
+            found.append(Link(kind, inverse, link.target_record, link.target_pipeline, link.attributes))
     if faults:
         raise Invalid(errors=faults)
     return tuple(found)

@@ -6,16 +6,18 @@ from uuid import UUID
 import msgspec
 
 from libs.common.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from libs.common.ids import NIL
 from libs.common.postgres import Connection
-from services.records.domain import fields
+from services.records.domain import attributes, fields
 from services.records.domain.masks import Masks
 from services.records.domain.operations import Link
 from services.records.domain.reach import Reach
 from services.records.domain.records import Change, Edge, advanced
+from services.records.domain.values import Wrong
 from services.records.storage import edges, records
 from services.records.storage.records import Locked
 from services.records.usecases.caller import Caller
-from services.records.usecases.create import MAX_ATTRIBUTES, LinkRequest, links
+from services.records.usecases.create import LinkRequest, links
 from services.records.usecases.relating import cardinality_fault
 from services.records.usecases.trash import without
 from services.records.usecases.writing import Writer
@@ -25,12 +27,9 @@ PAGE = 1_000
 
 
 async def relationships(
-    caller: Caller, pipeline_id: UUID, record_id: UUID, after: UUID, type_: str | None, limit: int | None
+    caller: Caller, pipeline_id: UUID, record_id: UUID, after: UUID, type_: str | None, limit: int
 ) -> list[Edge]:
-    """Up to one more than the limit of a record's relationships to others that may be seen, ordered by id; without a
-    limit as many as are counted.
-    """
-    most, page = (MAX_COUNTED, PAGE) if limit is None else (limit, limit)
+    """Up to one more than the limit of a record's relationships to others that may be seen, ordered by id."""
     reach = await caller.reach(pipeline_id)
 
     async def work() -> list[Edge]:
@@ -38,13 +37,32 @@ async def relationships(
         last = after
         async with caller.database.tenant(caller.tenant_id) as connection:
             await _require_visible(caller, reach, connection, record_id)
-            while len(found) <= most:
-                rows = await edges.page(connection, caller.tenant_id, record_id, last, type_, page + 1)
+            while len(found) <= limit:
+                rows = await edges.page(connection, caller.tenant_id, record_id, last, type_, limit + 1)
                 found += await _visible(caller, reach, connection, record_id, rows)
-                if len(rows) <= page:
+                if len(rows) <= limit:
                     break
                 last = rows[-1].id
-        return found[: most + 1]
+        return found[: limit + 1]
+
+    return await caller.warmed(work)
+
+
+async def count_relationships(caller: Caller, pipeline_id: UUID, record_id: UUID, type_: str | None) -> int:
+    """How many of the first `MAX_COUNTED` relationships of a record are to others that may be seen."""
+    reach = await caller.reach(pipeline_id)
+
+    async def work() -> int:
+        number, last = 0, NIL
+        async with caller.database.tenant(caller.tenant_id) as connection:
+            await _require_visible(caller, reach, connection, record_id)
+            for _ in range(MAX_COUNTED // PAGE):
+                rows = await edges.page(connection, caller.tenant_id, record_id, last, type_, PAGE)
+                number += len(await _visible(caller, reach, connection, record_id, rows))
+                if len(rows) < PAGE:
+                    break
+                last = rows[-1].id
+        return number
 
     return await caller.warmed(work)
 
@@ -94,12 +112,10 @@ async def describe(
 
 
 def _described(known: str | None, patch: Mapping[str, object] | None) -> str | None:
-    before = msgspec.json.decode(known) if known else {}
-    after = None if patch is None else fields.merge(before, dict(patch))
-    text = msgspec.json.encode(after) if after else b""
-    if len(text) > MAX_ATTRIBUTES:
-        raise Invalid(errors=[Fault("/attributes", "too_large", f"At most {MAX_ATTRIBUTES} bytes of JSON are taken")])
-    return text.decode() or None
+    found = attributes.patched(known, patch)
+    if isinstance(found, Wrong):
+        raise Invalid(errors=found.faults("/attributes"))
+    return found
 
 
 async def unrelate(caller: Caller, pipeline_id: UUID, record_id: UUID, edge_id: UUID) -> None:

@@ -67,6 +67,13 @@ async def test_a_relationship_has_attributes_of_its_own(service: Service) -> Non
     large = {**link, "target_record": ada["id"], "relationship_type": "likes", "attributes": {"x": "y" * 20_000}}
     refused = await service.client.post(path, large)
     assert [(it["pointer"], it["code"]) for it in refused.json()["errors"]] == [("/attributes", "too_large")]
+    deep: Any = 1
+    for _ in range(600):
+        deep = [deep]
+    answers = [await service.client.post(path, {**large, "attributes": {"x": it}}) for it in (deep, 2**70)]
+    answers.append(await service.client.patch(edge, {"attributes": {"x": deep}}))
+    faults = [[(it["pointer"], it["code"]) for it in answer.json()["errors"]] for answer in answers]
+    assert faults == [[("/attributes", code)] for code in ("too_deep", "out_of_range", "too_deep")]
 
 
 async def test_relationships_of_one_record_are_bounded(service: Service) -> None:
