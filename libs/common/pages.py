@@ -43,9 +43,11 @@ def after_id(cursor: str | None) -> UUID:
         raise Invalid(errors=[Fault("/cursor", "invalid_cursor", "The cursor is not one of this list")]) from None
 
 
-def by_id(rows: Sequence[R], limit: int, key: Callable[[R], UUID], shape: Callable[[R], T]) -> Page[T]:
-    """A page of a list ordered by id, from up to `limit + 1` rows."""
+def by_id(
+    rows: Sequence[R], limit: int, key: Callable[[R], UUID], shape: Callable[[R], T], count: int | None = None
+) -> Page[T]:
+    """A page of a list ordered by id, from up to `limit + 1` rows; with the count where it was asked for."""
     more = len(rows) > limit
     shown = rows[:limit]
     cursor = base64.urlsafe_b64encode(key(shown[-1]).bytes).decode().rstrip("=") if more else None
-    return Page([shape(row) for row in shown], cursor)
+    return Page([shape(row) for row in shown], cursor, count)

@@ -16,7 +16,7 @@ from libs.common.clock import rfc3339
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Permissions
 from services.auth.domain.api_keys import ApiKey, Kind
 from services.auth.domain.roles import Catalogue, RoleName
@@ -72,11 +72,13 @@ class KeysController(Controller):
         permissions: NamedDependency[Permissions],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[KeyAnswer]:
         """One's own API keys, or all of them where one manages people; all devices."""
         limit, after = pages.check_limit(limit), pages.after_id(cursor)
         found = await api_keys.page(auth, principal, permissions, self.kind, after, limit + 1)
-        return pages.by_id(found.keys, limit, lambda it: it.id, lambda it: _answer(it, found.catalogue))
+        total = await api_keys.count(auth, principal, permissions, self.kind) if count != "none" else None
+        return pages.by_id(found.keys, limit, lambda it: it.id, lambda it: _answer(it, found.catalogue), total)
 
     @post(summary="Make a key", cache_control=CacheControlHeader(no_store=True))
     async def create(

@@ -13,7 +13,7 @@ from litestar.response import Stream
 
 from libs.common import pages
 from libs.common.identity import Principal
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Permissions
 from services.auth.domain.audit import Entry, Filters, Kept, Party
 from services.auth.routes.shapes import id_parameter, time_parameter
@@ -64,12 +64,14 @@ class AuditController(Controller):
         until: Text = None,
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: Text = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[EntryAnswer]:
         """Newest first. `action` may end in `*`; `since` is included and `until` is not."""
         limit, before = pages.check_limit(limit), pages.after_id(cursor).int or NEWEST
         wanted = _filters(action, actor_id, target_id, since, until)
         found = await auth.audit.page(principal, permissions, wanted, min(before, NEWEST), limit + 1)
-        return pages.by_id(found, limit, lambda it: UUID(int=it.seq), _answer)
+        total = await auth.audit.count(principal, permissions, wanted) if count != "none" else None
+        return pages.by_id(found, limit, lambda it: UUID(int=it.seq), _answer, total)
 
     @get("/export", summary="Export the audit log")
     async def export(

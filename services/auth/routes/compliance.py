@@ -17,7 +17,7 @@ from libs.common.errors import Fault, Invalid
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Permissions
 from services.auth.domain.compliance import Job, Kind
 from services.auth.routes.shapes import id_parameter
@@ -77,9 +77,10 @@ class ComplianceController(Controller):
         permissions: NamedDependency[Permissions],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[JobAnswer]:
         """Those of the last thirty days, oldest first."""
-        return await _listed(auth, principal, permissions, "export", limit, cursor)
+        return await _listed(auth, principal, permissions, "export", limit, cursor, count)
 
     @get("/exports/{export_id:str}", summary="Get an export")
     async def one_export(
@@ -126,9 +127,10 @@ class ComplianceController(Controller):
         permissions: NamedDependency[Permissions],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[JobAnswer]:
         """All of them, oldest first."""
-        return await _listed(auth, principal, permissions, "erasure", limit, cursor)
+        return await _listed(auth, principal, permissions, "erasure", limit, cursor, count)
 
     @get("/erasures/{erasure_id:str}", summary="Get an erasure")
     async def one_erasure(
@@ -154,11 +156,18 @@ class ComplianceController(Controller):
 
 
 async def _listed(
-    auth: Context, principal: Principal, permissions: Permissions, kind: Kind, limit: int, cursor: str | None
+    auth: Context,
+    principal: Principal,
+    permissions: Permissions,
+    kind: Kind,
+    limit: int,
+    cursor: str | None,
+    count: Count,
 ) -> Page[JobAnswer]:
     limit, after = pages.check_limit(limit), pages.after_id(cursor)
     found = await compliance.page(auth, principal, permissions, kind, after, limit + 1)
-    return pages.by_id(found, limit, lambda it: it.id, _answer)
+    total = await compliance.count(auth, principal, permissions, kind) if count != "none" else None
+    return pages.by_id(found, limit, lambda it: it.id, _answer, total)
 
 
 async def _report(auth: Context, principal: Principal, permissions: Permissions, kind: Kind, job_id: UUID) -> Stream:

@@ -9,7 +9,7 @@ from libs.common import pages
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Permissions
 from services.auth.routes.shapes import UserAnswer, user_answer
 from services.auth.routes.users import RoleNames
@@ -39,11 +39,13 @@ class InvitationsController(Controller):
         permissions: NamedDependency[Permissions],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[UserAnswer]:
         """Users who have not joined yet."""
         limit, after = pages.check_limit(limit), pages.after_id(cursor)
         found = await users.invited(auth, principal, permissions, after, limit + 1)
-        return pages.by_id(found.users, limit, lambda it: it.id, lambda it: user_answer(it, found.catalogue))
+        total = await users.count_invited(auth, principal, permissions) if count != "none" else None
+        return pages.by_id(found.users, limit, lambda it: it.id, lambda it: user_answer(it, found.catalogue), total)
 
     @post(summary="Invite somebody")
     async def create(

@@ -11,7 +11,7 @@ from libs.common import pages
 from libs.common.clock import rfc3339
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.auth.domain.sessions import Session
 from services.auth.usecases import sessions
 from services.auth.usecases.context import Context
@@ -57,11 +57,13 @@ class SessionsController(Controller):
         principal: NamedDependency[Principal],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[SessionAnswer]:
         """The sessions of the one who asks that have not ended."""
         limit, after = pages.check_limit(limit), pages.after_id(cursor)
         found = await sessions.listed(auth, principal, after, limit + 1)
-        return pages.by_id(found, limit, lambda it: it.id, lambda it: _answer(it, principal))
+        total = await sessions.count(auth, principal) if count != "none" else None
+        return pages.by_id(found, limit, lambda it: it.id, lambda it: _answer(it, principal), total)
 
     @delete("/{session_id:str}", summary="End one of my sessions")
     async def end(

@@ -63,7 +63,16 @@ async def chain(connection: Connection, tenant_id: UUID, after: int, limit: int)
 
 async def page(connection: Connection, tenant_id: UUID, before: int, wanted: Filters, limit: int) -> list[Kept]:
     """Entries below a number that are wanted, newest first."""
+    rows = await connection.fetch(SQL["page"], tenant_id, before, *_chosen(wanted), limit)
+    return [Kept(*row) for row in rows]
+
+
+async def count(connection: Connection, tenant_id: UUID, wanted: Filters) -> int:
+    """How many entries are wanted."""
+    return int(await connection.fetchval(SQL["count"], tenant_id, *_chosen(wanted)))
+
+
+def _chosen(wanted: Filters) -> tuple[object, ...]:
     prefix = wanted.action[:-1] if wanted.action and wanted.action.endswith("*") else None
     action = wanted.action if prefix is None else None
-    values = (before, action, prefix, wanted.actor_id, wanted.target_id, wanted.since, wanted.until, limit)
-    return [Kept(*row) for row in await connection.fetch(SQL["page"], tenant_id, *values)]
+    return action, prefix, wanted.actor_id, wanted.target_id, wanted.since, wanted.until

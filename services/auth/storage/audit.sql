@@ -49,3 +49,10 @@ where tenant_id = $1 and seq < $2
     and ($5::uuid is null or actor_id = $5) and ($6::uuid is null or target_id = $6)
     and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
 order by seq desc limit $9;
+
+-- name: count
+select count(*) from audit_log
+where tenant_id = $1
+    and ($2::text is null or action = $2) and ($3::text is null or starts_with(action, $3))
+    and ($4::uuid is null or actor_id = $4) and ($5::uuid is null or target_id = $5)
+    and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7);

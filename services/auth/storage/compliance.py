@@ -59,6 +59,11 @@ async def page(connection: Connection, tenant_id: UUID, kind: Kind, after: UUID,
     return [JobRow(*row).job() for row in await connection.fetch(SQL["page"], tenant_id, kind, after, limit)]
 
 
+async def count(connection: Connection, tenant_id: UUID, kind: Kind) -> int:
+    """How many jobs of a kind there are."""
+    return int(await connection.fetchval(SQL["count"], tenant_id, kind))
+
+
 async def running(connection: Connection, tenant_id: UUID) -> int:
     """How many jobs of a tenant are under way."""
     return int(await connection.fetchval(SQL["running"], tenant_id))

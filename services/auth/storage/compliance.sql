@@ -11,6 +11,9 @@ from compliance_jobs where tenant_id = $1 and id = $2;
 select id, kind, state, user_id, email, requested_by, requested_at, source, cursor, finished_at, summary
 from compliance_jobs where tenant_id = $1 and kind = $2 and id > $3 order by id limit $4;
 
+-- name: count
+select count(*) from compliance_jobs where tenant_id = $1 and kind = $2;
+
 -- name: running
 select count(*) from compliance_jobs where tenant_id = $1 and state = 'running';
 

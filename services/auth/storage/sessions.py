@@ -37,6 +37,11 @@ async def page(connection: Connection, tenant_id: UUID, user_id: UUID, after: UU
     return [Session(*row) for row in await connection.fetch(SQL["page"], tenant_id, user_id, after, limit)]
 
 
+async def count(connection: Connection, tenant_id: UUID, user_id: UUID) -> int:
+    """How many sessions `page` goes over."""
+    return int(await connection.fetchval(SQL["count"], tenant_id, user_id))
+
+
 async def use(
     connection: Connection, tenant_id: UUID, session_id: UUID, now: datetime, client: Client
 ) -> Session | None:

@@ -21,6 +21,10 @@ select id, user_id, user_agent, address, created_at, last_used_at, expires_at, m
 from sessions
 where tenant_id = $1 and (user_id = $2 or actor_id = $2) and id > $3 and revoked_at is null and expires_at > now() order by id limit $4;
 
+-- name: count
+select count(*) from sessions
+where tenant_id = $1 and (user_id = $2 or actor_id = $2) and revoked_at is null and expires_at > now();
+
 -- name: use -> Session
 -- A session that goes on; none where it has ended.
 update sessions set last_used_at = $3, user_agent = $4, address = $5

@@ -56,6 +56,11 @@ async def invited(connection: Connection, tenant_id: UUID, after: UUID, limit: i
     return [_user(row) for row in await connection.fetch(SQL["invited"], tenant_id, after, limit)]
 
 
+async def count_invited(connection: Connection, tenant_id: UUID) -> int:
+    """How many users have not joined yet."""
+    return int(await connection.fetchval(SQL["count_invited"], tenant_id))
+
+
 async def count(connection: Connection, tenant_id: UUID) -> int:
     """How many users a tenant has."""
     return int(await connection.fetchval(SQL["count"], tenant_id))

@@ -26,6 +26,9 @@ select id, email, name, locale, status, created_at, updated_at, email_verified_a
     array(select role_id from role_members m where m.tenant_id = u.tenant_id and m.user_id = u.id order by 1) as roles
 from users u where tenant_id = $1 and status = 'invited' and id > $2 order by id limit $3;
 
+-- name: count_invited
+select count(*) from users where tenant_id = $1 and status = 'invited';
+
 -- name: count
 select count(*) from users where tenant_id = $1;
 

@@ -77,6 +77,13 @@ async def page(
         return Keys(found, await roles.catalogue(connection, principal.tenant_id))
 
 
+async def count(context: Context, principal: Principal, permissions: Permissions, kind: Kind) -> int:
+    """How many keys the principal sees."""
+    maker = _maker(principal, permissions, kind)
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return await api_keys.count(connection, principal.tenant_id, kind, maker)
+
+
 async def get(context: Context, principal: Principal, permissions: Permissions, kind: Kind, key_id: UUID) -> Keys:
     """One key that the principal may see."""
     async with context.database.tenant(principal.tenant_id) as connection:

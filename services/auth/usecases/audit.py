@@ -96,6 +96,12 @@ class Auditor:
             found = await audit.page(connection, principal.tenant_id, before, wanted, limit)
             return await self.revealed(connection, principal.tenant_id, found)
 
+    async def count(self, principal: Principal, permissions: Permissions, wanted: Filters) -> int:
+        """How many entries there are of those that are wanted."""
+        permissions.require("manage", "organization")
+        async with self._database.tenant(principal.tenant_id) as connection:
+            return await audit.count(connection, principal.tenant_id, wanted)
+
     async def revealed(self, connection: Connection, tenant_id: UUID, found: list[Kept]) -> list[Kept]:
         """Entries to be read by people: names in clear, but for those who were erased."""
         entries = [msgspec.json.decode(kept.document, type=Entry) for kept in found]

@@ -95,6 +95,13 @@ async def page(
         return await compliance.page(connection, principal.tenant_id, kind, after, limit)
 
 
+async def count(context: Context, principal: Principal, permissions: Permissions, kind: Kind) -> int:
+    """How many requests of a kind are kept."""
+    permissions.require("manage", "organization")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return await compliance.count(connection, principal.tenant_id, kind)
+
+
 async def parts(context: Context, tenant_id: UUID, job_id: UUID) -> AsyncIterator[tuple[str, bytes]]:
     """The pieces of a report with their names, one in memory at a time."""
     number = 0

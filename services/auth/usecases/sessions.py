@@ -128,6 +128,12 @@ async def listed(context: Context, principal: Principal, after: UUID, limit: int
         return await sessions.page(connection, principal.tenant_id, principal.id, after, limit)
 
 
+async def count(context: Context, principal: Principal) -> int:
+    """How many sessions of the principal go on."""
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return await sessions.count(connection, principal.tenant_id, principal.id)
+
+
 async def end(context: Context, principal: Principal, session_id: UUID) -> None:
     """Ends one of the principal's sessions."""
     async with context.database.tenant(principal.tenant_id) as connection:

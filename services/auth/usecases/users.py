@@ -146,6 +146,13 @@ async def invited(context: Context, principal: Principal, permissions: Permissio
         return People(found, await roles.catalogue(connection, principal.tenant_id))
 
 
+async def count_invited(context: Context, principal: Principal, permissions: Permissions) -> int:
+    """How many users have not joined yet."""
+    permissions.require("read", "users")
+    async with context.database.tenant(principal.tenant_id) as connection:
+        return await users.count_invited(connection, principal.tenant_id)
+
+
 async def withdraw(context: Context, principal: Principal, permissions: Permissions, user_id: UUID) -> None:
     """Takes an invitation back that was not accepted."""
     permissions.require("delete", "users")
