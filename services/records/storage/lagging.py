@@ -57,6 +57,8 @@ async def pipelines(database: Database, after: Lag, limit: int) -> list[Lag]:
 async def last(connection: Connection, it: Lag) -> Last | None:
     """The last job of a pipeline, which nobody else follows up before the transaction ends; none where another does."""
     await connection.execute(SQL["note"], it.tenant_id, it.pipeline_id)
+    if not await connection.fetchval(SQL["hold"], it.tenant_id, it.pipeline_id):
+        return None
     row = await connection.fetchrow(SQL["last"], it.tenant_id, it.pipeline_id)
     return None if row is None else Last(*row)
 
