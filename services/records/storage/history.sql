@@ -15,7 +15,8 @@ where tenant_id = $1 and record_id = $2
 -- name: moment -> Moment
 -- The last line of a record's history at a version, or else at a time.
 select version, operation, actor_id, at from history
-where tenant_id = $1 and record_id = $2 and version <= coalesce($3::bigint, version) and at <= coalesce($4::timestamptz, at)
+where tenant_id = $1 and record_id = $2 and version <= coalesce($3::bigint, version)
+    and at <= coalesce($4::timestamptz, at)
 order by version desc limit 1;
 
 -- name: present
@@ -28,8 +29,8 @@ from records r where r.tenant_id = $1 and r.pipeline_id = $2 and r.id = $3 and r
 -- name: passes_then
 -- Which grants' rules would hold on a record if it still were as it once was.
 select {passes} as passes from (
-    select tenant_id, id, pipeline_id, $3::bigint as version, $4::text as title, $5::jsonb as data, created_at, created_by,
-        $6::timestamptz as updated_at, $7::uuid as updated_by, deleted_at
+    select tenant_id, id, pipeline_id, $3::bigint as version, $4::text as title, $5::jsonb as data, created_at,
+        created_by, $6::timestamptz as updated_at, $7::uuid as updated_by, deleted_at
     from records where tenant_id = $1 and id = $2
 ) r;
 
