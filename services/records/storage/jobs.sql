@@ -8,7 +8,8 @@ with gone as (
 select id, input ->> 'object' as object from gone;
 
 -- name: insert -> JobRow
--- A new job that waits, so many seconds at least; what ended a month ago is forgotten, unless what it made is still kept.
+-- A new job that waits, so many seconds at least; what ended a month ago is forgotten, unless what it made is still
+-- kept.
 with forgotten as (
     delete from jobs
     where tenant_id = $1 and finished_at < now() - interval '30 days' and (kind <> 'export' or not result ? 'report_url')
@@ -18,7 +19,8 @@ with forgotten as (
 ), claimed as (
     delete from import_claims c using forgotten where c.tenant_id = $1 and c.job_id = forgotten.id
 ), waiting as (
-    insert into job_queue (tenant_id, job_id, kind, ready_at, attempts) values ($1, $2, $3, clock_timestamp() + make_interval(secs => $9::float8), 0)
+    insert into job_queue (tenant_id, job_id, kind, ready_at, attempts)
+    values ($1, $2, $3, clock_timestamp() + make_interval(secs => $9::float8), 0)
 ), made as (
     insert into jobs (tenant_id, id, kind, pipeline_id, state, input, checkpoint, done, total, created, updated, refused,
         principal, created_by, created_at, updated_at)
@@ -55,8 +57,8 @@ where tenant_id = $1 and id < $2 and ($3::uuid is null or created_by = $3) and (
 order by id desc limit $6;
 
 -- name: claim -> Claim
--- The oldest job of some kinds that nobody works on, of a tenant that has not too many of them at work; a lease that is longer than leases are
--- was given before the clock was set back.
+-- The oldest job of some kinds that nobody works on, of a tenant that has not too many of them at work; a lease that is
+-- longer than leases are was given before the clock was set back.
 with next as materialized (
     select waiting.tenant_id, waiting.job_id from job_queue waiting
     where waiting.kind = any($4::text[]) and waiting.ready_at <= clock_timestamp()
@@ -64,7 +66,8 @@ with next as materialized (
             or waiting.lease_until not between clock_timestamp() and clock_timestamp() + make_interval(secs => 2 * $2::float8))
         and $3::integer > (
             select count(1) from job_queue busy
-            where busy.tenant_id = waiting.tenant_id and busy.kind = any($4::text[]) and busy.lease_until >= clock_timestamp()
+            where busy.tenant_id = waiting.tenant_id and busy.kind = any($4::text[])
+                and busy.lease_until >= clock_timestamp()
         )
     order by waiting.job_id limit 1 for update of waiting skip locked
 )
