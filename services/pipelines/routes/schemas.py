@@ -12,7 +12,7 @@ from libs.common.app import Platform
 from libs.common.errors import Fault, Invalid
 from libs.common.http import Input
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.pipelines.domain import planning
 from services.pipelines.domain.caller import Caller
 from services.pipelines.domain.definitions import MAX_FIELDS
@@ -146,13 +146,16 @@ class VersionRoutes(Controller):
     async def page(
         self, platform: NamedDependency[Platform], caller: NamedDependency[Caller], pipeline_id: FromPath[str],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT, cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[VersionOutput]:  # fmt: skip
         """List them, the last first."""
         before = NEWEST if cursor is None else _number(cursor, "/cursor")
         limit = pages.check_limit(limit)
-        found = await schemas.versions(platform.database, caller, parse_id(pipeline_id), before, limit)
+        place = parse_id(pipeline_id)
+        found = await schemas.versions(platform.database, caller, place, before, limit)
+        total = await schemas.count_versions(platform.database, caller, place) if count != "none" else None
         more = str(found[limit - 1].version) if len(found) > limit else None
-        return Page([_version(one) for one in found[:limit]], more)
+        return Page([_version(one) for one in found[:limit]], more, total)
 
     @get("/{version:str}")
     async def one(

@@ -93,6 +93,11 @@ async def versions(
     return [_version(row) for row in rows]
 
 
+async def count_versions(connection: Connection, tenant_id: UUID, pipeline_id: UUID) -> int:
+    """How many versions are kept."""
+    return int(await connection.fetchval(SQL["count_versions"], tenant_id, pipeline_id))
+
+
 async def version(connection: Connection, tenant_id: UUID, pipeline_id: UUID, number: int) -> Version | None:
     """One version."""
     row = await connection.fetchrow(SQL["get_version"], tenant_id, pipeline_id, number)

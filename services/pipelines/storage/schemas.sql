@@ -32,6 +32,9 @@ delete from field_trash where tenant_id = $1 and pipeline_id = $2 and key = any(
 select version, definition, changed_at, changed_by from pipeline_versions
 where tenant_id = $1 and pipeline_id = $2 and version < $3 order by version desc limit $4;
 
+-- name: count_versions
+select count(*) from pipeline_versions where tenant_id = $1 and pipeline_id = $2;
+
 -- name: get_version -> VersionRow
 -- One version.
 select version, definition, changed_at, changed_by from pipeline_versions

@@ -122,6 +122,13 @@ async def versions(database: Database, caller: Caller, pipeline_id: UUID, before
         return await schemas.versions(connection, caller.tenant, pipeline_id, before, limit + 1)
 
 
+async def count_versions(database: Database, caller: Caller, pipeline_id: UUID) -> int:
+    """How many definitions a pipeline has had."""
+    await pipelines.get(database, caller, pipeline_id)
+    async with database.tenant(caller.tenant) as connection:
+        return await schemas.count_versions(connection, caller.tenant, pipeline_id)
+
+
 async def version(
     database: Database, caller: Caller, pipeline_id: UUID, number: int, since: int | None = None
 ) -> tuple[Version, Difference | None]:

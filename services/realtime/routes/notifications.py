@@ -43,12 +43,13 @@ class NotificationAnswer(msgspec.Struct, frozen=True):
     read_at: str | None
 
 
-class NotificationPage(msgspec.Struct, frozen=True):
-    """A page, the newest first; `unread` counts all that are not read."""
+class NotificationPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A page, the newest first; `unread` counts all that are not read, `count` all of the list where that was asked."""
 
     items: list[NotificationAnswer]
     next_cursor: str | None
     unread: int
+    count: int | None = None
 
 
 class ReadInput(Input):
@@ -117,12 +118,14 @@ class NotificationsController(Controller):
         unread: FromQuery[bool] = False,
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[pages.Count] = "none",
     ) -> NotificationPage:
         """What the user was told in the app, the newest first; the last thousand of ninety days."""
         limit, before = pages.check_limit(limit), pages.after_id(cursor) if cursor else None
-        found, count = await notifications.page(notices, principal, before, unread, limit + 1)
+        found, new = await notifications.page(notices, principal, before, unread, limit + 1)
         page = pages.by_id(found, limit, lambda it: it.id, lambda it: NotificationAnswer(**shown(it)))
-        return NotificationPage(page.items, page.next_cursor, count)
+        total = await notifications.count(notices, principal, unread) if count != "none" else None
+        return NotificationPage(page.items, page.next_cursor, new, total)
 
     @post("/read", summary="Mark as read", status_code=200)
     async def read(

@@ -16,7 +16,7 @@ from libs.common.clock import rfc3339
 from libs.common.http import Input
 from libs.common.identity import Principal
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from libs.common.permissions import Permissions
 from services.realtime.domain.webhooks import Outcome, State, Webhook
 from services.realtime.storage.deliveries import Attempt, Delivery
@@ -139,11 +139,14 @@ class WebhooksController(Controller):
         permissions: NamedDependency[Permissions],
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[WebhookAnswer]:
         """The organization's webhooks."""
         limit, after = pages.check_limit(limit), pages.after_id(cursor)
-        found = await webhooks.page(hooks, Caller(principal, permissions), after, limit + 1)
-        return pages.by_id(found, limit, lambda it: it.id, _answer)
+        caller = Caller(principal, permissions)
+        found = await webhooks.page(hooks, caller, after, limit + 1)
+        total = await webhooks.count(hooks, caller) if count != "none" else None
+        return pages.by_id(found, limit, lambda it: it.id, _answer, total)
 
     @post(summary="Make a webhook", cache_control=CacheControlHeader(no_store=True))
     async def create(
@@ -242,6 +245,7 @@ class WebhooksController(Controller):
         outcome: FromQuery[Outcome | None] = None,
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[DeliveryAnswer]:
         """What was sent or waits to be, the newest first, with every attempt; kept for two weeks.
 
@@ -249,8 +253,10 @@ class WebhooksController(Controller):
         """
         limit, before = pages.check_limit(limit), pages.after_id(cursor) if cursor else None
         caller = Caller(principal, permissions)
-        found, tried = await webhooks.log(hooks, caller, parse_id(webhook_id), before, outcome, limit + 1)
-        return pages.by_id(found, limit, lambda it: it.id, lambda it: _delivery(it, tried))
+        place = parse_id(webhook_id)
+        found, tried = await webhooks.log(hooks, caller, place, before, outcome, limit + 1)
+        total = await webhooks.count_log(hooks, caller, place, outcome) if count != "none" else None
+        return pages.by_id(found, limit, lambda it: it.id, lambda it: _delivery(it, tried), total)
 
     @post("/{webhook_id:str}/deliveries/{delivery_id:str}/redeliver", summary="Deliver again", status_code=202)
     async def redeliver(

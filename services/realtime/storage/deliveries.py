@@ -205,6 +205,11 @@ async def page(
     return [Delivery(*row) for row in rows]
 
 
+async def count(connection: Connection, tenant_id: UUID, webhook_id: UUID, state: str | None) -> int:
+    """How many deliveries a webhook has, of one state unless that is null."""
+    return int(await connection.fetchval(SQL["count_deliveries"], tenant_id, webhook_id, state))
+
+
 async def get(connection: Connection, tenant_id: UUID, webhook_id: UUID, delivery_id: UUID) -> Delivery | None:
     """One delivery of a webhook."""
     row = await connection.fetchrow(SQL["get_delivery"], tenant_id, webhook_id, delivery_id)

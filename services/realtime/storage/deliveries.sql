@@ -111,6 +111,9 @@ from deliveries
 where tenant_id = $1 and webhook_id = $2 and ($3::uuid is null or id < $3) and ($4::text is null or state = $4)
 order by id desc limit $5;
 
+-- name: count_deliveries
+select count(*) from deliveries where tenant_id = $1 and webhook_id = $2 and ($3::text is null or state = $3);
+
 -- name: get_delivery -> Delivery
 select id, event_id, seq, kind, record_id, state, attempts, last_status,
     case when state = 'pending' and next_at <> 'infinity' then next_at end as next_at, created_at, finished_at

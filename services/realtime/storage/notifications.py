@@ -56,6 +56,11 @@ async def page(
     return [_notification(row) for row in rows]
 
 
+async def count(connection: Connection, tenant_id: UUID, user_id: UUID, unread: bool) -> int:
+    """How many a person has, all or the unread ones."""
+    return int(await connection.fetchval(SQL["count_notifications"], tenant_id, user_id, unread))
+
+
 async def unread(connection: Connection, tenant_id: UUID, user_id: UUID) -> int:
     """How many a person has not read."""
     return int(await connection.fetchval(SQL["count_unread"], tenant_id, user_id))

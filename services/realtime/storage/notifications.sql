@@ -26,6 +26,9 @@ from notifications
 where tenant_id = $1 and user_id = $2 and in_app and ($3::uuid is null or id < $3) and (not $4 or read_at is null)
 order by id desc limit $5;
 
+-- name: count_notifications
+select count(*) from notifications where tenant_id = $1 and user_id = $2 and in_app and (not $3 or read_at is null);
+
 -- name: count_unread
 select count(*) from notifications where tenant_id = $1 and user_id = $2 and in_app and read_at is null;
 

@@ -68,6 +68,13 @@ async def page(
         return found, await store.unread(connection, tenant_id, person)
 
 
+async def count(notices: Notices, principal: Principal, unread: bool) -> int:
+    """How many notifications the person has, all or the unread ones."""
+    tenant_id, person = principal.tenant_id, _person(principal)
+    async with notices.database.tenant(tenant_id) as connection:
+        return await store.count(connection, tenant_id, person, unread)
+
+
 async def read(notices: Notices, principal: Principal, ids: list[UUID] | None, until: UUID | None) -> int:
     """Notes that some notifications, or all up to one, were read; how many are unread then."""
     tenant_id, person = principal.tenant_id, _person(principal)

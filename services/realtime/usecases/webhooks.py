@@ -96,6 +96,13 @@ async def page(hooks: Hooks, caller: Caller, after: UUID, limit: int) -> list[We
         return await webhooks.page(connection, caller.principal.tenant_id, after, limit)
 
 
+async def count(hooks: Hooks, caller: Caller) -> int:
+    """How many webhooks the tenant has."""
+    caller.require("read")
+    async with hooks.database.tenant(caller.principal.tenant_id) as connection:
+        return await webhooks.count(connection, caller.principal.tenant_id)
+
+
 async def get(hooks: Hooks, caller: Caller, webhook_id: UUID) -> Webhook:
     """One of the tenant's webhooks."""
     caller.require("read")
@@ -199,6 +206,15 @@ async def log(
         await _found(connection, caller, webhook_id)
         found = await deliveries.page(connection, tenant_id, webhook_id, before, state, limit)
         return found, await deliveries.attempts(connection, tenant_id, [it.id for it in found])
+
+
+async def count_log(hooks: Hooks, caller: Caller, webhook_id: UUID, state: str | None) -> int:
+    """How much was sent, or waits."""
+    caller.require("read")
+    tenant_id = caller.principal.tenant_id
+    async with hooks.database.tenant(tenant_id) as connection:
+        await _found(connection, caller, webhook_id)
+        return await deliveries.count(connection, tenant_id, webhook_id, state)
 
 
 async def redeliver(hooks: Hooks, caller: Caller, webhook_id: UUID, delivery_id: UUID) -> Delivery:

@@ -15,7 +15,7 @@ from libs.common import clock, pages
 from libs.common.app import Platform, anonymous_tenant
 from libs.common.http import Input
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.records.domain.links import until
 from services.records.routes.records import CALLER
 from services.records.usecases import forms, links
@@ -121,12 +121,13 @@ class FormsController(Controller):
     @get(operation_id="ListForms")
     async def page(
         self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], limit: FromQuery[int] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None, count: FromQuery[Count] = "none",
     ) -> Page[FormAnswer]:  # fmt: skip
         """The forms of a pipeline."""
         after, reach = pages.after_id(cursor), await caller.reach(parse_id(pipeline_id))
         found = await links.page(caller, reach, "form", None, after, pages.check_limit(limit) + 1)
-        return pages.by_id(found, limit, lambda link: link.id, lambda link: _shown(form_of(link)))
+        total = await links.count(caller, reach, "form", None) if count != "none" else None
+        return pages.by_id(found, limit, lambda link: link.id, lambda link: _shown(form_of(link)), total)
 
     @get("/{form_id:str}", operation_id="GetForm")
     async def read(

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from libs.common import pages
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.records.domain.jobs import JobShown, State
 from services.records.routes.records import CALLER
 from services.records.usecases import jobs
@@ -34,11 +34,13 @@ class JobsController(Controller):
         in_state: Annotated[State | None, QueryParameter(name="state")] = None,
         limit: FromQuery[int] = pages.DEFAULT_LIMIT,
         cursor: FromQuery[str | None] = None,
+        count: FromQuery[Count] = "none",
     ) -> Page[JobShown]:
         """The jobs that the caller asked for, the newest first; who manages all records sees those of all."""
         before = NEWEST if cursor is None else pages.after_id(cursor)
         found = await jobs.list_jobs(caller, before, kind, in_state, pages.check_limit(limit))
-        return pages.by_id(found, limit, lambda job: job.id, lambda job: job.shown())
+        total = await jobs.count(caller, kind, in_state) if count != "none" else None
+        return pages.by_id(found, limit, lambda job: job.id, lambda job: job.shown(), total)
 
     @get("/{job_id:str}", operation_id="GetJob")
     async def get_job(self, caller: NamedDependency[Caller], job_id: FromPath[str]) -> JobShown:

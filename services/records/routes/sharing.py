@@ -14,7 +14,7 @@ from libs.common.app import Platform, anonymous_tenant
 from libs.common.errors import NotFound
 from libs.common.http import Input
 from libs.common.ids import parse_id
-from libs.common.pages import Page
+from libs.common.pages import Count, Page
 from services.records.domain.links import Sharing, new_token, until
 from services.records.domain.reach import Reach
 from services.records.routes.answers import tagged_version
@@ -95,13 +95,14 @@ class ShareLinksController(Controller):
     @get(operation_id="ListShareLinks")
     async def page(
         self, caller: NamedDependency[Caller], record_id: FromPath[str], limit: FromQuery[int] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None, count: FromQuery[Count] = "none",
     ) -> Page[ShareLink]:  # fmt: skip
         """The links to a record, without their tokens."""
         after, target = pages.after_id(cursor), parse_id(record_id)
         reach = await _reach(caller, record_id)
         found = await links.page(caller, reach, "record", target, after, pages.check_limit(limit) + 1)
-        return pages.by_id(found, limit, lambda link: link.id, _shown)
+        total = await links.count(caller, reach, "record", target) if count != "none" else None
+        return pages.by_id(found, limit, lambda link: link.id, _shown, total)
 
     @delete("/{link_id:str}", operation_id="DeleteShareLink")
     async def revoke(self, caller: NamedDependency[Caller], record_id: FromPath[str], link_id: FromPath[str]) -> None:
@@ -135,12 +136,13 @@ class ViewLinksController(Controller):
     @get(operation_id="ListViewLinks")
     async def page(
         self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], limit: FromQuery[int] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None, count: FromQuery[Count] = "none",
     ) -> Page[ShareLink]:  # fmt: skip
         """The links to views of a pipeline."""
         after, reach = pages.after_id(cursor), await caller.reach(parse_id(pipeline_id))
         found = await links.page(caller, reach, "view", None, after, pages.check_limit(limit) + 1)
-        return pages.by_id(found, limit, lambda link: link.id, _shown)
+        total = await links.count(caller, reach, "view", None) if count != "none" else None
+        return pages.by_id(found, limit, lambda link: link.id, _shown, total)
 
     @delete("/{link_id:str}", operation_id="DeleteViewLink")
     async def revoke(self, caller: NamedDependency[Caller], pipeline_id: FromPath[str], link_id: FromPath[str]) -> None:

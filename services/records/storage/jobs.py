@@ -101,6 +101,13 @@ async def page(
     return [_job(row) for row in rows]
 
 
+async def count(
+    connection: Connection, tenant_id: UUID, made_by: UUID | None, kind: str | None, state: str | None
+) -> int:
+    """How many jobs `page` goes over."""
+    return int(await connection.fetchval(SQL["count"], tenant_id, made_by, kind, state))
+
+
 async def claim(database: Database, owner: UUID, seconds: float, most: int, kinds: Collection[str]) -> Claim | None:
     """A job of these kinds that waits, of any tenant that has not so many of them at work, leased for so long."""
     async with database.relay(RELAY) as connection:

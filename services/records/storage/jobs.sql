@@ -56,6 +56,11 @@ where tenant_id = $1 and id < $2 and ($3::uuid is null or created_by = $3) and (
     and ($5::text is null or state = $5)
 order by id desc limit $6;
 
+-- name: count
+select count(*) from jobs
+where tenant_id = $1 and ($2::uuid is null or created_by = $2) and ($3::text is null or kind = $3)
+    and ($4::text is null or state = $4);
+
 -- name: claim -> Claim
 -- The oldest job of some kinds that nobody works on, of a tenant that has not too many of them at work; a lease that is
 -- longer than leases are was given before the clock was set back.

@@ -31,6 +31,11 @@ where tenant_id = $1 and pipeline_id = $2 and kind = $3 and ($4::uuid is null or
     and revoked_at is null
 order by id limit $6;
 
+-- name: count_kind
+select count(*) from links
+where tenant_id = $1 and pipeline_id = $2 and kind = $3 and ($4::uuid is null or target_id = $4)
+    and revoked_at is null;
+
 -- name: change
 -- What a link says, from now on in the name of who says so.
 update links set settings = $3, owner_id = $4, expires_at = $5 where tenant_id = $1 and id = $2 and revoked_at is null

@@ -53,9 +53,19 @@ async def get(caller: Caller, job_id: UUID, kind: str | None = None) -> Job:
 
 async def list_jobs(caller: Caller, before: UUID, kind: str | None, state: str | None, limit: int) -> list[Job]:
     """Up to one more than the limit of the jobs that may be seen, the newest first."""
-    made_by = None if caller.permissions.allow("manage", RESOURCE) else caller.principal.id
     async with caller.database.tenant(caller.tenant_id) as connection:
-        return await jobs.page(connection, caller.tenant_id, before, made_by, kind, state, limit + 1)
+        return await jobs.page(connection, caller.tenant_id, before, _maker(caller), kind, state, limit + 1)
+
+
+async def count(caller: Caller, kind: str | None, state: str | None) -> int:
+    """How many jobs may be seen."""
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        return await jobs.count(connection, caller.tenant_id, _maker(caller), kind, state)
+
+
+def _maker(caller: Caller) -> UUID | None:
+    """Whose jobs the caller sees: None for all."""
+    return None if caller.permissions.allow("manage", RESOURCE) else caller.principal.id
 
 
 async def cancel(caller: Caller, job_id: UUID) -> Job:

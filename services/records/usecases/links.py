@@ -113,6 +113,13 @@ async def page(
         return await links.page(connection, caller.tenant_id, reach.pipeline.id, kind, target, after, limit)
 
 
+async def count(caller: Caller, reach: Reach, kind: LinkKind, target: UUID | None) -> int:
+    """How many links `page` goes over, for whoever it lets see them."""
+    shareable(reach)
+    async with caller.database.tenant(caller.tenant_id) as connection:
+        return await links.count_kind(connection, caller.tenant_id, reach.pipeline.id, kind, target)
+
+
 async def revoke(caller: Caller, reach: Reach, kind: LinkKind, target: UUID | None, link_id: UUID) -> None:
     """Ends a link at once."""
     access = shareable(reach)

@@ -94,3 +94,5 @@ async def test_no_number_of_a_version_is_too_large_to_be_refused(service: Servic
         assert (answer.status_code, faults(answer.json())) == (422, {("/version", "invalid_value")})
         listed = await service.client.get(f"/pipelines/{made['id']}/versions", params={"cursor": str(version)})
         assert (listed.status_code, faults(listed.json())) == (422, {("/cursor", "invalid_value")})
+    counted = await service.client.get(f"/pipelines/{made['id']}/versions?count=exact")
+    assert (counted.json()["count"], len(counted.json()["items"])) == (1, 1)

@@ -222,6 +222,9 @@ async def test_reading_and_counting(ann: Person, world: World) -> None:
         assert told(await api.post("/notifications/read", json={"ids": [items[4]["id"]]})) == {"unread": 4}
         assert told(await api.post("/notifications/read", json={"until": items[2]["id"]})) == {"unread": 1}
     assert [it["title"] for it in (await ann.get(unread=True))["items"]] == ["3"]
+    assert "count" not in first
+    counts = [(await ann.get(count="exact", unread=unread, limit=1))["count"] for unread in (False, True)]
+    assert counts == [5, 1]
 
 
 async def test_sockets_hear_at_once_on_every_node(ann: Person, world: World, settings: Settings, node: Node) -> None:

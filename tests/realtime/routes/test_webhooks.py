@@ -99,6 +99,8 @@ async def test_the_secret_is_told_once_and_sealed(
     one = told(await api.get(f"/webhooks/{webhook['id']}"))
     assert {**one, "secret": webhook["secret"]} == webhook
     assert told(await api.get("/webhooks"))["items"] == [one]
+    assert told(await api.get("/webhooks?count=exact"))["count"] == 1
+    assert (await api.get("/webhooks?count=some")).status_code == 422
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute("select set_config('app.tenant_id', $1, false)", str(tenant))
     sealed = await connection.fetchval("select secrets from webhooks")
@@ -308,6 +310,8 @@ async def test_a_delivery_goes_again_when_asked(api: httpx.AsyncClient, world: W
     assert (first.id, first.message) == (second.id, second.message)
     (again,) = await finished(api, webhook, 1)
     assert len(again["attempts"]) == 2
+    for outcome, many in (("succeeded", 1), ("failed", 0)):
+        assert told(await api.get(f"{path}?count=exact&outcome={outcome}"))["count"] == many
     assert (await api.post(f"{path}/{new_id()}/redeliver")).status_code == 404
 
 

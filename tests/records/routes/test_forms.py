@@ -143,6 +143,7 @@ async def test_a_form_fits_its_pipeline_and_its_owner(service: Service, people: 
     assert (changed.json()["name"], changed.json()["required"]) == ("Other", [])
     assert (await owner.get(f"{path}/{form['id']}")).json() == changed.json()
     assert [one["id"] for one in (await owner.get(path)).json()["items"]] == [form["id"]]
+    assert (await owner.get(f"{path}?count=exact")).json()["count"] == 1
     assert (await anyone.get(public)).json()["schema"]["required"] == ["name"]
     assert (await owner.delete(f"{path}/{form['id']}")).status_code == 204
     assert (await anyone.get(public)).status_code == 410

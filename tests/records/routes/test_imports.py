@@ -183,6 +183,9 @@ async def test_what_is_no_table_fails_and_says_what_was_expected(service: Servic
     assert (job["state"], job["created"], job["refused"]) == ("done", 0, 2)
     job = await imported(service.client, pipeline, b"name,else\n")
     assert (job["state"], job["progress"]["done"]) == ("done", 0)
+    failed = "/jobs?kind=import&state=failed"
+    all_failed = len((await service.client.get(f"{failed}&limit=200")).json()["items"])
+    assert (await service.client.get(f"{failed}&limit=1&count=exact")).json()["count"] == all_failed
     assert await listed(service.client, pipeline) == []
 
 

@@ -177,6 +177,7 @@ async def test_a_link_is_ended_by_hand_by_time_and_with_its_record(
     links = f"/records/{record.rpartition('/')[2]}/share-links"
     listed = (await owner.get(links)).json()["items"]
     assert [(one["id"], one.get("token")) for one in listed] == [(link["id"], None)]
+    assert (await owner.get(f"{links}?count=exact")).json()["count"] == 1
     assert (await owner.delete(f"{links}/{link['id']}")).status_code == 204
     assert (await anyone.get(path)).status_code == 410
     assert (await owner.get(links)).json()["items"] == []
@@ -298,5 +299,8 @@ async def test_the_list_of_a_view_is_shared(service: Service, people: People, an
     assert [(item["data"], item["title"]) for item in page["items"]] == [({"score": 4}, ""), ({"score": 3}, "")]
     rest = (await anyone.get(path, params={"limit": 2, "cursor": page["next_cursor"]})).json()
     assert ([item["data"]["score"] for item in rest["items"]], rest["next_cursor"]) == ([2], None)
-    assert (await owner.delete(f"/pipelines/{pipeline}/view-links/{link.json()['id']}")).status_code == 204
+    links = f"/pipelines/{pipeline}/view-links"
+    assert (await owner.get(f"{links}?count=exact")).json()["count"] == 1
+    assert (await owner.delete(f"{links}/{link.json()['id']}")).status_code == 204
+    assert (await owner.get(f"{links}?count=exact")).json() == {"items": [], "next_cursor": None, "count": 0}
     assert (await anyone.get(path)).status_code == 410
