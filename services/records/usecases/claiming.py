@@ -89,12 +89,11 @@ class Ahead:
     two that want the same values the second waits, and neither for the other.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self) -> None:
         self._claims: dict[int, list[Claim]] = {}
         self.held: set[Claim] = set()
 
-    async def take(self, wave: Sequence[tuple[int, Operation]]) -> list[tuple[int, Operation]]:
+    async def take(self, scope: Scope, wave: Sequence[tuple[int, Operation]]) -> list[tuple[int, Operation]]:
         """Claims what new records will have, as far as it is free; they have ids from now on."""
         made: list[tuple[int, Operation]] = []
         wanted: dict[tuple[str, str], Claim] = {}
@@ -103,32 +102,33 @@ class Ahead:
                 await asyncio.sleep(0)
             if isinstance(operation, Create):
                 record_id = new_id()
-                self._claims[index] = [(name, key, record_id) for name, key in self._keys(operation)]
+                self._claims[index] = [(name, key, record_id) for name, key in _wanted(scope, operation)]
                 for it in self._claims[index]:
                     wanted.setdefault(it[:2], it)
                 operation = msgspec.structs.replace(operation, id=record_id)
             made.append((index, operation))
-        taken = await take(self._scope, list(wanted.values()))
+        taken = await take(scope, list(wanted.values()))
         self.held = {it for key, it in wanted.items() if key not in taken}
         return made
 
-    async def settle(self, plan: Plan, failures: Failures) -> None:
+    async def settle(self, scope: Scope, plan: Plan, failures: Failures) -> None:
         """Gives back what was claimed for records that cannot be made, or do not have it: others may."""
         gone = [it for index in failures for it in self._claims.pop(index, ())]
         for index in plan.changes.keys() & self._claims.keys():
             gone += [it for it in self._claims[index] if it not in plan.claims.get(index, ())]
         gone = [it for it in gone if it in self.held]
         self.held.difference_update(gone)
-        await release(self._scope, gone)
+        await release(scope, gone)
 
-    def _keys(self, operation: Create) -> Iterator[tuple[str, str]]:
-        pipeline = self._scope.pipeline
-        presets = self._scope.create.presets(frozenset(operation.data))
-        for name in pipeline.unique:
-            value = presets.get(name, operation.data.get(name, pipeline.defaults.get(name)))
-            found, _ = fields.checked(pipeline, {name: value})
-            if found.get(name) is not None:
-                yield name, unique_key(pipeline.fields[name], found[name])
+
+def _wanted(scope: Scope, operation: Create) -> Iterator[tuple[str, str]]:
+    pipeline = scope.pipeline
+    presets = scope.create.presets(frozenset(operation.data))
+    for name in pipeline.unique:
+        value = presets.get(name, operation.data.get(name, pipeline.defaults.get(name)))
+        found, _ = fields.checked(pipeline, {name: value})
+        if found.get(name) is not None:
+            yield name, unique_key(pipeline.fields[name], found[name])
 
 
 async def claim(scope: Scope, plan: Plan, held: Collection[Claim] = frozenset()) -> Failures:

@@ -35,7 +35,7 @@ async def planned(scope: Scope, wave: Sequence[tuple[int, Operation]]) -> tuple[
         try:
             await _plan_one(scope, plan, index, operation, locked)
         except AppError as error:
-            failures[index] = error
+            failures[index] = error.with_traceback(None)
     return plan, failures
 
 

@@ -47,7 +47,7 @@ class Writer(Scope):
         self._fresh: set[UUID] = set()
         self._latest: dict[UUID, Record] = {}
         self._again: set[int] = set()
-        self._ahead = claiming.Ahead(self)
+        self._ahead = claiming.Ahead()
 
     async def run(self, operations: Sequence[Operation], *, atomic: bool) -> list[Outcome]:
         """Does all, or with `atomic` raises nothing but leaves it to the caller to roll back on a failure."""
@@ -91,9 +91,12 @@ class Writer(Scope):
     async def one(self, operation: Operation) -> Outcome:
         """Does one operation, or raises why it cannot be done."""
         outcome = (await self.run([operation], atomic=True))[0]
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome
+        try:
+            if outcome.error is not None:
+                raise outcome.error
+            return outcome
+        finally:
+            del outcome  # Or the error holds this frame and the frame the error, with all that was sent.
 
     async def publish(self) -> None:
         """Writes the events that have come together into the outbox, and the words of the records they tell of."""
@@ -135,7 +138,7 @@ class Writer(Scope):
             try:
                 resolved, keys = claiming.resolve(self, operation, found)
             except AppError as error:
-                outcomes[index] = Outcome(index, "failed", error=error)
+                outcomes[index] = Outcome(index, "failed", error=error.with_traceback(None))
                 continue
             if touched & keys and not isinstance(operation, Create):
                 return wave, rest[position:]
@@ -146,9 +149,9 @@ class Writer(Scope):
     async def _write(self, wave: list[tuple[int, Operation]], outcomes: dict[int, Outcome], *, atomic: bool) -> None:
         """Writes a wave, one of new records in parts of which the next is planned while one is written."""
         todo: list[Sequence[tuple[int, Operation]]] = [wave] if wave else []
-        sound, self._ahead = True, claiming.Ahead(self)
+        sound, self._ahead = True, claiming.Ahead()
         if len(wave) > PART and self._planned_alone(wave):
-            todo = parts(await self._ahead.take(wave) if self.pipeline.unique else wave)
+            todo = parts(await self._ahead.take(self, wave) if self.pipeline.unique else wave)
         async with aclosing(ahead(todo, self._planned)) as plans:
             async for part, (plan, failures) in plans:
                 sound = sound and not failures
@@ -173,14 +176,14 @@ class Writer(Scope):
     ) -> None:
         """Writes what was planned; where all or nothing is wanted and a plan was not sound, only tells why."""
         while True:
-            await self._ahead.settle(plan, failures)
+            await self._ahead.settle(self, plan, failures)
             if sound or not atomic:
                 failures |= await self._attempt(plan, atomic=atomic)
             for index, error in failures.items():
                 outcomes[index] = Outcome(index, "failed", error=error)
             if atomic or not any(index in plan.changes for index in failures):
                 return self._conclude(plan, failures, outcomes)
-            await self._ahead.settle(plan, failures)
+            await self._ahead.settle(self, plan, failures)
             part = [(index, operation) for index, operation in part if index not in failures]
             if not part:
                 return
