@@ -88,8 +88,8 @@ class Chunk:
         if self._given.dry_run:
             await connection.execute("savepoint dry")
         outcomes: list[Outcome] = []
-        # However often rows of a run name the same record, there are waves enough for them.
-        size = MAX_WAVES if by else len(operations) or 1
+        # However often rows of a run name the same record, there are waves enough for them, and one that is done again.
+        size = MAX_WAVES - 1 if by else len(operations) or 1
         for begin in range(0, len(operations), size):
             writer = Writer(caller, reach, connection)
             outcomes += await writer.run(operations[begin : begin + size], atomic=False)
