@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import msgspec
-from charset_normalizer import from_bytes
+from chardet import EncodingEra, detect_all
 
 from libs.common.errors import Invalid
 from services.records.domain.workbooks import Workbook
@@ -33,8 +33,11 @@ _CONTROLS = bytes((*range(9), *range(14, 27), *range(28, 32), 127))
 _SHARE_OF_TEXT = 20
 """Of so many characters of a text at most one is a control; of packed data it is every ninth."""
 _OTHERS = (b"%PDF-", b"\x89PNG")
-_WIDE = ("utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le")
+_WIDE = ("utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le")
 """Never guessed, only known by their mark: any bytes are characters of these, the ends of lines too."""
+_USUAL = "Windows-1252"
+_NEARLY = 0.8
+"""Taken as the usual encoding of the West unless another is likelier by this much: a few accents fit its neighbours."""
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -124,9 +127,17 @@ def _encoding(sample: bytes) -> str:
     except UnicodeDecodeError as error:
         if len(sample) == SAMPLE and error.start > SAMPLE - 4:
             return "utf-8-sig"
-    best = from_bytes(sample, cp_exclusion=[*_WIDE]).best()
-    found = best.encoding if best is not None else "utf_8"
-    return "utf-8-sig" if found in ("utf_8", "ascii") else found
+    return _guessed(sample)
+
+
+def _guessed(sample: bytes) -> str:
+    """The likeliest of the encodings that are in use, of text that is not UTF-8 as a whole."""
+    found = detect_all(sample, ignore_threshold=True, encoding_era=EncodingEra.MODERN_WEB, exclude_encodings=_WIDE)
+    likely = {it["encoding"]: it["confidence"] for it in found if it["encoding"] is not None}
+    best = max(likely, key=likely.__getitem__, default="utf-8")
+    if likely.get(_USUAL, 0) > _NEARLY * likely.get(best, 0):
+        best = _USUAL
+    return "utf-8-sig" if best.lower() in ("utf-8", "ascii") else best.lower()
 
 
 def _delimiter(sample: str) -> str:
