@@ -55,6 +55,12 @@ class Operation:
         return {}
 
     @property
+    def taken(self) -> set[str]:
+        """The names that may stand in its query."""
+        declared = (self._resolve(parameter) for parameter in self.declared.get("parameters", ()))
+        return {parameter["name"] for parameter in declared if parameter["in"] == "query"}
+
+    @property
     def query(self) -> Json:
         """The least query."""
         declared = (self._resolve(parameter) for parameter in self.declared.get("parameters", ()))
