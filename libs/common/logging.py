@@ -20,9 +20,9 @@ from libs.common import tracing
 
 _SECRET = re.compile(
     r"(?P<kept>://)[^/\s:@]*:[^/\s@]+(?=@)"
-    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}[\w.-]*"
+    r"|eyJ[\w-]{8,2000}\.eyJ[\w-]{8,}[\w.-]*"
     r"|\b(?:mlr|whsec)_[\w+/=-]{8,}"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"
+    r"|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"
     r"|(?s:(?P<said>\nDETAIL: |invalid input (?:syntax for type [\w ]+: |for query argument \$\d+: )).*)"
 )
 _PLAIN_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|.{0,19}", re.ASCII)
