@@ -68,9 +68,7 @@ async def page(
     return [Link(*row) for row in rows]
 
 
-async def count_kind(
-    connection: Connection, tenant_id: UUID, pipeline_id: UUID, kind: str, target: UUID | None
-) -> int:
+async def count_kind(connection: Connection, tenant_id: UUID, pipeline_id: UUID, kind: str, target: UUID | None) -> int:
     """How many links of a kind a pipeline has, or one of its records or views."""
     return int(await connection.fetchval(SQL["count_kind"], tenant_id, pipeline_id, kind, target))
 
