@@ -178,9 +178,9 @@ order by best.stage, best.rank, best.record_id;
 
 -- name: outdated
 -- Records whose words are not kept as their pipeline's shape is now, in the order of their ids; they stay as they are
--- until the transaction ends.
+-- until the transaction ends. Each is looked up by itself: the documents of all would be gone through for each batch.
 select r.id, {data}::text as data from records r
-where r.tenant_id = $1 and r.pipeline_id = $2 and r.id > $3 and r.deleted_at is null and not exists (
-    select 1 from search_documents d where d.tenant_id = $1 and d.record_id = r.id and d.shape = $4
-)
+where r.tenant_id = $1 and r.pipeline_id = $2 and r.id > $3 and r.deleted_at is null and (
+    select d.shape from search_documents d where d.tenant_id = $1 and d.record_id = r.id
+) is distinct from $4
 order by r.id limit $5 for share of r;
