@@ -12,7 +12,7 @@ from statistics import quantiles
 from typing import Any
 
 from ops.bench.figures import Figure
-from ops.bench.filling import fill
+from ops.bench.filling import fill, settle
 from ops.bench.requests import BenchFailed
 from ops.bench.stage import Stage
 
@@ -41,6 +41,7 @@ async def measure(stage: Stage, records: int = RECORDS) -> list[Figure]:
     """The worst read and write during an apply, beside the worst before it, and how long plan and job take."""
     made = await stage.api.post("/pipelines", {"name": "Bench schema", "schema_definition": {"fields": _FIELDS}})
     ids = await fill(stage, made["id"], [_row(n) for n in range(records)], _BATCH)
+    await settle(stage)
     await _each(stage, made["id"], ids, _for(_BEFORE / 3))
     before = await _each(stage, made["id"], ids, _for(_BEFORE))
     started = time.perf_counter()
