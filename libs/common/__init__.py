@@ -5,7 +5,7 @@ identity · tokens · revocations      the principal of a request, JSON Web Toke
 sealing      secrets kept with a secret that is not in the database
 permissions · roles · plans · plan_store      compiled grants and limits, and each service's copy of its tenants'
 settings · logging · metrics · measures · tracing · health · app · server      what every process has alike
-postgres · connections · transactions · standby · sql · migrate · ddl      each of one tenant, named statements
+postgres · connections · transactions · standby · sql · migrate · ddl      pools, of one tenant at a time, migrations
 cache · bus · publishing · consuming · events · outbox      Redis, NATS, CloudEvents, the outbox and its relay
 tls · networks · outward      certificates, where requests come from, calls to addresses that people give
 purge · persons      the end of a tenant, and what is held on a person, in every service
