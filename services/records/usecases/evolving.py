@@ -23,7 +23,7 @@ from services.records.storage.records import Locked
 from services.records.storage.uniques import Claim
 from services.records.usecases.caller import Caller
 from services.records.usecases.following import Follower
-from services.records.usecases.pacing import MOST, Pace
+from services.records.usecases.pacing import MOST
 from services.records.usecases.recomputing import writers
 from services.records.usecases.reshaping import Reshaping, principal
 from services.records.usecases.running import Steps
@@ -78,7 +78,7 @@ class Evolution:
         self._at = msgspec.convert(job.checkpoint, Checkpoint)
         self._pipeline: Pipeline
         self._pending: Pending
-        self._pace = Pace()
+        self._pace = steps.pace()
 
     async def begin(self) -> bool:
         """Whether there is something to do; then nobody writes by an older definition any more."""

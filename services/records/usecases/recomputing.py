@@ -12,7 +12,6 @@ from services.records.domain.jobs import Job
 from services.records.storage import computing, evolutions
 from services.records.usecases import deriving, lagging
 from services.records.usecases.following import NIL, Follower
-from services.records.usecases.pacing import Pace
 from services.records.usecases.running import Steps
 
 FENCE_SECONDS = 0.01
@@ -39,7 +38,7 @@ async def recompute(job: Job, steps: Steps) -> None:
     after = UUID(str(job.checkpoint.get("after", NIL)))
     if asked.fence and after == NIL:
         await fence(steps, job.principal.tenant_id, job.pipeline_id)
-    pace = Pace()
+    pace = steps.pace()
     while True:
         async with pace.batch() as size, steps() as now:
             ids = await _next(now.connection, job, asked, after, size)

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -26,6 +28,7 @@ from services.records.storage.jobs import Advance, Claim
 from services.records.usecases.caller import Caller
 from services.records.usecases.catalog import Catalog
 from services.records.usecases.heavy import Heavy
+from services.records.usecases.pacing import Pace
 
 POLL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 1.0
@@ -61,13 +64,17 @@ class Step:
 class Steps:
     """The steps of one job: `async with step() as now: …` opens a transaction of its tenant, `now.connection`."""
 
-    def __init__(self, job: Job, claim: Claim, database: Database, roles: RoleStore, catalog: Catalog, seconds: float):
+    def __init__(
+        self, job: Job, claim: Claim, database: Database, roles: RoleStore, catalog: Catalog, seconds: float,
+        turn: asyncio.Lock,
+    ) -> None:  # fmt: skip
         self.job = job
         self._claim = claim
         self._database = database
         self._roles = roles
         self._catalog = catalog
         self._seconds = seconds
+        self._turn = turn
         self._told = 0.0
         self._known: tuple[Principal, float] | None = None
 
@@ -75,6 +82,10 @@ class Steps:
     def heavy(self) -> Heavy:
         """What is known of values that are computed from very many."""
         return self._catalog.heavy
+
+    def pace(self) -> Pace:
+        """How a job that goes through many records of its pipeline does so."""
+        return Pace(self._turn)
 
     async def caller(self) -> Caller:
         """Who asked for the job, with what their roles allow at this moment; `Forbidden` where they were let go."""
@@ -143,6 +154,7 @@ class Runner:
         self._forget: dict[str, Forget] = {}
         self._wake = asyncio.Event()
         self._running: dict[asyncio.Task[None], str] = {}
+        self._turns: WeakValueDictionary[UUID | None, asyncio.Lock] = WeakValueDictionary()
         self._loop: asyncio.Task[None] | None = None
 
     def add(self, kind: str, run: Run, forget: Forget | None = None, *, lane: str = "asked") -> None:
@@ -231,7 +243,8 @@ class Runner:
         if job is None:
             raise Lost
         CURRENT.set(Origin("job", id=job.id))
-        steps = Steps(job, claim, self._database, self._roles, self._catalog, self._seconds)
+        turn = self._turns.setdefault(job.pipeline_id, asyncio.Lock())
+        steps = Steps(job, claim, self._database, self._roles, self._catalog, self._seconds, turn)
         result = await self._kinds[claim.kind](job, steps)
         await self._finish(claim, "done", result)
 

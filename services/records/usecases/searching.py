@@ -46,7 +46,6 @@ MAX_TYPOS = 20
 MAX_COUNTED = 10_000
 MAX_SLIPS = 2
 REBUILD = "search"
-_BATCH = 250
 _TURNS = 2
 
 
@@ -269,14 +268,14 @@ def _says_else(change: Change, names: set[str]) -> bool:
 async def rebuild(job: Job, steps: Steps) -> dict[str, Any]:
     """Keeps the words of a pipeline's records anew, because its searched fields are others than before."""
     assert job.pipeline_id is not None
-    caller = await steps.caller()
+    caller, pace = await steps.caller(), steps.pace()
     # What a process wrote before it heard of the change is seen the second time.
     while (turn := int(steps.job.checkpoint.get("turn", 0))) < _TURNS:
         pipeline = await caller.catalog.pipeline(caller.tenant_id, job.pipeline_id)
         shape = shape_of(caller.tenant_id, pipeline)
         after = UUID(str(steps.job.checkpoint.get("after", UUID(int=0))))
-        async with steps() as step:
-            rows = await search.outdated(step.connection, caller.tenant_id, pipeline, shape, after, _BATCH)
+        async with pace.batch() as size, steps() as step:
+            rows = await search.outdated(step.connection, caller.tenant_id, pipeline, shape, after, size)
             await search.put(step.connection, caller.tenant_id, pipeline.id, shape, rows)
             checkpoint = {"turn": turn, "after": str(rows[-1].id)} if rows else {"turn": turn + 1}
             step.advance(checkpoint, done=len(rows), updated=len(rows))
