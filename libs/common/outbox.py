@@ -172,7 +172,8 @@ class Relay:
     async def _turn(self, done: Rows, under_way: Rows) -> Found:
         """Deletes what is done, and gives what is next."""
         ids = [row["id"] for row in done]
-        async with self._database.relay(f"millrace_{self._service}_relay") as connection:
+        # What a crash brings back is published again, as by a crash before it was deleted: nobody waits for the disk.
+        async with self._database.relay(f"millrace_{self._service}_relay", durable=False) as connection:
             # Read first: a transaction that has deleted has an id of its own, which later ones would wait for.
             rows = await connection.fetch(_READ, BATCH, ids + [row["id"] for row in under_way])
             if ids:

@@ -201,9 +201,12 @@ class Database:
         """A transaction without a tenant: no row of a tenant table is visible in it."""
         return Transaction(self, "begin")
 
-    def relay(self, role: str) -> Transaction:
-        """A transaction of the outbox relay, which sees the outbox of all tenants and nothing else."""
-        return Transaction(self, f"begin; set local role {role}")
+    def relay(self, role: str, *, durable: bool = True) -> Transaction:
+        """A transaction of the outbox relay, which sees the outbox of all tenants and nothing else; unless it is to be
+        `durable`, its commit does not wait for the disk, and a crash within half a second may take it back.
+        """
+        also = "" if durable else "set local synchronous_commit = off"
+        return Transaction(self, f"begin; set local role {role}", also)
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, to listen on; the caller closes it."""

@@ -56,13 +56,17 @@ async def views(connection: "Connection | Builder", tenant_id: UUID, pipeline_id
 
 
 async def connect(dsn: str) -> Builder:
-    """A connection to build with; building may take long and waits for old transactions, blocking nobody."""
+    """A connection to build with; building may take long and waits for old transactions, blocking nobody. It takes one
+    core: parallel workers would be done sooner, at the cost of all who ask meanwhile.
+    """
     settings = {
         "application_name": "millrace records indexes",
         "search_path": "records, extensions",
         "lock_timeout": "0",
+        "statement_timeout": "0",
+        "max_parallel_maintenance_workers": "0",
     }
-    return await asyncpg.connect(dsn, timeout=10, server_settings={**settings, "statement_timeout": "0"})
+    return await asyncpg.connect(dsn, timeout=10, server_settings=settings)
 
 
 async def lead(builder: Builder) -> bool:
