@@ -23,8 +23,7 @@ async def fill(stage: Stage, pipeline: str, rows: Sequence[dict[str, Any]], batc
 
 async def settle(stage: Stage) -> None:
     """Does at once what autovacuum and the checkpointer do within minutes of so many new rows, or would do while others
-    are measured. A server that has just been made has no segment of its log to use again: whoever commits when one is
-    full waits for 16 MB to be written, some 70 ms here.
+    are measured.
     """
     connection = await asyncpg.connect(stage.plan.admin_url)
     try:

@@ -818,7 +818,7 @@ CREATE INDEX match_keys_record ON records.match_keys USING btree (tenant_id, rec
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
 
-CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (gin_pending_list_limit='64');
+CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (fastupdate=off);
 
 CREATE INDEX records_deleted ON records.records USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
 
@@ -838,7 +838,7 @@ CREATE INDEX search_words_begin ON records.search_words USING btree (tenant_id, 
 
 CREATE INDEX search_words_end ON records.search_words USING btree (tenant_id, reverse(word), tag, word);
 
-CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, word extensions.gin_trgm_ops) WITH (gin_pending_list_limit='64');
+CREATE INDEX search_words_similar ON records.search_words USING gin (tenant_id, word extensions.gin_trgm_ops) WITH (gin_pending_list_limit='128');
 
 CREATE INDEX tally_deltas_pipeline ON records.tally_deltas USING btree (tenant_id, pipeline_id);
 
