@@ -10,9 +10,10 @@ import time
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from libs.common import clock
-from libs.common.errors import AppError
+from libs.common.errors import AppError, Unavailable
 from libs.common.ids import NIL
 from libs.common.postgres import Database
 from services.records.domain.definitions import By
@@ -22,7 +23,7 @@ from services.records.storage.lagging import Lag, Last
 from services.records.usecases.following import Follower
 from services.records.usecases.jobs import COMPUTE, insert
 from services.records.usecases.reshaping import principal
-from services.records.usecases.running import Steps
+from services.records.usecases.running import Lost, Steps
 
 GIVEN = {"late": True}
 PAGE = 200
@@ -31,6 +32,8 @@ REST_SECONDS = 2.0
 FAILED_REST_SECONDS = 60.0
 MAX_PAUSE_SECONDS = 1.0
 """After each record others may write it for as long as computing it took, up to this."""
+
+log = structlog.get_logger()
 
 
 async def begin(database: Database, it: Lag) -> bool:
@@ -58,7 +61,7 @@ def _rest(last: Last) -> float:
 
 async def catch_up(job: Job, steps: Steps) -> None:
     """Computes all that is late in a pipeline, in the order of the records' ids; what cannot be now stays late, and
-    the job ends with the reason.
+    the job ends with the reason, which keeps none of the others waiting.
     """
     assert job.pipeline_id is not None
     it, after, error = Lag(job.principal.tenant_id, job.pipeline_id), NIL, None
@@ -67,8 +70,13 @@ async def catch_up(job: Job, steps: Steps) -> None:
             began = time.monotonic()
             try:
                 await _one(steps, it, after)
+            except (Lost, Unavailable):
+                raise
             except AppError as found:
                 error = found
+            except Exception as found:
+                await log.aerror("late values not computed", record=str(after), error=repr(found))
+                error = AppError()
             await asyncio.sleep(min(MAX_PAUSE_SECONDS, time.monotonic() - began))
     if error is not None:
         raise error

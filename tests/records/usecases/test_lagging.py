@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from libs.common.errors import AppError
 from libs.common.ids import NIL, new_id
 from libs.common.postgres import Database
 from services.records.domain.jobs import Job
@@ -133,6 +134,42 @@ async def test_another_goes_on_where_one_died(db: Database, database: Clone, nat
         assert (done.done, done.total, done.updated) == (3, 3, 3)
         assert {it["id"]: it["version"] - 1 for it in await world.all(world.companies)} == before
         await world.agrees()
+
+
+class Faulty(Mortal):
+    """The steps of a process that has a fault of its own in one of them."""
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Step]:
+        """A step, or the fault."""
+        self._left -= 1
+        async with self._steps() as now:
+            yield now
+            if not self._left:
+                raise ZeroDivisionError
+
+
+async def test_a_record_that_cannot_be_computed_keeps_no_other_waiting(
+    db: Database, database: Clone, nats_url: str, redis_url: str
+) -> None:
+    """Those behind it are computed, the job says that it failed, and what is late stays for the next."""
+
+    async def faulty(job: Job, steps: Steps) -> None:
+        await recompute(job, Faulty(steps, 2, asyncio.Event()) if job.input == lagging.GIVEN else steps)  # type: ignore[arg-type]
+
+    async with records_service(database, nats_url, redis_url, job_concurrency=0) as service:
+        world = await World(service).begin()
+        companies = [await world.company(name=name) for name in "ABC"]
+        it = Lag(service.tenant_id, world.companies)
+        await put_off(database, it, [UUID(company["id"]) for company in companies], ["total"])
+        job = await _begun(world)
+        async with running(db, seconds=60, compute=faulty):
+            failed = await ended(db, UUID(job["id"]), "failed", tenant_id=it.tenant_id)
+    assert failed.error is not None
+    assert (failed.done, failed.error.code) == (2, AppError().code)
+    async with db.tenant(it.tenant_id) as connection:
+        late = await connection.fetch("select record_id from late_values")
+    assert [row["record_id"] for row in late] == [min(UUID(company["id"]) for company in companies)]
 
 
 async def _begun(world: World) -> Json:
