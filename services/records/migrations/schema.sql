@@ -818,7 +818,7 @@ CREATE INDEX match_keys_record ON records.match_keys USING btree (tenant_id, rec
 
 CREATE INDEX operations_created ON records.operations USING btree (tenant_id, created_at);
 
-CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (fastupdate=off);
+CREATE INDEX records_data ON records.records USING gin (pipeline_id, data jsonb_path_ops) WITH (gin_pending_list_limit='64');
 
 CREATE INDEX records_deleted ON records.records USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
 
