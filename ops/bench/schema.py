@@ -35,8 +35,7 @@ class _Clients:
     """Who reads and writes, each on a connection of their own; what they wait is in milliseconds."""
 
     def __init__(self, stage: Stage, pipeline: str, ids: list[str], plain: list[str]) -> None:
-        self._http = stage.api.http
-        self._headers = {"Authorization": f"Bearer {stage.api.token}"}
+        self._api = stage.api
         self._rng = random.Random(7)
         self._over = asyncio.Event()
         ours, bare = f"/pipelines/{pipeline}/records", f"http://127.0.0.1:{stage.bare}/{stage.tenant}"
@@ -55,12 +54,8 @@ class _Clients:
         while not self._over.is_set():
             body = {"data": {"name": f"Record {self._rng.random()}"}} if method == "PATCH" else None
             began = time.perf_counter()
-            answer = await self._http.request(
-                method, f"{path}/{self._rng.choice(ids)}", json=body, headers=self._headers
-            )
+            await self._api.ask(method, f"{path}/{self._rng.choice(ids)}", body)
             waits.append((time.perf_counter() - began) * 1000)
-            if answer.is_error:
-                raise BenchFailed(f"{method} answered {answer.status_code}: {answer.text}")
             await asyncio.sleep(pause)
 
     async def while_done(self, work: Awaitable[None]) -> Self:

@@ -1,7 +1,7 @@
 """Values that were put off are computed once, by one job of their pipeline, whoever dies in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -43,10 +43,10 @@ async def put_off(clone: Clone, it: Lag, records: Iterable[UUID], names: list[st
 
 
 class Mortal:
-    """The steps of a process that dies within one of them."""
+    """The steps of a process to which something happens within one of them."""
 
-    def __init__(self, steps: Steps, most: int, died: asyncio.Event) -> None:
-        self._steps, self._left, self._died = steps, most, died
+    def __init__(self, steps: Steps, most: int, fate: Callable[[], Awaitable[object]]) -> None:
+        self._steps, self._left, self._fate = steps, most, fate
 
     @property
     def job(self) -> Job:
@@ -65,8 +65,7 @@ class Mortal:
         async with self._steps() as now:
             yield now
             if not self._left:
-                self._died.set()
-                await asyncio.Event().wait()
+                await self._fate()
 
 
 async def test_many_who_see_that_values_are_late_begin_one_job(db: Database, database: Clone) -> None:
@@ -109,8 +108,12 @@ async def test_another_goes_on_where_one_died(db: Database, database: Clone, nat
     """Of a process that dies between two values what it computed stays, and another computes the rest, each once."""
     died = asyncio.Event()
 
+    async def die() -> None:
+        died.set()
+        await asyncio.Event().wait()
+
     async def dying(job: Job, steps: Steps) -> None:
-        await recompute(job, Mortal(steps, 3, died) if job.input == lagging.GIVEN else steps)  # type: ignore[arg-type]
+        await recompute(job, Mortal(steps, 3, die) if job.input == lagging.GIVEN else steps)  # type: ignore[arg-type]
 
     async with records_service(database, nats_url, redis_url, job_concurrency=0) as service:
         world = await World(service).begin()
@@ -136,26 +139,16 @@ async def test_another_goes_on_where_one_died(db: Database, database: Clone, nat
         await world.agrees()
 
 
-class Faulty(Mortal):
-    """The steps of a process that has a fault of its own in one of them."""
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[Step]:
-        """A step, or the fault."""
-        self._left -= 1
-        async with self._steps() as now:
-            yield now
-            if not self._left:
-                raise ZeroDivisionError
-
-
 async def test_a_record_that_cannot_be_computed_keeps_no_other_waiting(
     db: Database, database: Clone, nats_url: str, redis_url: str
 ) -> None:
     """Those behind it are computed, the job says that it failed, and what is late stays for the next."""
 
+    async def fail() -> None:
+        raise ZeroDivisionError
+
     async def faulty(job: Job, steps: Steps) -> None:
-        await recompute(job, Faulty(steps, 2, asyncio.Event()) if job.input == lagging.GIVEN else steps)  # type: ignore[arg-type]
+        await recompute(job, Mortal(steps, 2, fail) if job.input == lagging.GIVEN else steps)  # type: ignore[arg-type]
 
     async with records_service(database, nats_url, redis_url, job_concurrency=0) as service:
         world = await World(service).begin()
