@@ -104,8 +104,9 @@ class Postgres:
 
     def _initdb_options(self, pwfile: Path) -> list[str]:
         sync = ["--no-sync"] if self.settings.get("fsync") == "off" else []
-        locale = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", f"--wal-segsize={WAL_SEGMENT}"]
-        return [f"--username={SUPERUSER}", f"--pwfile={pwfile}", "--auth=scram-sha-256", *locale, *sync]
+        locale = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        log = f"--wal-segsize={WAL_SEGMENT}"
+        return [f"--username={SUPERUSER}", f"--pwfile={pwfile}", "--auth=scram-sha-256", log, *locale, *sync]
 
     def _process(self, program: str, *arguments: str) -> Process:
         return Process(
